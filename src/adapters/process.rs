@@ -1,0 +1,131 @@
+use crate::system::{Captured, Child, ProcessError, ProcessInfo, Processes, SpawnSpec};
+use rustix::process::{Pid, Signal, kill_process};
+use std::net::IpAddr;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind, Users};
+
+/// The operating system's processes.
+pub(crate) struct SystemProcesses;
+
+#[expect(clippy::disallowed_methods, reason = "the one home of child processes")]
+fn command(spec: &SpawnSpec) -> Command {
+    let mut command = Command::new(&spec.program);
+    command.args(&spec.args);
+    for name in &spec.env_remove {
+        command.env_remove(name);
+    }
+    command.envs(spec.env.iter().map(|(name, value)| (name, value)));
+    if let Some(cwd) = &spec.cwd {
+        command.current_dir(cwd);
+    }
+    command
+}
+
+fn start_error(spec: &SpawnSpec, source: std::io::Error) -> ProcessError {
+    let program = spec.program.to_string_lossy().into_owned();
+    if source.kind() == std::io::ErrorKind::NotFound {
+        ProcessError::NotFound { program }
+    } else {
+        ProcessError::NotStarted { program, source }
+    }
+}
+
+/// As shells count it: 128 + the signal's number for a child that a signal ended.
+fn code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
+
+fn refresh() -> ProcessRefreshKind {
+    ProcessRefreshKind::nothing().with_cmd(UpdateKind::Always).with_user(UpdateKind::Always)
+}
+
+fn describe(process: &sysinfo::Process, users: Option<&Users>) -> ProcessInfo {
+    let uid = process.effective_user_id().or(process.user_id());
+    ProcessInfo {
+        pid: process.pid().as_u32(),
+        started_at: process.start_time(),
+        name: process.name().to_string_lossy().into_owned(),
+        command: process.cmd().iter().map(|part| part.to_string_lossy().into_owned()).collect(),
+        user: uid.and_then(|uid| users?.get_user_by_id(uid)).map(|user| user.name().to_owned()),
+        own: uid.is_some_and(|uid| **uid == rustix::process::geteuid().as_raw()),
+    }
+}
+
+impl SystemProcesses {
+    fn signal(&self, pid: u32, started_at: u64, signal: Signal) -> Result<bool, ProcessError> {
+        // The start time is read right before the signal: a pid alone may by now name somebody else's process.
+        if self.find(pid).is_none_or(|process| process.started_at != started_at) {
+            return Ok(false);
+        }
+        let Some(target) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(false) };
+        match kill_process(target, signal) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::SRCH) => Ok(false),
+            Err(errno) => Err(ProcessError::NotSignalled { pid, source: errno.into() }),
+        }
+    }
+}
+
+impl Processes for SystemProcesses {
+    fn spawn_detached(&self, spec: &SpawnSpec, log: &Path) -> Result<u32, ProcessError> {
+        let open = || std::fs::OpenOptions::new().create(true).append(true).open(log);
+        let failed = |source| start_error(spec, source);
+        let mut command = command(spec);
+        command.stdin(Stdio::null()).stdout(open().map_err(failed)?).stderr(open().map_err(failed)?);
+        // A group of its own, so that Ctrl-C at the terminal does not reach it; the child itself calls setsid.
+        command.process_group(0);
+        let child = command.spawn().map_err(failed)?;
+        Ok(child.id())
+    }
+
+    fn run_foreground(&self, spec: &SpawnSpec) -> Result<Child, ProcessError> {
+        let status = command(spec).status().map_err(|source| start_error(spec, source))?;
+        Ok(Child { code: code(status) })
+    }
+
+    fn capture(&self, spec: &SpawnSpec) -> Result<Captured, ProcessError> {
+        let output = command(spec).stdin(Stdio::null()).output().map_err(|source| start_error(spec, source))?;
+        Ok(Captured { code: code(output.status), stdout: output.stdout, stderr: output.stderr })
+    }
+
+    fn find(&self, pid: u32) -> Option<ProcessInfo> {
+        let mut system = System::new().ok()?;
+        let pid = sysinfo::Pid::from_u32(pid);
+        system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, refresh());
+        let process = system.process(pid)?;
+        Some(describe(process, Users::new_with_refreshed_list().ok().as_ref()))
+    }
+
+    fn list(&self) -> Vec<ProcessInfo> {
+        let Ok(mut system) = System::new() else { return Vec::new() };
+        system.refresh_processes_specifics(ProcessesToUpdate::All, true, refresh());
+        let users = Users::new_with_refreshed_list().ok();
+        system.processes().values().map(|process| describe(process, users.as_ref())).collect()
+    }
+
+    fn port_owner(&self, address: IpAddr, port: u16) -> Option<ProcessInfo> {
+        let all = listeners::get_all().ok()?;
+        let owner = all.into_iter().find(|listener| {
+            let socket = listener.socket;
+            socket.port() == port
+                && listener.protocol == listeners::Protocol::TCP
+                && (socket.ip() == address || socket.ip().is_unspecified())
+        })?;
+        self.find(owner.process.pid)
+    }
+
+    fn terminate(&self, pid: u32, started_at: u64) -> Result<bool, ProcessError> {
+        self.signal(pid, started_at, Signal::TERM)
+    }
+
+    fn kill(&self, pid: u32, started_at: u64) -> Result<bool, ProcessError> {
+        self.signal(pid, started_at, Signal::KILL)
+    }
+
+    fn parent_name(&self) -> Option<String> {
+        let parent = rustix::process::getppid()?;
+        self.find(u32::try_from(parent.as_raw_nonzero().get()).ok()?).map(|process| process.name)
+    }
+}

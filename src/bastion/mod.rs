@@ -1,0 +1,1 @@
+//! The bastion: observe what stands, plan what is missing, apply it step by step, report.

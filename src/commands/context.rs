@@ -1,0 +1,177 @@
+use crate::cli::{ColorChoice, Globals};
+use crate::config::{self, Request, Resolved, Settings, StateDir};
+use crate::error::{CommandError, ErrorKind};
+use crate::host::{AwsTarget, Host};
+use crate::system::SpawnSpec;
+use crate::ui::{ExitStatus, Printer, PrinterSettings, PromptError};
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+/// What every verb is given: the host, the printer, the resolved settings.
+pub(crate) struct Context {
+    host: Host,
+    printer: Printer,
+    globals: EffectiveGlobals,
+    resolved: OnceLock<Resolved>,
+}
+
+/// The global flags after their `DEVDB_…` variables were read.
+struct EffectiveGlobals {
+    environment: Option<String>,
+    config: Option<PathBuf>,
+    flags: Vec<(&'static str, &'static str, String)>,
+    yes: bool,
+    confirm: Option<String>,
+    may_ask: bool,
+}
+
+impl Context {
+    /// # Errors
+    /// A `DEVDB_…` variable with an impossible value, with a printer to say so.
+    pub(crate) fn new(globals: &Globals, host: Host) -> Result<Self, (Printer, CommandError)> {
+        let is_set = |name: &str| {
+            host.surroundings.vars.get(name).is_some_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
+        };
+        let json = globals.json || is_set("DEVDB_JSON");
+        let choice = globals.color.or_else(|| match host.surroundings.vars.get("DEVDB_COLOR").map(String::as_str) {
+            Some("always") => Some(ColorChoice::Always),
+            Some("never") => Some(ColorChoice::Never),
+            _ => None,
+        });
+        let dumb = host.surroundings.vars.get("TERM").is_some_and(|term| term == "dumb");
+        // no-color.org: any non-empty value counts.
+        let no_color = host.surroundings.vars.get("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let color = |is_terminal: bool| match choice {
+            Some(ColorChoice::Always) => true,
+            Some(ColorChoice::Never) => false,
+            _ => is_terminal && !no_color && !dumb,
+        };
+        let settings = PrinterSettings {
+            json,
+            quiet: globals.quiet || is_set("DEVDB_QUIET"),
+            verbose: globals.verbose,
+            color_out: color(host.surroundings.stdout_is_terminal) && !json,
+            color_err: color(host.surroundings.stderr_is_terminal) && !json,
+            animate: host.surroundings.stderr_is_terminal && !dumb,
+        };
+        let printer = Printer::new(settings, host.out.clone(), host.err.clone());
+        let flag = |key, flag, value: &Option<String>| value.clone().map(|value| (key, flag, value));
+        let globals = EffectiveGlobals {
+            environment: globals.environment.clone(),
+            config: globals.config.clone(),
+            flags: [flag("profile", "--profile", &globals.profile), flag("region", "--region", &globals.region)]
+                .into_iter()
+                .flatten()
+                .collect(),
+            yes: globals.yes,
+            confirm: globals.confirm.clone(),
+            may_ask: !json
+                && !globals.no_input
+                && !is_set("DEVDB_NO_INPUT")
+                && host.surroundings.stdin_is_terminal
+                && host.surroundings.stderr_is_terminal,
+        };
+        Ok(Self { host, printer, globals, resolved: OnceLock::new() })
+    }
+
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    pub(crate) fn printer(&self) -> &Printer {
+        &self.printer
+    }
+
+    /// The settings, with or without an environment.
+    pub(crate) fn resolved(&self) -> Result<&Resolved, CommandError> {
+        if self.resolved.get().is_none() {
+            let git_email = || self.git_email();
+            let resolved = config::resolve(&Request {
+                vars: &self.host.surroundings.vars,
+                cwd: &self.host.surroundings.cwd,
+                file: self.globals.config.clone(),
+                environment: self.globals.environment.clone(),
+                flags: self.globals.flags.clone(),
+                git_email: &git_email,
+            })?;
+            let _ = self.resolved.set(resolved);
+        }
+        self.resolved.get().ok_or_else(|| CommandError::new(ErrorKind::Bug, "the settings were not kept"))
+    }
+
+    /// The settings of the selected environment.
+    pub(crate) fn settings(&self) -> Result<&Settings, CommandError> {
+        match self.resolved()? {
+            Resolved::Environment(settings) => Ok(settings),
+            Resolved::NoEnvironment { .. } => {
+                Err(config::ConfigError::NotFound { start: self.host.surroundings.cwd.clone() }.into())
+            }
+        }
+    }
+
+    /// The environment's state folder; not created yet.
+    pub(crate) fn state_dir(&self) -> Result<StateDir, CommandError> {
+        let settings = self.settings()?;
+        Ok(StateDir::locate(&self.host.surroundings.vars, settings.project.as_str(), &settings.environment)?)
+    }
+
+    /// Which AWS account and region the selected environment names.
+    pub(crate) fn aws_target(&self) -> Result<AwsTarget, CommandError> {
+        let settings = self.settings()?;
+        Ok(AwsTarget { profile: settings.profile.clone(), region: settings.region.clone() })
+    }
+
+    /// Asks a yes-or-no question unless `--yes` answered it.
+    pub(crate) fn confirm(&self, question: &str) -> Result<bool, CommandError> {
+        if self.globals.yes {
+            return Ok(true);
+        }
+        if !self.globals.may_ask {
+            return Err(PromptError::NoTerminal.into());
+        }
+        Ok(self.host.prompter.confirm(question)?)
+    }
+
+    /// Asks to choose; without a terminal `None`, and the caller lists the candidates.
+    pub(crate) fn select(&self, question: &str, options: &[String]) -> Result<Option<usize>, CommandError> {
+        if !self.globals.may_ask {
+            return Ok(None);
+        }
+        Ok(Some(self.host.prompter.select(question, options)?))
+    }
+
+    /// The environment that `--confirm` names.
+    pub(crate) fn confirmed_environment(&self) -> Option<&str> {
+        self.globals.confirm.as_deref()
+    }
+
+    pub(crate) fn cancelled(&self) -> CommandError {
+        CommandError::new(ErrorKind::Cancelled, "cancelled")
+            .hint("run the same command again to continue; it begins by looking at what is there")
+    }
+
+    fn git_email(&self) -> Option<String> {
+        let spec = SpawnSpec {
+            program: "git".into(),
+            args: ["config", "--get", "user.email"].map(Into::into).to_vec(),
+            cwd: Some(self.host.surroundings.cwd.clone()),
+            ..SpawnSpec::default()
+        };
+        let found = self.host.processes.capture(&spec).ok().filter(|found| found.code == 0)?;
+        String::from_utf8(found.stdout).ok().map(|email| email.trim().to_owned())
+    }
+}
+
+/// clap's own answer: help and version are the product, anything else is wrong usage.
+pub(super) fn show_usage(host: &Host, error: &clap::Error) -> ExitStatus {
+    let is_product = !error.use_stderr();
+    let color = if is_product { host.surroundings.stdout_is_terminal } else { host.surroundings.stderr_is_terminal };
+    let no_color = host.surroundings.vars.get("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let rendered = error.render();
+    let text = if color && !no_color { rendered.ansi().to_string() } else { rendered.to_string() };
+    let stream = if is_product { &host.out } else { &host.err };
+    let mut stream = stream.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _ = stream.write_all(text.as_bytes());
+    let _ = stream.flush();
+    if is_product { ExitStatus::Success } else { ExitStatus::Usage }
+}

@@ -1,0 +1,52 @@
+//! Reception: one folder per noun, one file per verb. A verb resolves its settings, fetches its tools, calls one
+//! workshop and tells the answer; it holds no loops, no retries and no `match` on the state of the cloud.
+
+mod config;
+mod context;
+
+use crate::cli::Cli;
+use crate::error::CommandError;
+use crate::host::Host;
+use crate::ui::ExitStatus;
+use clap::{Parser, Subcommand};
+use context::Context;
+use std::ffi::OsString;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the effective settings
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+}
+
+pub(crate) async fn run(argv: Vec<OsString>, host: Host) -> ExitStatus {
+    let cli = match Cli::try_parse_from(argv) {
+        Ok(cli) => cli,
+        Err(error) => return context::show_usage(&host, &error),
+    };
+    let context = match Context::new(&cli.globals, host) {
+        Ok(context) => context,
+        Err((printer, error)) => {
+            printer.failure(&error.failure());
+            return error.status();
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = dispatch(cli.command, &context) => outcome,
+        // Dropping the work is safe anywhere: every command looks first, so the next run continues from what is there.
+        _ = tokio::signal::ctrl_c() => Err(context.cancelled()),
+    };
+    match outcome {
+        Ok(status) => status,
+        Err(error) => {
+            context.printer().failure(&error.failure());
+            error.status()
+        }
+    }
+}
+
+async fn dispatch(command: Command, context: &Context) -> Result<ExitStatus, CommandError> {
+    match command {
+        Command::Config(command) => config::run(command, context),
+    }
+}

@@ -1,0 +1,28 @@
+use super::Origin;
+use std::path::PathBuf;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("no devdb.toml was found in {} or above it", start.display())]
+    NotFound { start: PathBuf },
+    #[error("{} could not be read", path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("{}:{line}: {message}", path.display())]
+    Syntax { path: PathBuf, line: usize, message: String },
+    #[error("{}:{line}: unknown key `{key}`", path.display())]
+    UnknownKey { path: PathBuf, line: usize, key: String, nearest: Option<String> },
+    #[error("{}:{line}: `{key}` names a person and does not belong into a committed file", path.display())]
+    PersonalKey { path: PathBuf, line: usize, key: String },
+    #[error("`{key}` is `{value}` ({origin}): {reason}")]
+    BadValue { key: String, value: String, origin: Origin, reason: String },
+    #[error("`{key}` is not set")]
+    Missing { key: &'static str, environment: Option<String> },
+    #[error("there is no environment `{name}` ({origin})")]
+    NoSuchEnvironment { name: String, origin: Origin, known: Vec<String> },
+    #[error("the state folder {} could not be used", path.display())]
+    State { path: PathBuf, source: std::io::Error },
+    #[error("the state folder {} belongs to somebody else", path.display())]
+    ForeignState { path: PathBuf },
+    #[error("neither HOME nor XDG_STATE_HOME is set")]
+    NoHome,
+}

@@ -1,0 +1,74 @@
+use super::ConfigError;
+use std::collections::BTreeMap;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The folder `$XDG_STATE_HOME/devdb/<project>/<environment>/` (0700): keys, known_hosts, ssh config, caches, log, lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateDir(PathBuf);
+
+impl StateDir {
+    /// The folder's path; nothing is created.
+    pub fn locate(vars: &BTreeMap<String, String>, project: &str, environment: &str) -> Result<Self, ConfigError> {
+        let base = match (vars.get("XDG_STATE_HOME"), vars.get("HOME")) {
+            // The XDG base directory specification: a relative path is to be ignored.
+            (Some(path), _) if Path::new(path).is_absolute() => PathBuf::from(path),
+            (_, Some(home)) if !home.is_empty() => Path::new(home).join(".local/state"),
+            _ => return Err(ConfigError::NoHome),
+        };
+        Ok(Self(base.join("devdb").join(project).join(environment)))
+    }
+
+    /// Creates the folder where it is missing, and refuses one that somebody else could write to.
+    pub fn ensure(&self) -> Result<&Path, ConfigError> {
+        let failed = |source| ConfigError::State { path: self.0.clone(), source };
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0).map_err(failed)?;
+        let metadata = std::fs::metadata(&self.0).map_err(failed)?;
+        if metadata.uid() != rustix::process::geteuid().as_raw() {
+            return Err(ConfigError::ForeignState { path: self.0.clone() });
+        }
+        if metadata.mode() & 0o077 != 0 {
+            std::fs::set_permissions(&self.0, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
+        }
+        Ok(&self.0)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vars(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_state_home_wins_over_home_unless_it_is_relative() {
+        let both = vars(&[("XDG_STATE_HOME", "/state"), ("HOME", "/home/ada")]);
+        assert_eq!(StateDir::locate(&both, "shop", "dev").unwrap().path(), Path::new("/state/devdb/shop/dev"));
+        let relative = vars(&[("XDG_STATE_HOME", "state"), ("HOME", "/home/ada")]);
+        assert_eq!(
+            StateDir::locate(&relative, "shop", "dev").unwrap().path(),
+            Path::new("/home/ada/.local/state/devdb/shop/dev")
+        );
+        assert!(matches!(StateDir::locate(&vars(&[]), "shop", "dev"), Err(ConfigError::NoHome)));
+    }
+
+    #[test]
+    fn the_folder_is_private() {
+        let home = tempfile::tempdir().unwrap();
+        let state = StateDir(home.path().join("a/b"));
+        std::fs::create_dir_all(state.path()).unwrap();
+        std::fs::set_permissions(state.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        state.ensure().unwrap();
+        assert_eq!(std::fs::metadata(state.path()).unwrap().mode() & 0o777, 0o700);
+    }
+}

@@ -1,0 +1,13 @@
+//! How a database is reached and as whom: one [`Connection`] value feeds `env`, `migrate` and every probe.
+//!
+//! Also the secret's shapes and the text that shells can `eval`.
+
+mod error;
+mod model;
+mod render;
+mod secret;
+
+pub use error::ConnectionError;
+pub use model::{Connection, Tls};
+pub use render::{ShellKind, Variable, libpq_variables, render, unset};
+pub use secret::{DatabaseSecret, Password, SecretStore};

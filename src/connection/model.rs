@@ -1,0 +1,32 @@
+use super::Password;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// How the server proves who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    /// libpq's `sslmode=verify-full`: the chain ends in `ca_file` and the certificate names [`Connection::host`].
+    VerifyFull { ca_file: PathBuf },
+    /// libpq's `sslmode=require`: encrypted, but whoever answers is believed. Only where a URL asks for it.
+    Require,
+    /// libpq's `sslmode=prefer`: encrypted if the server can. Only where a URL says nothing else.
+    Prefer,
+    /// libpq's `sslmode=disable`.
+    Disable,
+}
+
+/// Everything that is needed to log in to one database.
+///
+/// `Debug` shows no password.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// The endpoint's real name: what the certificate must say. A path (`/run/postgresql`) is a unix socket folder.
+    pub host: String,
+    /// Where to connect instead of resolving `host`: 127.0.0.1 through a tunnel (libpq's `hostaddr`).
+    pub hostaddr: Option<IpAddr>,
+    pub port: u16,
+    pub user: String,
+    pub database: String,
+    pub password: Option<Password>,
+    pub tls: Tls,
+}

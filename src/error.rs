@@ -1,0 +1,142 @@
+//! Notice board: room errors become a kind, a message, causes and hints. All advice of the tool stands on this page.
+
+use crate::config::ConfigError;
+use crate::ui::{ExitStatus, Failure, PromptError};
+use std::error::Error;
+
+/// What sort of failure it is; decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    Failed,
+    Usage,
+    /// A question answered "no".
+    No,
+    Refused,
+    Cancelled,
+    Bug,
+}
+
+impl ErrorKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::No => "no",
+            Self::Refused => "refused",
+            Self::Cancelled => "cancelled",
+            Self::Bug => "bug",
+        }
+    }
+
+    fn status(self) -> ExitStatus {
+        match self {
+            Self::Failed => ExitStatus::Failure,
+            Self::Usage => ExitStatus::Usage,
+            Self::No => ExitStatus::No,
+            Self::Refused => ExitStatus::Refused,
+            Self::Cancelled => ExitStatus::Cancelled,
+            Self::Bug => ExitStatus::Bug,
+        }
+    }
+}
+
+/// A failed command, ready to be shown.
+#[derive(Debug)]
+pub struct CommandError {
+    pub kind: ErrorKind,
+    pub message: String,
+    pub causes: Vec<String>,
+    pub hints: Vec<String>,
+}
+
+impl CommandError {
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), causes: Vec::new(), hints: Vec::new() }
+    }
+
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Failed, message)
+    }
+
+    /// The error and the chain of its sources; a cause that only repeats the line above it is left out.
+    pub fn from_error(kind: ErrorKind, error: &(dyn Error + 'static)) -> Self {
+        let mut found = Self::new(kind, error.to_string());
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            let above = found.causes.last().unwrap_or(&found.message);
+            if !above.contains(&text) {
+                found.causes.push(text);
+            }
+            source = cause.source();
+        }
+        found
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    pub fn status(&self) -> ExitStatus {
+        self.kind.status()
+    }
+
+    pub fn failure(&self) -> Failure {
+        Failure {
+            kind: self.kind.name(),
+            message: self.message.clone(),
+            causes: self.causes.clone(),
+            hints: self.hints.clone(),
+        }
+    }
+}
+
+impl From<PromptError> for CommandError {
+    fn from(error: PromptError) -> Self {
+        match error {
+            PromptError::NoTerminal => Self::from_error(ErrorKind::Failed, &error)
+                .hint("pass `--yes` to agree without being asked, or run the command in a terminal"),
+            PromptError::Cancelled => Self::from_error(ErrorKind::Cancelled, &error),
+            PromptError::Failed(_) => Self::from_error(ErrorKind::Failed, &error),
+        }
+    }
+}
+
+impl From<std::io::Error> for CommandError {
+    fn from(error: std::io::Error) -> Self {
+        Self::from_error(ErrorKind::Failed, &error)
+    }
+}
+
+impl From<ConfigError> for CommandError {
+    fn from(error: ConfigError) -> Self {
+        let shown = Self::from_error(ErrorKind::Failed, &error);
+        match error {
+            ConfigError::NotFound { .. } => {
+                shown.hint("change into the project's folder, or name the file: `--config path/to/devdb.toml`")
+            }
+            ConfigError::Unreadable { .. } => shown.hint("check that the file exists and that you may read it"),
+            ConfigError::Syntax { .. } => shown.hint("the format is TOML; see the README's example"),
+            ConfigError::UnknownKey { nearest: Some(nearest), .. } => shown.hint(format!("did you mean `{nearest}`?")),
+            ConfigError::UnknownKey { .. } => shown.hint("`devdb config show` lists the keys that are in use"),
+            ConfigError::PersonalKey { key, .. } => {
+                shown.hint(format!("move `{key}` to devdb.local.toml, which git ignores"))
+            }
+            ConfigError::BadValue { .. } => {
+                shown.hint("`devdb config show --origin` tells where each value comes from")
+            }
+            ConfigError::Missing { key: "alias", .. } => {
+                shown.hint("set it with `export DEVDB_ALIAS=ada`, or as `alias = \"ada\"` in devdb.local.toml")
+            }
+            ConfigError::Missing { key, .. } => shown.hint(format!("set `{key}` in devdb.toml")),
+            ConfigError::NoSuchEnvironment { known, .. } => {
+                shown.hint(format!("choose one of {} with `-e NAME`", known.join(", ")))
+            }
+            ConfigError::State { .. } => shown.hint("check the folder's rights, or set XDG_STATE_HOME to another one"),
+            ConfigError::ForeignState { .. } => shown.hint("set XDG_STATE_HOME to a folder of your own"),
+            ConfigError::NoHome => shown.hint("set HOME"),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Key cabinet: what the process was given (arguments apart), and the only place that picks an adapter.
+
+use crate::connection::SecretStore;
+use crate::system::{Clock, CloudError, Processes};
+use crate::ui::Prompter;
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+/// The surroundings of the process, captured once.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// Variables whose name and value are UTF-8; others are nobody's settings.
+    pub vars: BTreeMap<String, String>,
+    pub cwd: PathBuf,
+    /// This very program, to start the supervisor with.
+    pub executable: PathBuf,
+    pub stdin_is_terminal: bool,
+    pub stdout_is_terminal: bool,
+    pub stderr_is_terminal: bool,
+}
+
+/// Which AWS account and region to talk to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsTarget {
+    pub profile: Option<String>,
+    pub region: Option<String>,
+}
+
+/// All that devdb asks of AWS; one adapter, one fake.
+pub trait Aws: SecretStore {}
+
+/// The taps: turned on only when somebody asks (`devdb env` with a warm cache never loads the AWS configuration).
+#[async_trait]
+pub trait Tools: Send + Sync {
+    /// A client for the account. Loading it costs no call; wrong credentials show at the first one.
+    async fn aws(&self, target: &AwsTarget) -> Result<Arc<dyn Aws>, CloudError>;
+}
+
+/// A stream that can be shared with a printer.
+pub type Stream = Arc<Mutex<Box<dyn Write + Send>>>;
+
+/// Everything a command may use.
+#[derive(Clone)]
+pub struct Host {
+    pub surroundings: Surroundings,
+    pub clock: Arc<dyn Clock>,
+    pub processes: Arc<dyn Processes>,
+    pub prompter: Arc<dyn Prompter>,
+    pub tools: Arc<dyn Tools>,
+    pub out: Stream,
+    pub err: Stream,
+}
+
+impl Host {
+    /// The real thing.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place where the surroundings are captured")]
+    pub fn from_process() -> Self {
+        let surroundings = Surroundings {
+            vars: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+            cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+            executable: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("devdb")),
+            stdin_is_terminal: std::io::stdin().is_terminal(),
+            stdout_is_terminal: std::io::stdout().is_terminal(),
+            stderr_is_terminal: std::io::stderr().is_terminal(),
+        };
+        Self {
+            surroundings,
+            clock: Arc::new(crate::adapters::clock::SystemClock),
+            processes: Arc::new(crate::adapters::process::SystemProcesses),
+            prompter: Arc::new(crate::adapters::terminal::TerminalPrompter),
+            tools: Arc::new(RealTools),
+            out: Arc::new(Mutex::new(Box::new(std::io::stdout()))),
+            err: Arc::new(Mutex::new(Box::new(std::io::stderr()))),
+        }
+    }
+}
+
+struct RealTools;
+
+#[async_trait]
+impl Tools for RealTools {
+    #[cfg(feature = "aws")]
+    async fn aws(&self, target: &AwsTarget) -> Result<Arc<dyn Aws>, CloudError> {
+        let _ = target;
+        Err(CloudError::NoRegion)
+    }
+
+    #[cfg(not(feature = "aws"))]
+    async fn aws(&self, _target: &AwsTarget) -> Result<Arc<dyn Aws>, CloudError> {
+        Err(CloudError::Refused {
+            action: "any call".to_owned(),
+            code: "NotBuilt".to_owned(),
+            message: "this devdb was built without the `aws` feature".to_owned(),
+        })
+    }
+}

@@ -1,0 +1,1 @@
+//! Plain SQL migrations with their history in Kysely's own tables.

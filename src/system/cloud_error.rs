@@ -1,0 +1,40 @@
+/// What AWS said, in words a developer can act on. The adapter translates each SDK error into it once.
+#[derive(Debug, thiserror::Error)]
+pub enum CloudError {
+    #[error("no AWS credentials were found{}", in_profile(.profile))]
+    NoCredentials { profile: Option<String>, source: Option<Source> },
+    /// Expired keys or SSO session, or a token that AWS no longer accepts.
+    #[error("the AWS credentials have expired{}", in_profile(.profile))]
+    ExpiredCredentials { profile: Option<String>, source: Option<Source> },
+    #[error("no AWS region is set")]
+    NoRegion,
+    #[error("AWS does not allow `{action}`")]
+    Denied { action: String, source: Option<Source> },
+    #[error("{what} was not found")]
+    NotFound { what: String, source: Option<Source> },
+    /// Throttled for longer than the SDK's own retries.
+    #[error("AWS asks to slow down (`{action}`)")]
+    Throttled { action: String, source: Option<Source> },
+    /// No answer: name, connection, time-out, TLS.
+    #[error("AWS could not be reached (`{action}`)")]
+    Unreachable { action: String, source: Option<Source> },
+    /// Any other refusal, with AWS's own code.
+    #[error("`{action}` failed with {code}: {message}")]
+    Refused { action: String, code: String, message: String },
+    /// An answer without a field that AWS documents as present.
+    #[error("the answer to `{action}` lacks {what}")]
+    Incomplete { action: String, what: &'static str },
+}
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+fn in_profile(profile: &Option<String>) -> String {
+    profile.as_ref().map(|name| format!(" (profile `{name}`)")).unwrap_or_default()
+}
+
+impl CloudError {
+    /// True when AWS answered with this error code.
+    pub fn is_code(&self, wanted: &str) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == wanted)
+    }
+}

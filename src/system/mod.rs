@@ -1,0 +1,11 @@
+//! The world below the workshops: time, processes, and the words for what AWS refuses.
+//!
+//! Sleeping needs no seam (tokio's paused time serves tests); wall-clock time and processes do.
+
+mod clock;
+mod cloud_error;
+mod processes;
+
+pub use clock::Clock;
+pub use cloud_error::CloudError;
+pub use processes::{Captured, Child, ProcessError, ProcessInfo, Processes, SpawnSpec};

@@ -1,0 +1,74 @@
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// What to start.
+#[derive(Debug, Clone, Default)]
+pub struct SpawnSpec {
+    pub program: OsString,
+    pub args: Vec<OsString>,
+    /// Variables added to (or replacing those of) the inherited environment.
+    pub env: Vec<(OsString, OsString)>,
+    /// Variables taken out of the inherited environment.
+    pub env_remove: Vec<OsString>,
+    pub cwd: Option<PathBuf>,
+}
+
+/// A process as the operating system describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessInfo {
+    pub pid: u32,
+    /// Seconds since the epoch; with the pid it identifies a process against pid reuse.
+    pub started_at: u64,
+    pub name: String,
+    pub command: Vec<String>,
+    pub user: Option<String>,
+    /// True when the process belongs to the user who runs devdb.
+    pub own: bool,
+}
+
+/// A started foreground child's end, as the shell counts it (128 + signal for a signal).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Child {
+    pub code: i32,
+}
+
+/// What a short-lived child printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Captured {
+    pub code: i32,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    #[error("`{program}` was not found")]
+    NotFound { program: String },
+    #[error("`{program}` could not be started")]
+    NotStarted { program: String, source: std::io::Error },
+    #[error("process {pid} could not be signalled")]
+    NotSignalled { pid: u32, source: std::io::Error },
+}
+
+/// Starts, finds and ends processes.
+pub trait Processes: Send + Sync {
+    /// Starts a process in a session of its own with no terminal, its stdout and stderr appended to `log`; returns its pid.
+    fn spawn_detached(&self, spec: &SpawnSpec, log: &std::path::Path) -> Result<u32, ProcessError>;
+    /// Runs a child with this process's own stdin, stdout and stderr until it ends.
+    fn run_foreground(&self, spec: &SpawnSpec) -> Result<Child, ProcessError>;
+    /// Runs a child without a terminal to its end and returns what it printed.
+    fn capture(&self, spec: &SpawnSpec) -> Result<Captured, ProcessError>;
+    /// The process with this pid, if there is one.
+    fn find(&self, pid: u32) -> Option<ProcessInfo>;
+    /// All processes that this user may see.
+    fn list(&self) -> Vec<ProcessInfo>;
+    /// The process that listens on this TCP address, where the operating system lets us see it.
+    fn port_owner(&self, address: IpAddr, port: u16) -> Option<ProcessInfo>;
+    /// Sends SIGTERM, only if the process is still the one that started at `started_at`; false when it is gone.
+    fn terminate(&self, pid: u32, started_at: u64) -> Result<bool, ProcessError>;
+    /// Sends SIGKILL under the same condition.
+    fn kill(&self, pid: u32, started_at: u64) -> Result<bool, ProcessError>;
+    /// The name of the process that started this one (the user's shell, usually).
+    fn parent_name(&self) -> Option<String>;
+}

@@ -1,0 +1,14 @@
+//! Rehearsal room: the same sockets with toy pipes (feature `testing`).
+//!
+//! [`Stage`] seals a whole command in a box: cleared environment, temporary home and project, fixed clock, scripted
+//! answers, fake AWS. Its [`Outcome`] is one text: stdout, stderr, exit code.
+
+mod clock;
+mod processes;
+mod prompter;
+mod stage;
+
+pub use clock::FixedClock;
+pub use processes::FakeProcesses;
+pub use prompter::{Answer, ScriptedPrompter};
+pub use stage::{FakeTools, Outcome, Stage};

@@ -1,0 +1,106 @@
+use crate::system::{Captured, Child, ProcessError, ProcessInfo, Processes, SpawnSpec};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+/// A process table that tests fill; it starts nothing and records what it was asked.
+#[derive(Default)]
+pub struct FakeProcesses {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    table: BTreeMap<u32, ProcessInfo>,
+    listeners: BTreeMap<u16, u32>,
+    parent: Option<String>,
+    outputs: BTreeMap<String, Captured>,
+    spawned: Vec<SpawnSpec>,
+    ended: Vec<u32>,
+}
+
+impl FakeProcesses {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn add(&self, process: ProcessInfo) {
+        self.state().table.insert(process.pid, process);
+    }
+
+    pub fn listen(&self, port: u16, pid: u32) {
+        self.state().listeners.insert(port, pid);
+    }
+
+    pub fn set_parent(&self, name: &str) {
+        self.state().parent = Some(name.to_owned());
+    }
+
+    /// Scripts what a program prints when it is captured.
+    pub fn set_output(&self, program: &str, output: Captured) {
+        self.state().outputs.insert(program.to_owned(), output);
+    }
+
+    pub fn spawned(&self) -> Vec<SpawnSpec> {
+        self.state().spawned.clone()
+    }
+
+    /// The pids that were signalled, in order.
+    pub fn ended(&self) -> Vec<u32> {
+        self.state().ended.clone()
+    }
+
+    fn end(&self, pid: u32, started_at: u64) -> bool {
+        let mut state = self.state();
+        if state.table.get(&pid).is_none_or(|process| process.started_at != started_at) {
+            return false;
+        }
+        state.table.remove(&pid);
+        state.listeners.retain(|_, owner| *owner != pid);
+        state.ended.push(pid);
+        true
+    }
+}
+
+impl Processes for FakeProcesses {
+    fn spawn_detached(&self, spec: &SpawnSpec, _log: &Path) -> Result<u32, ProcessError> {
+        self.state().spawned.push(spec.clone());
+        Err(ProcessError::NotFound { program: spec.program.to_string_lossy().into_owned() })
+    }
+
+    fn run_foreground(&self, spec: &SpawnSpec) -> Result<Child, ProcessError> {
+        self.state().spawned.push(spec.clone());
+        Ok(Child { code: 0 })
+    }
+
+    fn capture(&self, spec: &SpawnSpec) -> Result<Captured, ProcessError> {
+        let program = spec.program.to_string_lossy().into_owned();
+        self.state().outputs.get(&program).cloned().ok_or(ProcessError::NotFound { program })
+    }
+
+    fn find(&self, pid: u32) -> Option<ProcessInfo> {
+        self.state().table.get(&pid).cloned()
+    }
+
+    fn list(&self) -> Vec<ProcessInfo> {
+        self.state().table.values().cloned().collect()
+    }
+
+    fn port_owner(&self, _address: IpAddr, port: u16) -> Option<ProcessInfo> {
+        let state = self.state();
+        state.listeners.get(&port).and_then(|pid| state.table.get(pid)).cloned()
+    }
+
+    fn terminate(&self, pid: u32, started_at: u64) -> Result<bool, ProcessError> {
+        Ok(self.end(pid, started_at))
+    }
+
+    fn kill(&self, pid: u32, started_at: u64) -> Result<bool, ProcessError> {
+        Ok(self.end(pid, started_at))
+    }
+
+    fn parent_name(&self) -> Option<String> {
+        self.state().parent.clone()
+    }
+}

@@ -1,0 +1,170 @@
+use super::{FakeProcesses, FixedClock, ScriptedPrompter};
+use crate::host::{Aws, AwsTarget, Host, Surroundings, Tools};
+use crate::system::CloudError;
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The fakes that a sealed command is given instead of AWS, PostgreSQL and the rest.
+#[derive(Default)]
+pub struct FakeTools {
+    /// Without it, AWS answers that there are no credentials.
+    pub aws: Mutex<Option<Arc<dyn Aws>>>,
+}
+
+#[async_trait]
+impl Tools for FakeTools {
+    async fn aws(&self, target: &AwsTarget) -> Result<Arc<dyn Aws>, CloudError> {
+        let aws = self.aws.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        aws.ok_or_else(|| CloudError::NoCredentials { profile: target.profile.clone(), source: None })
+    }
+}
+
+/// A sealed box for whole commands: `Stage::new().file("devdb.toml", "…").run(["devdb", "config", "show"])`.
+pub struct Stage {
+    home: tempfile::TempDir,
+    vars: BTreeMap<String, String>,
+    terminal: bool,
+    pub clock: Arc<FixedClock>,
+    pub processes: Arc<FakeProcesses>,
+    pub prompter: Arc<ScriptedPrompter>,
+    pub tools: Arc<FakeTools>,
+}
+
+impl Default for Stage {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Stage {
+    /// # Panics
+    /// When no temporary folder can be made.
+    pub fn new() -> Self {
+        let home = match tempfile::Builder::new().prefix("devdb-stage-").tempdir() {
+            Ok(home) => home,
+            Err(error) => panic!("a temporary home: {error}"),
+        };
+        let vars = BTreeMap::from([
+            ("HOME".to_owned(), home.path().display().to_string()),
+            ("DEVDB_ALIAS".to_owned(), "ada".to_owned()),
+        ]);
+        let stage = Self {
+            home,
+            vars,
+            terminal: false,
+            clock: Arc::default(),
+            processes: Arc::default(),
+            prompter: Arc::default(),
+            tools: Arc::default(),
+        };
+        if let Err(error) = std::fs::create_dir_all(stage.project()) {
+            panic!("a project folder: {error}");
+        }
+        stage
+    }
+
+    /// The folder that commands run in.
+    pub fn project(&self) -> PathBuf {
+        self.home.path().join("project")
+    }
+
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Writes a file of the project.
+    #[must_use]
+    pub fn file(self, name: &str, text: &str) -> Self {
+        let path = self.project().join(name);
+        let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, text));
+        if let Err(error) = written {
+            panic!("{}: {error}", path.display());
+        }
+        self
+    }
+
+    #[must_use]
+    pub fn var(mut self, name: &str, value: &str) -> Self {
+        self.vars.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Pretends that stdin and stderr are terminals, so that questions are asked (of [`Self::prompter`]).
+    #[must_use]
+    pub fn terminal(mut self) -> Self {
+        self.terminal = true;
+        self
+    }
+
+    /// Runs one command line in the box.
+    pub fn run<const N: usize>(&self, argv: [&str; N]) -> Outcome {
+        let (out, err) = (Shared::default(), Shared::default());
+        let host = Host {
+            surroundings: Surroundings {
+                vars: self.vars.clone(),
+                cwd: self.project(),
+                executable: "devdb".into(),
+                stdin_is_terminal: self.terminal,
+                stdout_is_terminal: false,
+                // A spinner would draw on the real terminal; a dumb one asks, but does not animate.
+                stderr_is_terminal: self.terminal,
+            },
+            clock: self.clock.clone(),
+            processes: self.processes.clone(),
+            prompter: self.prompter.clone(),
+            tools: self.tools.clone(),
+            out: Arc::new(Mutex::new(Box::new(out.clone()))),
+            err: Arc::new(Mutex::new(Box::new(err.clone()))),
+        };
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => panic!("a runtime: {error}"),
+        };
+        let status = runtime.block_on(crate::run(argv.iter().map(Into::into).collect(), host));
+        let home = self.home.path().display().to_string();
+        Outcome {
+            stdout: out.text().replace(&home, "[HOME]"),
+            stderr: err.text().replace(&home, "[HOME]"),
+            code: status.code(),
+        }
+    }
+}
+
+/// How a command ended. `Display` is what snapshots hold.
+#[must_use = "snapshot the outcome, or check its code"]
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    pub stdout: String,
+    pub stderr: String,
+    pub code: u8,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}------- stderr -------\n{}------- exit {}", self.stdout, self.stderr, self.code)
+    }
+}
+
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Shared {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+}
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

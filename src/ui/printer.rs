@@ -1,0 +1,105 @@
+use super::{Failure, Paint, Step};
+use serde::Serialize;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What happened, as data. The JSON contract and the text are two views of the same value.
+pub trait Report: Serialize {
+    /// The human form for stdout, ending with a newline (or empty).
+    fn text(&self, paint: Paint) -> String;
+}
+
+/// How to print, decided once from flags and terminals.
+#[derive(Debug, Clone, Copy)]
+pub struct PrinterSettings {
+    pub json: bool,
+    pub quiet: bool,
+    /// How often `-v` was given.
+    pub verbose: u8,
+    pub color_out: bool,
+    pub color_err: bool,
+    /// stderr is a terminal: spinners may be drawn.
+    pub animate: bool,
+}
+
+type Stream = Arc<Mutex<Box<dyn Write + Send>>>;
+
+/// The only way to stdout and stderr.
+#[derive(Clone)]
+pub struct Printer {
+    settings: PrinterSettings,
+    out: Stream,
+    err: Stream,
+}
+
+impl Printer {
+    pub fn new(settings: PrinterSettings, out: Stream, err: Stream) -> Self {
+        Self { settings, out, err }
+    }
+
+    pub fn settings(&self) -> PrinterSettings {
+        self.settings
+    }
+
+    /// Prints a command's answer: one JSON document with `--json`, its text otherwise.
+    pub fn report<R: Report>(&self, report: &R) -> io::Result<()> {
+        if self.settings.json {
+            let mut line = serde_json::to_string_pretty(report)?;
+            line.push('\n');
+            return self.product(&line);
+        }
+        self.product(&report.text(Paint { color: self.settings.color_out }))
+    }
+
+    /// Writes to stdout as it is; nothing is added.
+    pub fn product(&self, text: &str) -> io::Result<()> {
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        out.write_all(text.as_bytes())?;
+        out.flush()
+    }
+
+    /// A line of narration; silent with `--quiet`.
+    pub fn status(&self, text: &str) {
+        if !self.settings.quiet {
+            self.narrate(text);
+        }
+    }
+
+    /// A line of narration that is wanted only with `-v`.
+    pub fn detail(&self, text: &str) {
+        if self.settings.verbose > 0 {
+            self.narrate(&self.paint_err().faint(text));
+        }
+    }
+
+    pub fn warning(&self, text: &str) {
+        self.narrate(&format!("{} {text}", self.paint_err().warn("warning:")));
+    }
+
+    pub fn hint(&self, text: &str) {
+        if !self.settings.quiet {
+            self.narrate(&format!("{} {text}", self.paint_err().hint("hint:")));
+        }
+    }
+
+    pub fn failure(&self, failure: &Failure) {
+        let text = if self.settings.json { failure.json() } else { failure.text(self.paint_err()) };
+        self.narrate(text.trim_end());
+    }
+
+    /// Announces a piece of work that may take a while; a spinner on a terminal, a line when it is done otherwise.
+    pub fn step(&self, label: &str) -> Step {
+        Step::start(self.clone(), label)
+    }
+
+    pub(super) fn paint_err(&self) -> Paint {
+        Paint { color: self.settings.color_err }
+    }
+
+    /// Writes a line to stderr. A closed stderr is nobody's failure.
+    pub(super) fn narrate(&self, line: &str) {
+        let mut err = self.err.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = writeln!(err, "{line}");
+        let _ = err.flush();
+    }
+}

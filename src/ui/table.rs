@@ -1,0 +1,59 @@
+/// Rows of cells, aligned by display width, two spaces apart, no rules.
+#[derive(Debug, Default)]
+pub struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn row<I, S>(&mut self, cells: I)
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<String>,
+    {
+        self.rows.push(cells.into_iter().map(Into::into).collect());
+    }
+
+    /// The table as text, each line indented by `indent` spaces, without trailing blanks.
+    pub fn render(&self, indent: usize) -> String {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns)
+            .map(|column| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| width(cell)).max().unwrap_or(0))
+            .collect();
+        let mut text = String::new();
+        for row in &self.rows {
+            let mut line = " ".repeat(indent);
+            for (column, cell) in row.iter().enumerate() {
+                line.push_str(cell);
+                if column + 1 < row.len() {
+                    line.push_str(&" ".repeat(widths[column] - width(cell) + 2));
+                }
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// Columns that the text takes on a terminal; escape sequences take none.
+fn width(text: &str) -> usize {
+    let plain = anstream::adapter::strip_str(text).to_string();
+    plain.chars().count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_align_and_lines_carry_no_trailing_blanks() {
+        let mut table = Table::new();
+        table.row(["bastion", "running", ""]);
+        table.row(["db", "\u{1b}[32mup\u{1b}[0m", "12 ms"]);
+        assert_eq!(table.render(2), "  bastion  running\n  db       \u{1b}[32mup\u{1b}[0m       12 ms\n");
+    }
+}
