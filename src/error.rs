@@ -1,6 +1,7 @@
 //! Notice board: room errors become a kind, a message, causes and hints. All advice of the tool stands on this page.
 
 use crate::config::ConfigError;
+use crate::connection::ConnectionError;
 use crate::ui::{ExitStatus, Failure, PromptError};
 use std::error::Error;
 
@@ -137,6 +138,20 @@ impl From<ConfigError> for CommandError {
             ConfigError::State { .. } => shown.hint("check the folder's rights, or set XDG_STATE_HOME to another one"),
             ConfigError::ForeignState { .. } => shown.hint("set XDG_STATE_HOME to a folder of your own"),
             ConfigError::NoHome => shown.hint("set HOME"),
+        }
+    }
+}
+
+impl From<ConnectionError> for CommandError {
+    fn from(error: ConnectionError) -> Self {
+        let shown = Self::from_error(ErrorKind::Failed, &error);
+        match error {
+            ConnectionError::SecretUnreadable | ConnectionError::SecretWithoutPassword => shown.hint(
+                "it must be a bare password, or JSON such as {\"username\": …, \"password\": …}; \
+                 `secret` in devdb.toml chooses another one",
+            ),
+            ConnectionError::Incomplete { what } => shown.hint(format!("set `{what}` in devdb.toml")),
+            ConnectionError::Unprintable { .. } => shown.hint("change the value; no shell can hold a NUL character"),
         }
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! Also the secret's shapes and the text that shells can `eval`.
 
+mod compose;
 mod error;
 mod model;
 mod render;
 mod secret;
 
+pub use compose::{Endpoint, Login, Role, compose};
 pub use error::ConnectionError;
 pub use model::{Connection, Tls};
-pub use render::{ShellKind, Variable, libpq_variables, render, unset};
+pub use render::{LIBPQ_NAMES, ShellKind, Variable, libpq_variables, render, unset};
 pub use secret::{DatabaseSecret, Password, SecretStore};

@@ -100,15 +100,17 @@ pub fn render(variables: &[Variable], shell: ShellKind) -> Result<String, Connec
     Ok(text)
 }
 
-/// The text that takes every variable away again that [`libpq_variables`] may set.
-pub fn unset(shell: ShellKind) -> String {
-    const NAMES: [&str; 8] =
-        ["PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT"];
+/// Every variable that [`libpq_variables`] may set, in its order.
+pub const LIBPQ_NAMES: [&str; 8] =
+    ["PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT"];
+
+/// The text that takes these variables away again.
+pub fn unset(names: &[&str], shell: ShellKind) -> String {
     match shell {
-        ShellKind::Bash | ShellKind::Zsh => NAMES.iter().map(|name| format!("unset {name};\n")).collect(),
+        ShellKind::Bash | ShellKind::Zsh => names.iter().map(|name| format!("unset {name};\n")).collect(),
         ShellKind::Json => {
             let map: serde_json::Map<String, serde_json::Value> =
-                NAMES.iter().map(|name| ((*name).to_owned(), serde_json::Value::Null)).collect();
+                names.iter().map(|name| ((*name).to_owned(), serde_json::Value::Null)).collect();
             format!("{:#}\n", serde_json::Value::Object(map))
         }
     }

@@ -1,0 +1,124 @@
+use super::bastion::access::bastion_access;
+use super::context::Context;
+use super::topology::{fresh_topology, topology};
+use crate::config::Transport;
+use crate::connection::{self, Connection, DatabaseSecret, Endpoint, Login, Role};
+use crate::discovery::Topology;
+use crate::error::CommandError;
+use crate::system::CloudError;
+use crate::tunnel;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+/// The certificate authorities that are shipped; written to the state folder so that PGSSLROOTCERT has a stable path.
+const RDS_CA_BUNDLE: &str = include_str!("../../templates/rds-ca-bundle.pem");
+const RDS_CA_FILE: &str = "rds-ca-bundle.pem";
+
+/// The selected environment's database, and whether the way there is open.
+pub(crate) struct Access {
+    pub(crate) connection: Connection,
+    pub(crate) tunnel_is_up: bool,
+}
+
+impl Access {
+    pub(crate) fn warn_unless_reachable(&self, context: &Context) {
+        if !self.tunnel_is_up {
+            context.printer().warning("the tunnel is not up, so nothing will answer yet");
+            context.printer().hint("run `devdb tunnel up`");
+        }
+    }
+}
+
+/// The connection to the selected environment, as the running tunnel (or the settings) would have it.
+pub(crate) async fn environment_connection(context: &Context, role: Role) -> Result<Connection, CommandError> {
+    Ok(access(context, role).await?.connection)
+}
+
+/// Composes the connection: endpoint from discovery, password from the secret, local port from the supervisor.
+pub(crate) async fn access(context: &Context, role: Role) -> Result<Access, CommandError> {
+    let settings = context.settings()?;
+    let (topology, secret) = topology_and_secret(context).await?;
+    let cluster = &topology.cluster;
+    let host = endpoint_name(&topology, role)?;
+    let (local, tunnel_is_up) = local_end(context, role).await?;
+    let endpoint = Endpoint { host, port: cluster.port, local };
+    let login = Login {
+        user: settings.user.clone(),
+        database: settings.database.clone(),
+        cluster_user: cluster.master_user.clone(),
+        cluster_database: cluster.database.clone(),
+    };
+    let connection = connection::compose(endpoint, login, secret, ca_file(context)?)?;
+    Ok(Access { connection, tunnel_is_up })
+}
+
+/// The topology from the cache and the secret it names; a cache that AWS contradicts is dropped and discovered anew.
+async fn topology_and_secret(context: &Context) -> Result<(Topology, DatabaseSecret), CommandError> {
+    let cached = topology(context).await?;
+    match secret(context, &cached).await {
+        Ok(secret) => Ok((cached, DatabaseSecret::parse(&secret)?)),
+        Err(CloudError::NotFound { .. }) => {
+            let fresh = fresh_topology(context).await?;
+            let text = secret(context, &fresh).await?;
+            Ok((fresh, DatabaseSecret::parse(&text)?))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn secret(context: &Context, topology: &Topology) -> Result<zeroize::Zeroizing<String>, CloudError> {
+    let id = topology.secret.as_deref().ok_or_else(|| CloudError::NotFound {
+        what: format!("a secret for cluster `{}`", topology.cluster.id),
+        source: None,
+    })?;
+    context.aws().await?.secret(id).await
+}
+
+fn endpoint_name(topology: &Topology, role: Role) -> Result<String, CommandError> {
+    match role {
+        Role::Writer => Ok(topology.cluster.writer_endpoint.clone()),
+        Role::Reader => topology.cluster.reader_endpoint.clone().ok_or_else(|| {
+            CommandError::failed(format!("cluster `{}` has no reader endpoint", topology.cluster.id))
+                .hint("leave out `--reader`")
+        }),
+    }
+}
+
+/// The tunnel's local end for a role, and whether it is up; the running supervisor knows its port better than the
+/// settings do.
+async fn local_end(context: &Context, role: Role) -> Result<(Option<(IpAddr, u16)>, bool), CommandError> {
+    let settings = context.settings()?;
+    if settings.transport == Transport::Direct {
+        return Ok((None, true));
+    }
+    let configured = match role {
+        Role::Writer => settings.tunnel.writer_port,
+        Role::Reader => settings.tunnel.reader_port,
+    };
+    let running = tunnel::status(context.state_dir()?.path()).await;
+    let port = running.as_ref().and_then(|report| report.local_port(role.name())).unwrap_or(configured);
+    let is_up = running.is_some_and(|report| report.is_up());
+    Ok((Some((Ipv4Addr::LOCALHOST.into(), port)), is_up))
+}
+
+/// The configured CA file, or the shipped bundle at its stable path.
+pub(crate) fn ca_file(context: &Context) -> Result<PathBuf, CommandError> {
+    if let Some(path) = &context.settings()?.ca_file {
+        return Ok(path.clone());
+    }
+    let state = context.state_dir()?;
+    let path = state.ensure()?.join(RDS_CA_FILE);
+    let current = std::fs::read_to_string(&path).is_ok_and(|text| text == RDS_CA_BUNDLE);
+    if !current {
+        let fresh = state.path().join(format!("{RDS_CA_FILE}.new"));
+        std::fs::write(&fresh, RDS_CA_BUNDLE)?;
+        std::fs::rename(&fresh, &path)?;
+    }
+    Ok(path)
+}
+
+/// What the supervisor must know: the way in, the endpoints, the local ports.
+pub(crate) async fn tunnel_spec(context: &Context) -> Result<tunnel::SupervisorSpec, CommandError> {
+    let _ = bastion_access(context).await?;
+    Err(CommandError::failed("not yet"))
+}
