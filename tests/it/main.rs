@@ -1,4 +1,7 @@
 //! The one integration binary. `sealed` commands run in this process with fakes; real services come with their tests.
 
+#![expect(clippy::disallowed_methods, reason = "tests start real programs")]
+
 mod config;
+mod shells;
 mod tidy;
