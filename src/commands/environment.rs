@@ -6,7 +6,9 @@ use crate::connection::{self, Connection, DatabaseSecret, Endpoint, Login, Role}
 use crate::discovery::Topology;
 use crate::error::CommandError;
 use crate::system::CloudError;
-use crate::tunnel;
+use crate::tunnel::{
+    self, HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SshPath, SupervisorSpec, TargetSpec, TunnelState,
+};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
@@ -117,8 +119,44 @@ pub(crate) fn ca_file(context: &Context) -> Result<PathBuf, CommandError> {
     Ok(path)
 }
 
-/// What the supervisor must know: the way in, the endpoints, the local ports.
-pub(crate) async fn tunnel_spec(context: &Context) -> Result<tunnel::SupervisorSpec, CommandError> {
-    let _ = bastion_access(context).await?;
-    Err(CommandError::failed("not yet"))
+/// What the supervisor must know: the way in, the endpoints, the local ports. No secret.
+pub(crate) async fn tunnel_spec(context: &Context) -> Result<SupervisorSpec, CommandError> {
+    let settings = context.settings()?;
+    let topology = topology(context).await?;
+    let cluster = &topology.cluster;
+    let link = match settings.transport {
+        Transport::Direct => None,
+        Transport::Ssh => Some(link_spec(context).await?),
+    };
+    let writer = target(Role::Writer, &cluster.writer_endpoint, cluster.port, settings.tunnel.writer_port)?;
+    let reader = cluster
+        .reader_endpoint
+        .as_deref()
+        .map(|host| target(Role::Reader, host, cluster.port, settings.tunnel.reader_port))
+        .transpose()?;
+    Ok(SupervisorSpec {
+        link,
+        targets: std::iter::once(writer).chain(reader).collect(),
+        ca_file: ca_file(context)?,
+        hold_ms: u64::try_from(settings.tunnel.hold.as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+fn target(role: Role, host: &str, port: u16, local_port: u16) -> Result<TargetSpec, CommandError> {
+    Ok(TargetSpec { name: role.name().to_owned(), host: HostName::parse(host)?, port, local_port })
+}
+
+async fn link_spec(context: &Context) -> Result<LinkSpec, CommandError> {
+    let access = bastion_access(context).await?;
+    let ssh = &context.settings()?.ssh;
+    Ok(LinkSpec {
+        instance_id: HostName::parse(&access.instance_id)?,
+        address: HostName::parse(&access.public_ip.to_string())?,
+        ssh_port: access.port,
+        user: LoginName::parse(&access.user)?,
+        identity_file: SshPath::from_path(&access.key_file)?,
+        known_hosts_file: SshPath::from_path(&access.known_hosts_file)?,
+        proxy_command: ssh.proxy_command.as_deref().map(ProxyCommand::parse).transpose()?,
+        proxy_jump: ssh.proxy_jump.as_deref().map(ProxyJump::parse).transpose()?,
+    })
 }
