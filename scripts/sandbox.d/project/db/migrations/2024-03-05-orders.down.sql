@@ -1,0 +1,3 @@
+drop table orders;
+drop type order_status;
+delete from customers;
