@@ -2,6 +2,7 @@
 
 #[cfg(feature = "cli")]
 pub(crate) mod clock;
+pub(crate) mod postgres;
 #[cfg(feature = "cli")]
 pub(crate) mod process;
 #[cfg(feature = "cli")]

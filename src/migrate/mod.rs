@@ -1,1 +1,34 @@
 //! Plain SQL migrations with their history in Kysely's own tables.
+//!
+//! [`Engine`] is the whole job and serves every door: the command line, the Lambda, the tests. It reads names and SQL
+//! from a [`MigrationSource`], decides with [`route`] and [`segments`] (both pure), and asks a [`MigrationDatabase`] for
+//! as few round trips as SQL allows: two for any number of ordinary migrations.
+//!
+//! The counterpart of the team's `migration-core` is `engine.rs`, of its `migration-provider` `source.rs`.
+
+mod database;
+mod engine;
+mod error;
+mod ledger;
+mod name;
+mod plan;
+#[cfg(test)]
+mod plan_tests;
+mod report;
+mod resolve;
+mod run;
+mod script;
+mod source;
+pub mod sql;
+
+pub use database::{
+    After, BatchError, Ended, Holder, MigrationDatabase, Opened, Part, Reached, RowChange, SessionSpec,
+};
+pub use engine::{Engine, Event, Options};
+pub use error::{MigrateError, Remains};
+pub use ledger::{LedgerNames, LedgerRow, kysely_time};
+pub use name::{MigrationName, NameError};
+pub use plan::{Direction, History, Piece, PlanError, Route, Segment, Target, history, route, segments};
+pub use report::{ErrorReport, MigrationResult, MigrationState, ResultStatus, RunReport, StatusReport, StatusRow};
+pub use script::{Layout, Location, Script, ScriptError};
+pub use source::{FolderSource, MigrationSource, SourceError};

@@ -1,0 +1,96 @@
+use super::error;
+use super::tls::{self, Seen};
+use crate::connection::{Connection, Tls};
+use crate::migrate::Reached;
+use crate::system::DatabaseError;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// How long connecting, TLS and login may take together.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A session, and the task that moves its bytes.
+pub(super) struct Session {
+    pub(super) client: Client,
+    pub(super) reached: Reached,
+    driver: JoinHandle<()>,
+}
+
+impl Drop for Session {
+    /// Cuts the connection at once. Left alone, the task would first send all that is queued, the commit included,
+    /// after the user had cancelled.
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// Connects and logs in.
+///
+/// # Errors
+/// [`DatabaseError`], each way to fail as its own variant; within [`CONNECT_TIMEOUT`].
+pub(super) async fn connect(connection: &Connection, application_name: &str) -> Result<Session, DatabaseError> {
+    let seen = Seen::default();
+    let config = config(connection, application_name);
+    let translate = |error| error::on_connect(error, connection, &seen);
+    let connecting = async {
+        if config.get_ssl_mode() == SslMode::Disable {
+            let (client, driver) = config.connect(NoTls).await.map_err(translate)?;
+            return Ok::<_, DatabaseError>((client, tokio::spawn(drive(driver))));
+        }
+        let tls = MakeRustlsConnect::new(tls::client_config(connection, &seen)?);
+        let (client, driver) = config.connect(tls).await.map_err(translate)?;
+        Ok((client, tokio::spawn(drive(driver))))
+    };
+    let (client, driver) =
+        tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| error::timed_out(connection))??;
+    let is_verified = matches!(connection.tls, Tls::VerifyFull { .. });
+    // The name that was asked for is the name that was verified; wildcards would tell less.
+    let certificate_name = is_verified.then(|| connection.host.clone());
+    let reached = Reached { certificate_name, encrypted: !seen.is_empty() };
+    Ok(Session { client, reached, driver })
+}
+
+async fn drive<S, T>(connection: tokio_postgres::Connection<S, T>)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    // The error reaches whoever waits for an answer; here nobody does.
+    let _ = connection.await;
+}
+
+fn config(connection: &Connection, application_name: &str) -> Config {
+    let mut config = Config::new();
+    let is_socket = connection.host.starts_with('/');
+    if is_socket {
+        config.host_path(&connection.host);
+    } else {
+        config.host(&connection.host);
+    }
+    if let Some(address) = connection.hostaddr {
+        config.hostaddr(address);
+    }
+    config
+        .port(connection.port)
+        .user(&connection.user)
+        .dbname(&connection.database)
+        .application_name(application_name)
+        .keepalives(true)
+        // A dead path must be noticed in less than the patience of whoever waits for a migration.
+        .keepalives_idle(Duration::from_secs(15))
+        .keepalives_interval(Duration::from_secs(5))
+        .keepalives_retries(3)
+        .ssl_mode(match connection.tls {
+            _ if is_socket => SslMode::Disable,
+            Tls::VerifyFull { .. } | Tls::Require => SslMode::Require,
+            Tls::Prefer => SslMode::Prefer,
+            Tls::Disable => SslMode::Disable,
+        });
+    if let Some(password) = &connection.password {
+        config.password(password.reveal());
+    }
+    config
+}

@@ -1,0 +1,113 @@
+use super::connect::CONNECT_TIMEOUT;
+use super::tls::Seen;
+use crate::connection::{Connection, Tls};
+use crate::system::{DatabaseError, ServerError, TlsError};
+use rustls::CertificateError;
+use std::error::Error;
+use std::io;
+use tokio_postgres::error::{DbError, ErrorPosition};
+
+/// Translates an error of a session that was up.
+pub(super) fn in_session(error: tokio_postgres::Error) -> DatabaseError {
+    if let Some(server) = error.as_db_error() {
+        return DatabaseError::Server(Box::new(server_error(server)));
+    }
+    // Anything but an answer of the server ends the connection: closed, reset, or unreadable.
+    let is_transport = error.is_closed() || find::<io::Error>(&error).is_some();
+    if is_transport {
+        return DatabaseError::Lost { source: Some(Box::new(error)) };
+    }
+    DatabaseError::Protocol { source: Some(Box::new(error)) }
+}
+
+/// Translates an error of connecting and logging in.
+pub(super) fn on_connect(error: tokio_postgres::Error, connection: &Connection, seen: &Seen) -> DatabaseError {
+    if let Some(server) = error.as_db_error() {
+        let message = server.message().to_owned();
+        return match server.code().code() {
+            code if code.starts_with("28") => DatabaseError::Login { user: connection.user.clone(), message },
+            "3D000" => DatabaseError::NoSuchDatabase { database: connection.database.clone() },
+            _ => DatabaseError::Server(Box::new(server_error(server))),
+        };
+    }
+    if let Some(refused) = find::<rustls::Error>(&error) {
+        return tls(refused, connection, seen).unwrap_or(TlsError::Failed { source: Box::new(error) }).into();
+    }
+    if error.to_string().contains("TLS handshake") {
+        // tokio-postgres has no kind for it; the text is the only difference from a failed handshake.
+        let is_refusal = error.source().is_some_and(|source| source.to_string().contains("does not support TLS"));
+        return if is_refusal { TlsError::NotOffered } else { TlsError::Failed { source: Box::new(error) } }.into();
+    }
+    let address = address(connection);
+    let io = find::<io::Error>(&error);
+    // The resolver's errors have no kind of their own; the text is std's.
+    if io.is_some_and(|error| error.to_string().contains("lookup address")) {
+        return DatabaseError::UnknownHost { host: connection.host.clone(), source: Box::new(error) };
+    }
+    match io.map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => DatabaseError::Refused { address },
+        // A unix socket that is not there.
+        Some(io::ErrorKind::NotFound) => DatabaseError::Refused { address },
+        Some(io::ErrorKind::TimedOut) => timed_out(connection),
+        _ => DatabaseError::Unreachable { address, source: Box::new(error) },
+    }
+}
+
+pub(super) fn timed_out(connection: &Connection) -> DatabaseError {
+    DatabaseError::TimedOut { address: address(connection), after: CONNECT_TIMEOUT }
+}
+
+/// Where it was tried, and under which name if that is another.
+fn address(connection: &Connection) -> String {
+    match connection.hostaddr {
+        Some(address) => format!("{} ({})", std::net::SocketAddr::new(address, connection.port), connection.host),
+        None => format!("{}:{}", connection.host, connection.port),
+    }
+}
+
+fn tls(error: &rustls::Error, connection: &Connection, seen: &Seen) -> Option<TlsError> {
+    let rustls::Error::InvalidCertificate(reason) = error else { return None };
+    match reason {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => match &connection.tls {
+            Tls::VerifyFull { ca_file } => Some(TlsError::UnknownIssuer { ca_file: ca_file.clone() }),
+            _ => None,
+        },
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            Some(TlsError::WrongName { expected: connection.host.clone(), names: seen.names() })
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Some(TlsError::Expired),
+        _ => None,
+    }
+}
+
+fn server_error(error: &DbError) -> ServerError {
+    let position = match error.position() {
+        Some(ErrorPosition::Original(position)) => usize::try_from(*position).ok(),
+        // It points into a query that a function made, not into ours.
+        Some(ErrorPosition::Internal { .. }) | None => None,
+    };
+    ServerError {
+        code: error.code().code().to_owned(),
+        message: error.message().to_owned(),
+        detail: error.detail().map(str::to_owned),
+        hint: error.hint().map(str::to_owned),
+        context: error.where_().map(str::to_owned),
+        position,
+    }
+}
+
+/// The first of this type in the chain; `io::Error` hides what it carries from `source`.
+fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        let carried = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if let Some(found) = carried.and_then(|carried| carried.downcast_ref::<T>()) {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}

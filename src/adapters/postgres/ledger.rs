@@ -1,0 +1,140 @@
+use crate::migrate::{After, LedgerNames, RowChange, kysely_time};
+
+/// Kysely's advisory lock (0.29.9, `postgres-adapter.js`).
+const LOCK: &str = "3853314791062309107";
+
+/// The SQL around the migrations: lock, ledger, rows.
+pub(super) struct LedgerSql {
+    names: LedgerNames,
+    lock_timeout_ms: u128,
+}
+
+impl LedgerSql {
+    pub(super) fn new(names: &LedgerNames, lock_timeout: std::time::Duration) -> Self {
+        Self { names: names.clone(), lock_timeout_ms: lock_timeout.as_millis() }
+    }
+
+    /// Begins a transaction in which the lock and the ledger can be looked at again after a wait.
+    ///
+    /// When the client is gone, the server ends a running statement within a second (PostgreSQL 14 and later, Linux)
+    /// instead of finishing the migration and then the commit that is queued behind it.
+    pub(super) fn begin(&self) -> String {
+        format!(
+            "begin isolation level read committed; set local lock_timeout = {}; select case when \
+             current_setting('client_connection_check_interval', true) is not null and version() like '%linux%' \
+             then set_config('client_connection_check_interval', '1000', true) end;",
+            self.lock_timeout_ms
+        )
+    }
+
+    /// One row: whether the lock was had. With `create`, missing tables are made behind it, as Kysely makes them
+    /// (0.29.9, `migrator.js`, `#ensureMigrationTableExists` and its neighbours).
+    pub(super) fn lock(&self, create: bool) -> String {
+        let lock = format!("select pg_try_advisory_xact_lock({LOCK})");
+        if !create {
+            return format!("{lock};");
+        }
+        // `create … if not exists` asks for the right to create even where nothing is to be created.
+        let (table, lock_table) = (self.table(), self.qualified(&self.names.lock_table));
+        let schema = self.names.schema.as_deref().map_or_else(String::new, |schema| {
+            format!(
+                "if to_regnamespace({}) is null then create schema {}; end if;",
+                literal(&identifier(schema)),
+                identifier(schema)
+            )
+        });
+        format!(
+            "do $devdb$ begin if pg_try_advisory_xact_lock({LOCK}) then {schema} \
+             if to_regclass({table_text}) is null then create table {table} (\"name\" varchar(255) not null primary key, \
+             \"timestamp\" varchar(255) not null); end if; \
+             if to_regclass({lock_text}) is null then create table {lock_table} (\"id\" varchar(255) not null primary key, \
+             \"is_locked\" integer default 0 not null); \
+             insert into {lock_table} (\"id\", \"is_locked\") values ('migration_lock', 0); end if; \
+             end if; end $devdb$; {lock};",
+            table_text = literal(&table),
+            lock_text = literal(&lock_table),
+        )
+    }
+
+    /// Name, time and schema of each row; the schema pins the table for the rest of the run.
+    pub(super) fn rows(&self) -> String {
+        format!(
+            "select l.\"name\", l.\"timestamp\" from {} l; select n.nspname from pg_catalog.pg_class c join \
+             pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = to_regclass({})",
+            self.table(),
+            literal(&self.table())
+        )
+    }
+
+    pub(super) fn hold() -> String {
+        // The session has the lock already, so this cannot wait.
+        format!("select pg_advisory_lock({LOCK}); commit")
+    }
+
+    pub(super) fn release() -> String {
+        format!("select pg_advisory_unlock({LOCK})")
+    }
+
+    /// Who has the lock. `pg_locks` shows a 64-bit key as two halves (PostgreSQL documentation, "pg_locks").
+    pub(super) fn holder() -> &'static str {
+        "select l.pid, a.application_name, a.usename, \
+         to_char(coalesce(a.xact_start, a.query_start, a.backend_start) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), a.state \
+         from pg_catalog.pg_locks l left join pg_catalog.pg_stat_activity a on a.pid = l.pid \
+         where l.locktype = 'advisory' and l.classid = 897169763 and l.objid = 17238259 and l.objsubid = 1 and l.granted \
+         and l.database = (select oid from pg_catalog.pg_database where datname = current_database()) \
+         and l.pid <> pg_backend_pid() limit 1"
+    }
+
+    /// Comes behind each migration's own SQL.
+    ///
+    /// A migration may have moved the search path or the role (every `pg_dump` file empties the path); the next one,
+    /// and the row, begin from the session's own.
+    pub(super) fn change(&self, change: &RowChange, schema: &str) -> String {
+        let table = format!("{}.{}", identifier(schema), identifier(&self.names.table));
+        let change = match change {
+            RowChange::Delete { name } => format!("delete from {table} where \"name\" = {}", literal(name.as_str())),
+            RowChange::Insert { name, after } => {
+                let after = match after {
+                    After::Nothing => None,
+                    After::Time(time) => Some(format!("timestamptz {}", literal(&kysely_time(*time)))),
+                    After::Row(row) => Some(format!(
+                        "(select \"timestamp\"::timestamptz from {table} where \"name\" = {})",
+                        literal(row.as_str())
+                    )),
+                };
+                let now = "date_trunc('milliseconds', clock_timestamp())";
+                let time = after.map_or_else(
+                    || now.to_owned(),
+                    |after| format!("greatest({now}, date_trunc('milliseconds', {after}) + interval '1 millisecond')"),
+                );
+                format!(
+                    "insert into {table} (\"name\", \"timestamp\") values ({}, to_char({time} at time zone 'UTC', \
+                     'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'))",
+                    literal(name.as_str())
+                )
+            }
+        };
+        format!("reset role; reset search_path; set local lock_timeout = {}; {change}", self.lock_timeout_ms)
+    }
+
+    fn table(&self) -> String {
+        self.qualified(&self.names.table)
+    }
+
+    fn qualified(&self, table: &str) -> String {
+        match &self.names.schema {
+            Some(schema) => format!("{}.{}", identifier(schema), identifier(table)),
+            None => identifier(table),
+        }
+    }
+}
+
+pub(super) fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A string constant that means the same whatever `standard_conforming_strings` says.
+pub(super) fn literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    if quoted.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
+}

@@ -1,0 +1,250 @@
+use super::connect::{Session, connect};
+use super::error::in_session;
+use super::ledger::{LedgerSql, literal};
+use crate::connection::Connection;
+use crate::migrate::sql::IndexBuild;
+use crate::migrate::{BatchError, Ended, Holder, LedgerRow, MigrationDatabase, Opened, Part, Reached, SessionSpec};
+use crate::system::DatabaseError;
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use std::pin::Pin;
+use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow, SimpleQueryStream};
+
+/// A session for migrations on PostgreSQL.
+///
+/// Everything goes as simple queries, because only they may hold several statements; messages that need no answer in
+/// between are sent together (PostgreSQL documentation, "Pipelining").
+pub(crate) struct PostgresMigrations {
+    connection: Connection,
+    spec: SessionSpec,
+    sql: LedgerSql,
+    session: Session,
+    /// Where the ledger was found; a migration may change the search path.
+    schema: String,
+}
+
+impl PostgresMigrations {
+    /// # Errors
+    /// As [`connect`].
+    pub(crate) async fn connect(connection: &Connection, spec: &SessionSpec) -> Result<Self, DatabaseError> {
+        let session = connect(connection, &spec.application_name).await?;
+        let sql = LedgerSql::new(&spec.ledger, spec.lock_timeout);
+        Ok(Self { connection: connection.clone(), spec: spec.clone(), sql, session, schema: String::new() })
+    }
+
+    /// Queues a message; nothing is waited for.
+    async fn send(&self, sql: &str) -> Result<Answer, DatabaseError> {
+        let stream = self.session.client.simple_query_raw(sql).await.map_err(in_session)?;
+        Ok(Answer(Box::pin(stream)))
+    }
+
+    async fn ask(&self, sql: &str) -> Result<Vec<SimpleQueryRow>, DatabaseError> {
+        self.send(sql).await?.rows().await
+    }
+
+    /// The rows of the ledger's answer; the last row names the schema. `None` when there is no table (42P01).
+    async fn ledger(&mut self, answer: Answer) -> Result<Option<Vec<LedgerRow>>, DatabaseError> {
+        let mut rows = match answer.rows().await {
+            Ok(rows) => rows,
+            Err(error) if error.code() == Some("42P01") => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if let Some(schema) = rows.pop() {
+            self.schema = text(&schema, 0);
+        }
+        Ok(Some(rows.iter().map(|row| LedgerRow { name: text(row, 0), timestamp: text(row, 1) }).collect()))
+    }
+
+    async fn begin_and_lock(&mut self, create: bool) -> Result<Opened, DatabaseError> {
+        let lock = self.send(&format!("{}{}", self.sql.begin(), self.sql.lock(create))).await?;
+        let ledger = self.send(&self.sql.rows()).await?;
+        let locked = lock.rows().await?.last().is_some_and(|row| text(row, 0) == "t");
+        let rows = self.ledger(ledger).await?;
+        if locked && rows.is_some() {
+            return Ok(Opened::Locked(rows));
+        }
+        // Without a table the transaction has failed already; while somebody else migrates, none may stay open.
+        let rolled_back = self.send("rollback").await?;
+        let holder = if locked { None } else { Some(self.send(LedgerSql::holder()).await?) };
+        rolled_back.rows().await?;
+        let Some(holder) = holder else { return Ok(Opened::Locked(None)) };
+        Ok(Opened::Busy(holder.rows().await?.first().map(holder_row)))
+    }
+
+    async fn send_batch(&self, begin: bool, parts: &[Part<'_>]) -> Result<Batch, DatabaseError> {
+        let begun = if begin { Some(self.send(&self.sql.begin()).await?) } else { None };
+        let mut answers = Vec::with_capacity(parts.len());
+        for part in parts {
+            let work = self.send(part.sql).await?;
+            let row = match &part.row {
+                Some(change) => Some(self.send(&self.sql.change(change, &self.schema)).await?),
+                None => None,
+            };
+            answers.push((work, row));
+        }
+        // After an error the server takes this as a rollback (PostgreSQL documentation, "COMMIT").
+        Ok(Batch { begun, answers, commit: self.send("commit").await? })
+    }
+}
+
+struct Batch {
+    begun: Option<Answer>,
+    answers: Vec<(Answer, Option<Answer>)>,
+    commit: Answer,
+}
+
+/// The answer to one message, still on its way.
+struct Answer(Pin<Box<SimpleQueryStream>>);
+
+impl Answer {
+    async fn rows(mut self) -> Result<Vec<SimpleQueryRow>, DatabaseError> {
+        let mut rows = Vec::new();
+        while let Some(message) = self.0.next().await {
+            if let SimpleQueryMessage::Row(row) = message.map_err(in_session)? {
+                rows.push(row);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Waits for the end; an error comes with the number of statements that had succeeded before it.
+    async fn statements(mut self) -> Result<(), (usize, DatabaseError)> {
+        let mut succeeded = 0;
+        while let Some(message) = self.0.next().await {
+            match message {
+                Ok(SimpleQueryMessage::CommandComplete(_)) => succeeded += 1,
+                Ok(_) => {}
+                Err(error) => return Err((succeeded, in_session(error))),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn text(row: &SimpleQueryRow, column: usize) -> String {
+    row.try_get(column).ok().flatten().unwrap_or_default().to_owned()
+}
+
+fn holder_row(row: &SimpleQueryRow) -> Holder {
+    Holder {
+        pid: text(row, 0).parse().unwrap_or_default(),
+        application_name: text(row, 1),
+        user: text(row, 2),
+        since: text(row, 3),
+        state: text(row, 4),
+    }
+}
+
+/// A failure between request and answer leaves the end unknown only if it is the connection's.
+fn failure(part: Option<usize>, succeeded: Option<usize>, error: DatabaseError) -> BatchError {
+    let ended =
+        if matches!(error, DatabaseError::Server(_)) && !error.is_lost() { Ended::RolledBack } else { Ended::Unknown };
+    BatchError { part, succeeded, error, ended }
+}
+
+#[async_trait]
+impl MigrationDatabase for PostgresMigrations {
+    fn reached(&self) -> &Reached {
+        &self.session.reached
+    }
+
+    async fn read_ledger(&mut self) -> Result<Option<Vec<LedgerRow>>, DatabaseError> {
+        let answer = self.send(&self.sql.rows()).await?;
+        self.ledger(answer).await
+    }
+
+    async fn open(&mut self, create: bool) -> Result<Opened, DatabaseError> {
+        self.begin_and_lock(create).await
+    }
+
+    async fn hold(&mut self) -> Result<(), DatabaseError> {
+        self.ask(&LedgerSql::hold()).await.map(|_| ())
+    }
+
+    async fn commit(
+        &mut self,
+        begin: bool,
+        parts: &[Part<'_>],
+        done: &mut (dyn FnMut(usize) + Send),
+    ) -> Result<(), BatchError> {
+        let batch = self.send_batch(begin, parts).await.map_err(|error| failure(None, None, error))?;
+        if let Some(begun) = batch.begun {
+            begun.rows().await.map_err(|error| failure(None, None, error))?;
+        }
+        let mut failed = None;
+        for (index, (work, row)) in batch.answers.into_iter().enumerate() {
+            if let Err((succeeded, error)) = work.statements().await {
+                failed = Some(failure(Some(index), Some(succeeded), error));
+                break;
+            }
+            if let Some(row) = row
+                && let Err((_, error)) = row.statements().await
+            {
+                failed = Some(failure(Some(index), None, error));
+                break;
+            }
+            done(index);
+        }
+        let committed = batch.commit.statements().await;
+        match (failed, committed) {
+            (Some(failed), _) => Err(failed),
+            (None, Err((_, error))) => Err(failure(None, None, error)),
+            (None, Ok(())) => Ok(()),
+        }
+    }
+
+    async fn run_alone(&mut self, part: &Part<'_>) -> Result<(), BatchError> {
+        let work = match self.send(part.sql).await {
+            Ok(answer) => answer.statements().await,
+            Err(error) => Err((0, error)),
+        };
+        work.map_err(|(succeeded, error)| failure(Some(0), Some(succeeded), error))?;
+        if let Some(change) = &part.row {
+            let sql = format!("begin; {}; commit", self.sql.change(change, &self.schema));
+            if let Err(error) = self.ask(&sql).await {
+                let _ = self.ask("rollback").await;
+                return Err(failure(Some(0), None, error));
+            }
+        }
+        Ok(())
+    }
+
+    async fn drop_invalid_index(&mut self, index: &IndexBuild) -> Result<bool, DatabaseError> {
+        let found = self
+            .ask(&format!(
+                "select format('%I.%I', n.nspname, c.relname) from pg_catalog.pg_index i \
+                 join pg_catalog.pg_class c on c.oid = i.indexrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+                 where i.indrelid = to_regclass({}) and c.relname = {} and not i.indisvalid \
+                 and not exists (select from pg_catalog.pg_stat_progress_create_index p where p.index_relid = c.oid)",
+                literal(&index.table),
+                literal(&index.name)
+            ))
+            .await?;
+        let Some(row) = found.first() else { return Ok(false) };
+        self.ask(&format!("drop index concurrently {}", text(row, 0))).await?;
+        Ok(true)
+    }
+
+    async fn abandon(&mut self) -> Result<(), DatabaseError> {
+        self.ask("rollback").await.map(|_| ())
+    }
+
+    async fn release(&mut self) -> Result<(), DatabaseError> {
+        self.ask(&LedgerSql::release()).await.map(|_| ())
+    }
+
+    async fn reconnect(&mut self) -> Result<(), DatabaseError> {
+        self.session = connect(&self.connection, &self.spec.application_name).await?;
+        Ok(())
+    }
+
+    async fn end_orphan(&mut self, holder: &Holder) -> Result<(), DatabaseError> {
+        self.ask(&format!(
+            "select pg_terminate_backend(pid) from pg_catalog.pg_stat_activity where pid = {} and application_name = {}",
+            holder.pid,
+            literal(&self.spec.application_name)
+        ))
+        .await
+        .map(|_| ())
+    }
+}

@@ -1,0 +1,9 @@
+//! PostgreSQL through tokio-postgres, with rustls: the only home of both.
+
+mod connect;
+mod error;
+mod ledger;
+mod migrations;
+mod tls;
+
+pub(crate) use migrations::PostgresMigrations;

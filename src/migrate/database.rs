@@ -1,0 +1,139 @@
+use super::sql::IndexBuild;
+use super::{LedgerNames, LedgerRow, MigrationName};
+use crate::system::DatabaseError;
+use async_trait::async_trait;
+use std::time::Duration;
+
+/// What a session for migrations is opened with.
+#[derive(Debug, Clone)]
+pub struct SessionSpec {
+    pub ledger: LedgerNames,
+    /// `devdb/<alias>/<run>`: proves to later runs whose session holds the lock.
+    pub application_name: String,
+    /// How long one statement may queue for a table's lock, and stop everybody behind it.
+    pub lock_timeout: Duration,
+}
+
+/// Which database answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reached {
+    /// A name in the certificate, when the certificate was verified.
+    pub certificate_name: Option<String>,
+    pub encrypted: bool,
+}
+
+/// Who holds the migration lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// The server process.
+    pub pid: i32,
+    pub application_name: String,
+    pub user: String,
+    /// When its transaction, or else its last query, began; as the server writes it.
+    pub since: String,
+    /// `active`, `idle in transaction`, …
+    pub state: String,
+}
+
+/// What opening found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opened {
+    /// The lock is held and a transaction is open. `None`: there is no ledger yet, and no transaction either.
+    Locked(Option<Vec<LedgerRow>>),
+    /// Somebody else migrates. No transaction is open.
+    Busy(Option<Holder>),
+}
+
+/// What a new row's time must be later than; the server's clock decides the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum After {
+    Nothing,
+    /// Milliseconds since the epoch.
+    Time(i64),
+    /// A row written earlier in this run.
+    Row(MigrationName),
+}
+
+/// A change of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RowChange {
+    Insert { name: MigrationName, after: After },
+    Delete { name: MigrationName },
+}
+
+/// SQL that goes to the server as one message, and the row that belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part<'a> {
+    pub sql: &'a str,
+    pub row: Option<RowChange>,
+}
+
+/// How a batch that failed ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Nothing of it remains.
+    RolledBack,
+    /// The connection went away between the request and the answer.
+    Unknown,
+}
+
+/// A batch that failed.
+#[derive(Debug)]
+pub struct BatchError {
+    /// The part that failed; none when the commit itself did (a deferred constraint).
+    pub part: Option<usize>,
+    /// How many statements of the part had succeeded; none when the ledger's row failed.
+    pub succeeded: Option<usize>,
+    pub error: DatabaseError,
+    pub ended: Ended,
+}
+
+/// A session on the database that is migrated.
+///
+/// The lock is Kysely's: advisory, key 3853314791062309107 (Kysely 0.29.9, `postgres-adapter.js`). It is always tried,
+/// never waited for: a session that blocks on it and one that builds an index concurrently wait for each other.
+///
+/// Dropping the session, or the future of any method, leaves either all of an open transaction or nothing of it.
+#[async_trait]
+pub trait MigrationDatabase: Send {
+    fn reached(&self) -> &Reached;
+
+    /// The rows, or `None` without a ledger. Writes nothing, locks nothing. One round trip.
+    async fn read_ledger(&mut self) -> Result<Option<Vec<LedgerRow>>, DatabaseError>;
+
+    /// Begins a transaction, tries the lock and reads the ledger. One round trip.
+    ///
+    /// With `create`, missing tables are made in the same transaction.
+    async fn open(&mut self, create: bool) -> Result<Opened, DatabaseError>;
+
+    /// Keeps the lock beyond the transaction, which is committed. One round trip.
+    async fn hold(&mut self) -> Result<(), DatabaseError>;
+
+    /// Runs all parts and commits. One round trip, however many parts. `done` is told the index of each that succeeded.
+    ///
+    /// `begin` opens a transaction first; otherwise the one of [`Self::open`] is used.
+    async fn commit(
+        &mut self,
+        begin: bool,
+        parts: &[Part<'_>],
+        done: &mut (dyn FnMut(usize) + Send),
+    ) -> Result<(), BatchError>;
+
+    /// Runs one statement outside of any transaction, then changes its row. One round trip, two with a row.
+    async fn run_alone(&mut self, part: &Part<'_>) -> Result<(), BatchError>;
+
+    /// Drops what a failed concurrent build of this index left behind, unless a build is running; true if it did.
+    async fn drop_invalid_index(&mut self, index: &IndexBuild) -> Result<bool, DatabaseError>;
+
+    /// Ends the open transaction without a change.
+    async fn abandon(&mut self) -> Result<(), DatabaseError>;
+
+    /// Gives the lock back that [`Self::hold`] kept.
+    async fn release(&mut self) -> Result<(), DatabaseError>;
+
+    /// Connects anew after [`DatabaseError::Lost`], as the same run.
+    async fn reconnect(&mut self) -> Result<(), DatabaseError>;
+
+    /// Ends the session that this very run left behind when its connection was cut; others are never touched.
+    async fn end_orphan(&mut self, holder: &Holder) -> Result<(), DatabaseError>;
+}

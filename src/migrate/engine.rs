@@ -1,0 +1,181 @@
+use super::plan::{Direction, PlanError, Route, Target, route, segments};
+use super::run::Run;
+use super::{
+    Holder, LedgerRow, MigrateError, MigrationDatabase, MigrationName, MigrationSource, Opened, RunReport, Script,
+    StatusReport,
+};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How a run behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Kysely's `allowUnorderedMigrations`.
+    pub allow_unordered: bool,
+    /// How long to wait for another run's lock.
+    pub lock_wait: Duration,
+    /// How often a run is tried again after a table's lock could not be had in time.
+    pub retries: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { allow_unordered: false, lock_wait: Duration::from_secs(300), retries: 3 }
+    }
+}
+
+/// What happens while a run is under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Another run holds the lock; told again when the holder changes.
+    LockBusy(Option<Holder>),
+    /// What will run; never empty.
+    Planned { direction: Direction, migrations: usize, transactions: usize },
+    /// A migration succeeded; it counts once its transaction is committed.
+    Finished { name: MigrationName, direction: Direction },
+    /// A table's lock was not free in time; everything was rolled back and is tried again.
+    TableLockBusy { attempt: usize, of: usize },
+    /// A failed build had left this invalid index; it was dropped.
+    DroppedInvalidIndex { name: String },
+    /// The connection was lost with the commit under way; the ledger is asked over a new one.
+    AskingForOutcome,
+}
+
+/// Takes events while the run goes on.
+pub(super) type Events<'a> = &'a mut (dyn FnMut(Event) + Send);
+
+/// Runs migrations: the one engine behind every door.
+pub struct Engine<'a> {
+    pub source: &'a dyn MigrationSource,
+    pub options: Options,
+}
+
+impl Engine<'_> {
+    /// Runs, or undoes, what leads to the target. Never fails outright: the report says how far it came.
+    ///
+    /// The future may be dropped at any await: the ledger and the schema stay together, because they change in the same
+    /// transaction. Only a statement that refuses transactions can leave its work without its row.
+    pub async fn migrate(
+        &self,
+        database: &mut dyn MigrationDatabase,
+        target: &Target,
+        on_event: Events<'_>,
+    ) -> RunReport {
+        let mut attempt = 0;
+        loop {
+            let mut report = RunReport { results: Vec::new(), error: None };
+            let outcome = self.attempt(database, target, &mut report, on_event).await;
+            match outcome {
+                Err(error) if attempt < self.options.retries && is_worth_a_retry(&error) => {
+                    attempt += 1;
+                    on_event(Event::TableLockBusy { attempt, of: self.options.retries });
+                    tokio::time::sleep(Duration::from_millis(500) * u32::try_from(attempt).unwrap_or(1)).await;
+                }
+                outcome => {
+                    report.error = outcome.err();
+                    return report;
+                }
+            }
+        }
+    }
+
+    /// Compares the files with the ledger. One round trip; nothing is written, created or locked.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn status(&self, database: &mut dyn MigrationDatabase) -> Result<StatusReport, MigrateError> {
+        let rows = database.read_ledger().await?.unwrap_or_default();
+        let problem = self.route(&rows, &Target::Latest).err();
+        Ok(StatusReport::new(self.source.names(), &rows, problem.as_ref()))
+    }
+
+    fn route(&self, rows: &[LedgerRow], target: &Target) -> Result<Route, PlanError> {
+        route(self.source.names(), rows, target, self.options.allow_unordered)
+    }
+
+    async fn attempt(
+        &self,
+        database: &mut dyn MigrationDatabase,
+        target: &Target,
+        report: &mut RunReport,
+        on_event: Events<'_>,
+    ) -> Result<(), MigrateError> {
+        let mut rows = self.lock(database, false, on_event).await?;
+        if rows.is_none() && !self.route(&[], target)?.names.is_empty() {
+            rows = self.lock(database, true, on_event).await?;
+        }
+        let found = self.prepare(rows.as_deref().unwrap_or_default(), target);
+        let (route, scripts) = match found {
+            Ok((route, scripts)) if !route.names.is_empty() => (route, scripts),
+            other => {
+                if rows.is_some() {
+                    // The answer stands; a connection that breaks now has nothing left to lose.
+                    let _ = database.abandon().await;
+                }
+                return other.map(|_| ());
+            }
+        };
+        *report = RunReport::planned(&route);
+        let segments = segments(&scripts);
+        on_event(Event::Planned {
+            direction: route.direction,
+            migrations: route.names.len(),
+            transactions: segments.len(),
+        });
+        Run { route: &route, scripts: &scripts, segments: &segments, options: &self.options }
+            .execute(database, report, on_event)
+            .await
+    }
+
+    fn prepare(&self, rows: &[LedgerRow], target: &Target) -> Result<(Route, Vec<Script>), MigrateError> {
+        let route = self.route(rows, target)?;
+        let mut scripts = Vec::with_capacity(route.names.len());
+        for name in &route.names {
+            let script = self.source.script(name, route.direction)?;
+            scripts.push(script.ok_or_else(|| PlanError::NoDown { name: name.to_string() })?);
+        }
+        Ok((route, scripts))
+    }
+
+    async fn lock(
+        &self,
+        database: &mut dyn MigrationDatabase,
+        create: bool,
+        on_event: Events<'_>,
+    ) -> Result<Option<Vec<LedgerRow>>, MigrateError> {
+        poll_lock(database, create, self.options.lock_wait, on_event).await
+    }
+}
+
+/// Tries the lock until it is free or the time is over.
+pub(super) async fn poll_lock(
+    database: &mut dyn MigrationDatabase,
+    create: bool,
+    wait: Duration,
+    on_event: Events<'_>,
+) -> Result<Option<Vec<LedgerRow>>, MigrateError> {
+    let started = Instant::now();
+    let mut pause = Duration::from_millis(50);
+    let mut told: Option<Option<Holder>> = None;
+    loop {
+        let holder = match database.open(create).await? {
+            Opened::Locked(rows) => return Ok(rows),
+            Opened::Busy(holder) => holder,
+        };
+        if started.elapsed() >= wait {
+            return Err(MigrateError::LockBusy { holder, waited: started.elapsed() });
+        }
+        if told.as_ref().is_none_or(|told| told.as_ref().map(|who| who.pid) != holder.as_ref().map(|who| who.pid)) {
+            on_event(Event::LockBusy(holder.clone()));
+            told = Some(holder);
+        }
+        tokio::time::sleep(pause.min(wait.saturating_sub(started.elapsed()))).await;
+        pause = (pause * 2).min(Duration::from_secs(1));
+    }
+}
+
+/// 55P03 lock_not_available, 40P01 deadlock_detected: another session was in the way, and nothing was changed.
+fn is_worth_a_retry(error: &MigrateError) -> bool {
+    error.remains() == Some(&super::Remains::Nothing)
+        && matches!(error.database().and_then(|error| error.code()), Some("55P03" | "40P01"))
+}

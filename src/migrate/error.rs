@@ -1,0 +1,75 @@
+use super::{Direction, Holder, Location, MigrationName, PlanError, SourceError};
+use crate::system::DatabaseError;
+use std::time::Duration;
+
+/// What is left in the database after a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remains {
+    /// Everything was rolled back.
+    Nothing,
+    /// An earlier transaction of the run was committed, because a statement forced it.
+    Committed {
+        /// Migrations that are complete, and in the ledger.
+        migrations: Vec<MigrationName>,
+        /// How many statements of the failed migration are committed too, without a row in the ledger.
+        statements: usize,
+    },
+}
+
+/// Why a run did not reach its target.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// Before any migration ran.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error("another run holds the migration lock; waited {} s for it", waited.as_secs())]
+    LockBusy { holder: Option<Holder>, waited: Duration },
+    #[error("{location}: {error}")]
+    Failed {
+        migration: MigrationName,
+        direction: Direction,
+        location: Location,
+        /// The statement, shortened; none when the ledger's row could not be written.
+        statement: Option<String>,
+        remains: Remains,
+        error: DatabaseError,
+    },
+    /// A deferred constraint, most likely.
+    #[error("the commit failed: {error}")]
+    CommitFailed { remains: Remains, error: DatabaseError },
+    /// The connection was lost and could not be made again in time to ask.
+    #[error("the connection was lost while the migrations ran; whether they were committed is not known")]
+    OutcomeUnknown { error: DatabaseError },
+    /// The connection was lost, and the ledger says that nothing was committed.
+    #[error("the connection was lost before the migrations were committed")]
+    LostBeforeCommit { remains: Remains, error: DatabaseError },
+}
+
+impl MigrateError {
+    /// The database's part of it.
+    pub fn database(&self) -> Option<&DatabaseError> {
+        match self {
+            Self::Database(error)
+            | Self::Failed { error, .. }
+            | Self::CommitFailed { error, .. }
+            | Self::OutcomeUnknown { error }
+            | Self::LostBeforeCommit { error, .. } => Some(error),
+            Self::Plan(_) | Self::Source(_) | Self::LockBusy { .. } => None,
+        }
+    }
+
+    /// What is left in the database; none when nobody knows.
+    pub fn remains(&self) -> Option<&Remains> {
+        match self {
+            Self::Failed { remains, .. }
+            | Self::CommitFailed { remains, .. }
+            | Self::LostBeforeCommit { remains, .. } => Some(remains),
+            Self::OutcomeUnknown { .. } => None,
+            Self::Plan(_) | Self::Source(_) | Self::Database(_) | Self::LockBusy { .. } => Some(&Remains::Nothing),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+use super::{Direction, History, LedgerRow, MigrateError, MigrationName, PlanError, Route, history};
+use serde::Serialize;
+
+/// Kysely's `MigrationResult.status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum ResultStatus {
+    Success,
+    Error,
+    NotExecuted,
+}
+
+/// Kysely's `MigrationResult`, with its own key names, and one more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MigrationResult {
+    pub migration_name: MigrationName,
+    pub direction: Direction,
+    pub status: ResultStatus,
+    /// It ran, but nothing of it remains because a later one failed, or itself.
+    pub rolled_back: bool,
+}
+
+/// What a run did. `results` is empty when nothing was to be done, or nothing was begun.
+#[derive(Debug, Serialize)]
+pub struct RunReport {
+    pub results: Vec<MigrationResult>,
+    #[serde(serialize_with = "as_report")]
+    pub error: Option<MigrateError>,
+}
+
+impl RunReport {
+    pub(super) fn planned(route: &Route) -> Self {
+        let result = |name: &MigrationName| MigrationResult {
+            migration_name: name.clone(),
+            direction: route.direction,
+            status: ResultStatus::NotExecuted,
+            rolled_back: false,
+        };
+        Self { results: route.names.iter().map(result).collect(), error: None }
+    }
+
+    pub fn succeeded(&self) -> usize {
+        self.results.iter().filter(|result| result.status == ResultStatus::Success && !result.rolled_back).count()
+    }
+}
+
+/// An error as the JSON document shows it. Keys that do not apply are left out, `message` never.
+#[derive(Debug, Serialize)]
+pub struct ErrorReport {
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub migration: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statement: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sqlstate: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl From<&MigrateError> for ErrorReport {
+    fn from(error: &MigrateError) -> Self {
+        let server = match error.database() {
+            Some(crate::system::DatabaseError::Server(server)) => Some(server),
+            _ => None,
+        };
+        let (place, statement, migration) = match error {
+            MigrateError::Failed { location, statement, migration, .. } => {
+                (Some(location), statement.clone(), Some(migration.to_string()))
+            }
+            _ => (None, None, None),
+        };
+        Self {
+            message: server.map_or_else(|| error.to_string(), |server| server.message.clone()),
+            migration,
+            file: place.map(|place| place.file.display().to_string()),
+            line: place.map(|place| place.line),
+            column: place.map(|place| place.column),
+            statement,
+            sqlstate: server.map(|server| server.code.clone()),
+            detail: server.and_then(|server| server.detail.clone()),
+            hint: server.and_then(|server| server.hint.clone()),
+        }
+    }
+}
+
+fn as_report<S: serde::Serializer>(error: &Option<MigrateError>, serializer: S) -> Result<S::Ok, S::Error> {
+    error.as_ref().map(ErrorReport::from).serialize(serializer)
+}
+
+/// Where a migration stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MigrationState {
+    Executed,
+    Pending,
+    /// It is in the ledger, but there is no file.
+    Missing,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StatusRow {
+    pub name: String,
+    pub state: MigrationState,
+    /// The ledger's own text.
+    pub executed_at: Option<String>,
+}
+
+/// What the ledger and the files say together.
+#[derive(Debug, Serialize)]
+pub struct StatusReport {
+    /// In file order; what is missing comes last.
+    pub migrations: Vec<StatusRow>,
+    /// Why Kysely and devdb would refuse to run anything.
+    pub problem: Option<String>,
+}
+
+impl StatusReport {
+    pub(super) fn new(files: &[MigrationName], rows: &[LedgerRow], problem: Option<&PlanError>) -> Self {
+        // Without readable times the table's own order must do.
+        let executed = match history(rows) {
+            Ok(History { executed, .. }) => executed,
+            Err(_) => rows.iter().map(|row| row.name.clone()).collect(),
+        };
+        let times: std::collections::BTreeMap<&str, &str> =
+            rows.iter().map(|row| (row.name.as_str(), row.timestamp.as_str())).collect();
+        let known: std::collections::BTreeSet<&str> = files.iter().map(MigrationName::as_str).collect();
+        let row = |name: &str, otherwise: MigrationState| StatusRow {
+            name: name.to_owned(),
+            state: if times.contains_key(name) && known.contains(name) { MigrationState::Executed } else { otherwise },
+            executed_at: times.get(name).map(|time| (*time).to_owned()),
+        };
+        let listed = files.iter().map(|name| row(name.as_str(), MigrationState::Pending));
+        let missing = executed.iter().filter(|name| !known.contains(name.as_str()));
+        Self {
+            migrations: listed.chain(missing.map(|name| row(name, MigrationState::Missing))).collect(),
+            problem: problem.map(ToString::to_string),
+        }
+    }
+
+    pub fn count(&self, state: MigrationState) -> usize {
+        self.migrations.iter().filter(|row| row.state == state).count()
+    }
+}

@@ -1,0 +1,220 @@
+use super::engine::{Event, Events, Options};
+use super::plan::{Direction, Piece, Route, Segment};
+use super::report::{ResultStatus, RunReport};
+use super::resolve::{Outcome, ask_outcome};
+use super::sql::StatementKind;
+use super::{After, BatchError, Ended, MigrateError, MigrationDatabase, Part, Remains, RowChange, Script};
+use crate::system::DatabaseError;
+
+/// One planned run, with the lock held and the opening transaction open.
+pub(super) struct Run<'a> {
+    pub(super) route: &'a Route,
+    pub(super) scripts: &'a [Script],
+    pub(super) segments: &'a [Segment],
+    pub(super) options: &'a Options,
+}
+
+impl Run<'_> {
+    /// Executes all segments: in the transaction that is open already, if one is enough.
+    pub(super) async fn execute(
+        &self,
+        database: &mut dyn MigrationDatabase,
+        report: &mut RunReport,
+        on_event: Events<'_>,
+    ) -> Result<(), MigrateError> {
+        if let [Segment::Transaction(pieces)] = self.segments {
+            return self.transaction(database, false, pieces, report, on_event).await;
+        }
+        database.hold().await?;
+        let mut outcome = Ok(());
+        for segment in self.segments {
+            outcome = match segment {
+                Segment::Transaction(pieces) => self.transaction(database, true, pieces, report, on_event).await,
+                Segment::Alone(piece) => self.alone(database, piece, report, on_event).await,
+            };
+            if outcome.is_err() {
+                break;
+            }
+        }
+        // The session's end gives the lock back as well, so a failure here changes nothing.
+        let _ = database.release().await;
+        outcome
+    }
+
+    async fn transaction(
+        &self,
+        database: &mut dyn MigrationDatabase,
+        begin: bool,
+        pieces: &[Piece],
+        report: &mut RunReport,
+        on_event: Events<'_>,
+    ) -> Result<(), MigrateError> {
+        let parts: Vec<Part<'_>> = pieces.iter().map(|piece| self.part(piece)).collect();
+        let before = report.results.clone();
+        let mut done = |index: usize| self.finished(&pieces[index], report, on_event);
+        let Err(failure) = database.commit(begin, &parts, &mut done).await else { return Ok(()) };
+        let is_unknown = failure.ended == Ended::Unknown;
+        let changes: Vec<&RowChange> = parts.iter().filter_map(|part| part.row.as_ref()).collect();
+        if is_unknown && changes.is_empty() {
+            // Only statements of an unfinished migration: the ledger cannot tell.
+            return Err(MigrateError::OutcomeUnknown { error: failure.error });
+        }
+        if is_unknown {
+            on_event(Event::AskingForOutcome);
+            match ask_outcome(database, &changes, self.options).await {
+                Outcome::Unknown => return Err(MigrateError::OutcomeUnknown { error: failure.error }),
+                Outcome::Committed => {
+                    for piece in pieces.iter().filter(|piece| piece.completes) {
+                        report.results[piece.step].status = ResultStatus::Success;
+                    }
+                    let goes_on =
+                        pieces.last().is_some_and(|piece| piece.step + 1 < self.route.names.len() || !piece.completes);
+                    if !goes_on {
+                        return Ok(());
+                    }
+                    // The lock went with the connection; the next run continues from here.
+                    let begun = pieces.last().filter(|piece| !piece.completes).map_or(0, |piece| piece.statements.end);
+                    let remains = self.remains_after(&report.results, begun);
+                    return Err(MigrateError::LostBeforeCommit { remains, error: failure.error });
+                }
+                Outcome::RolledBack => {}
+            }
+        }
+        self.roll_back(report, &before, pieces);
+        let failed = failure.part.map(|part| &pieces[part]);
+        let remains = self.remains(&before, failed.or(pieces.first()));
+        if is_unknown {
+            return Err(MigrateError::LostBeforeCommit { remains, error: failure.error });
+        }
+        Err(match failed {
+            Some(piece) => self.failed(report, piece, failure, remains),
+            None => MigrateError::CommitFailed { remains, error: failure.error },
+        })
+    }
+
+    async fn alone(
+        &self,
+        database: &mut dyn MigrationDatabase,
+        piece: &Piece,
+        report: &mut RunReport,
+        on_event: Events<'_>,
+    ) -> Result<(), MigrateError> {
+        let script = &self.scripts[piece.step];
+        let cleared = match &script.statements()[piece.statements.start].kind {
+            StatementKind::Alone { index: Some(index) } => match database.drop_invalid_index(index).await {
+                Ok(true) => {
+                    on_event(Event::DroppedInvalidIndex { name: index.name.clone() });
+                    Ok(())
+                }
+                Ok(false) => Ok(()),
+                Err(error) => Err(BatchError { part: Some(0), succeeded: Some(0), error, ended: Ended::RolledBack }),
+            },
+            _ => Ok(()),
+        };
+        let outcome = match cleared {
+            Ok(()) => database.run_alone(&self.part(piece)).await,
+            Err(failure) => Err(failure),
+        };
+        match outcome {
+            Ok(()) => {
+                self.finished(piece, report, on_event);
+                Ok(())
+            }
+            Err(failure) if failure.ended == Ended::Unknown => {
+                Err(MigrateError::OutcomeUnknown { error: failure.error })
+            }
+            Err(failure) => {
+                let done = if failure.succeeded.is_none() { piece.statements.end } else { piece.statements.start };
+                let remains = self.remains_after(&report.results.clone(), done);
+                Err(self.failed(report, piece, failure, remains))
+            }
+        }
+    }
+
+    fn part(&self, piece: &Piece) -> Part<'_> {
+        let name = &self.route.names[piece.step];
+        let row = piece.completes.then(|| match (self.route.direction, piece.step.checked_sub(1)) {
+            (Direction::Down, _) => RowChange::Delete { name: name.clone() },
+            (Direction::Up, Some(previous)) => {
+                RowChange::Insert { name: name.clone(), after: After::Row(self.route.names[previous].clone()) }
+            }
+            (Direction::Up, None) => {
+                let after = self.route.newest.map_or(After::Nothing, After::Time);
+                RowChange::Insert { name: name.clone(), after }
+            }
+        });
+        Part { sql: self.scripts[piece.step].sql(&piece.statements), row }
+    }
+
+    fn finished(&self, piece: &Piece, report: &mut RunReport, on_event: &mut (dyn FnMut(Event) + Send)) {
+        if piece.completes {
+            report.results[piece.step].status = ResultStatus::Success;
+            let name = self.route.names[piece.step].clone();
+            on_event(Event::Finished { name, direction: self.route.direction });
+        }
+    }
+
+    fn roll_back(&self, report: &mut RunReport, before: &[super::MigrationResult], pieces: &[Piece]) {
+        for piece in pieces {
+            let was = before[piece.step].status;
+            let result = &mut report.results[piece.step];
+            result.rolled_back = was == ResultStatus::NotExecuted && result.status == ResultStatus::Success;
+        }
+    }
+
+    /// What earlier segments committed, seen from a transaction that was rolled back.
+    fn remains(&self, before: &[super::MigrationResult], failed: Option<&Piece>) -> Remains {
+        // The pieces of one step within one transaction are contiguous, so the first tells where the transaction began.
+        let statements = failed.map_or(0, |failed| {
+            let own = self.segments.iter().find_map(|segment| match segment {
+                Segment::Transaction(pieces) if pieces.contains(failed) => {
+                    pieces.iter().find(|piece| piece.step == failed.step)
+                }
+                _ => None,
+            });
+            own.map_or(0, |piece| piece.statements.start)
+        });
+        self.remains_after(before, statements)
+    }
+
+    fn remains_after(&self, committed: &[super::MigrationResult], statements: usize) -> Remains {
+        let is_committed = |result: &&super::MigrationResult| result.status == ResultStatus::Success;
+        let migrations: Vec<_> =
+            committed.iter().filter(is_committed).map(|result| result.migration_name.clone()).collect();
+        if migrations.is_empty() && statements == 0 {
+            Remains::Nothing
+        } else {
+            Remains::Committed { migrations, statements }
+        }
+    }
+
+    fn failed(&self, report: &mut RunReport, piece: &Piece, failure: BatchError, remains: Remains) -> MigrateError {
+        let script = &self.scripts[piece.step];
+        let result = &mut report.results[piece.step];
+        result.status = ResultStatus::Error;
+        result.rolled_back = !matches!(&remains, Remains::Committed { statements, .. } if *statements > 0);
+        let position = match &failure.error {
+            DatabaseError::Server(error) => error.position,
+            _ => None,
+        };
+        let (location, statement) = match (failure.succeeded, position) {
+            (Some(_), Some(position)) => {
+                let (location, statement) = script.locate(&piece.statements, position);
+                (location, Some(statement))
+            }
+            (Some(succeeded), None) => {
+                let statement = (piece.statements.start + succeeded).min(piece.statements.end - 1);
+                (script.location(statement), Some(statement))
+            }
+            (None, _) => (script.location(piece.statements.end - 1), None),
+        };
+        MigrateError::Failed {
+            migration: self.route.names[piece.step].clone(),
+            direction: self.route.direction,
+            location,
+            statement: statement.map(|statement| script.excerpt(statement)),
+            remains,
+            error: failure.error,
+        }
+    }
+}
