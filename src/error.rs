@@ -1,5 +1,9 @@
 //! Notice board: room errors become a kind, a message, causes and hints. All advice of the tool stands on this page.
 
+mod database;
+
+pub(crate) use database::describe_holder;
+
 use crate::config::ConfigError;
 use crate::connection::ConnectionError;
 use crate::ui::{ExitStatus, Failure, PromptError};

@@ -1,7 +1,8 @@
 //! Key cabinet: what the process was given (arguments apart), and the only place that picks an adapter.
 
-use crate::connection::SecretStore;
-use crate::system::{Clock, CloudError, Processes};
+use crate::connection::{Connection, SecretStore};
+use crate::migrate::{MigrationDatabase, SessionSpec};
+use crate::system::{Clock, CloudError, DatabaseError, Processes};
 use crate::ui::Prompter;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
@@ -37,6 +38,18 @@ pub trait Aws: SecretStore {}
 pub trait Tools: Send + Sync {
     /// A client for the account. Loading it costs no call; wrong credentials show at the first one.
     async fn aws(&self, target: &AwsTarget) -> Result<Arc<dyn Aws>, CloudError>;
+
+    /// A session for migrations on this database; connecting and login happen here.
+    async fn migration_database(
+        &self,
+        connection: &Connection,
+        spec: &SessionSpec,
+    ) -> Result<Box<dyn MigrationDatabase>, DatabaseError>;
+}
+
+/// The taps of the real world.
+pub fn real_tools() -> Arc<dyn Tools> {
+    Arc::new(RealTools)
 }
 
 /// A stream that can be shared with a printer.
@@ -73,7 +86,7 @@ impl Host {
             clock: Arc::new(crate::adapters::clock::SystemClock),
             processes: Arc::new(crate::adapters::process::SystemProcesses),
             prompter: Arc::new(crate::adapters::terminal::TerminalPrompter),
-            tools: Arc::new(RealTools),
+            tools: real_tools(),
             out: Arc::new(Mutex::new(Box::new(std::io::stdout()))),
             err: Arc::new(Mutex::new(Box::new(std::io::stderr()))),
         }
@@ -84,6 +97,14 @@ struct RealTools;
 
 #[async_trait]
 impl Tools for RealTools {
+    async fn migration_database(
+        &self,
+        connection: &Connection,
+        spec: &SessionSpec,
+    ) -> Result<Box<dyn MigrationDatabase>, DatabaseError> {
+        Ok(Box::new(crate::adapters::postgres::PostgresMigrations::connect(connection, spec).await?))
+    }
+
     #[cfg(feature = "aws")]
     async fn aws(&self, target: &AwsTarget) -> Result<Arc<dyn Aws>, CloudError> {
         let _ = target;

@@ -140,6 +140,14 @@ impl Context {
         Ok(Some(self.host.prompter.select(question, options)?))
     }
 
+    /// Asks for a line of text; without a terminal `None`.
+    pub(crate) fn ask_text(&self, question: &str) -> Result<Option<String>, CommandError> {
+        if !self.globals.may_ask {
+            return Ok(None);
+        }
+        Ok(Some(self.host.prompter.text(question, None)?))
+    }
+
     /// The environment that `--confirm` names.
     pub(crate) fn confirmed_environment(&self) -> Option<&str> {
         self.globals.confirm.as_deref()

@@ -3,6 +3,8 @@
 
 mod config;
 mod context;
+mod database;
+mod migrate;
 
 use crate::cli::Cli;
 use crate::error::CommandError;
@@ -17,6 +19,9 @@ pub(crate) enum Command {
     /// Show the effective settings
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Run and list SQL migrations
+    #[command(subcommand)]
+    Migrate(migrate::MigrateCommand),
 }
 
 pub(crate) async fn run(argv: Vec<OsString>, host: Host) -> ExitStatus {
@@ -48,5 +53,6 @@ pub(crate) async fn run(argv: Vec<OsString>, host: Host) -> ExitStatus {
 async fn dispatch(command: Command, context: &Context) -> Result<ExitStatus, CommandError> {
     match command {
         Command::Config(command) => config::run(command, context),
+        Command::Migrate(command) => migrate::run(command, context).await,
     }
 }

@@ -16,6 +16,18 @@ pub enum Remains {
     },
 }
 
+/// A migration that the server refused.
+#[derive(Debug)]
+pub struct FailedMigration {
+    pub migration: MigrationName,
+    pub direction: Direction,
+    pub location: Location,
+    /// The statement, shortened; none when the ledger's row could not be written.
+    pub statement: Option<String>,
+    pub remains: Remains,
+    pub error: DatabaseError,
+}
+
 /// Why a run did not reach its target.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
@@ -28,16 +40,8 @@ pub enum MigrateError {
     Database(#[from] DatabaseError),
     #[error("another run holds the migration lock; waited {} s for it", waited.as_secs())]
     LockBusy { holder: Option<Holder>, waited: Duration },
-    #[error("{location}: {error}")]
-    Failed {
-        migration: MigrationName,
-        direction: Direction,
-        location: Location,
-        /// The statement, shortened; none when the ledger's row could not be written.
-        statement: Option<String>,
-        remains: Remains,
-        error: DatabaseError,
-    },
+    #[error("{}: {}", .0.location, .0.error)]
+    Failed(Box<FailedMigration>),
     /// A deferred constraint, most likely.
     #[error("the commit failed: {error}")]
     CommitFailed { remains: Remains, error: DatabaseError },
@@ -54,10 +58,10 @@ impl MigrateError {
     pub fn database(&self) -> Option<&DatabaseError> {
         match self {
             Self::Database(error)
-            | Self::Failed { error, .. }
             | Self::CommitFailed { error, .. }
             | Self::OutcomeUnknown { error }
             | Self::LostBeforeCommit { error, .. } => Some(error),
+            Self::Failed(failed) => Some(&failed.error),
             Self::Plan(_) | Self::Source(_) | Self::LockBusy { .. } => None,
         }
     }
@@ -65,9 +69,8 @@ impl MigrateError {
     /// What is left in the database; none when nobody knows.
     pub fn remains(&self) -> Option<&Remains> {
         match self {
-            Self::Failed { remains, .. }
-            | Self::CommitFailed { remains, .. }
-            | Self::LostBeforeCommit { remains, .. } => Some(remains),
+            Self::CommitFailed { remains, .. } | Self::LostBeforeCommit { remains, .. } => Some(remains),
+            Self::Failed(failed) => Some(&failed.remains),
             Self::OutcomeUnknown { .. } => None,
             Self::Plan(_) | Self::Source(_) | Self::Database(_) | Self::LockBusy { .. } => Some(&Remains::Nothing),
         }

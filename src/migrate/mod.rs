@@ -25,7 +25,7 @@ pub use database::{
     After, BatchError, Ended, Holder, MigrationDatabase, Opened, Part, Reached, RowChange, SessionSpec,
 };
 pub use engine::{Engine, Event, Options};
-pub use error::{MigrateError, Remains};
+pub use error::{FailedMigration, MigrateError, Remains};
 pub use ledger::{LedgerNames, LedgerRow, kysely_time};
 pub use name::{MigrationName, NameError};
 pub use plan::{Direction, History, Piece, PlanError, Route, Segment, Target, history, route, segments};

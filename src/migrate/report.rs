@@ -72,19 +72,18 @@ impl From<&MigrateError> for ErrorReport {
             Some(crate::system::DatabaseError::Server(server)) => Some(server),
             _ => None,
         };
-        let (place, statement, migration) = match error {
-            MigrateError::Failed { location, statement, migration, .. } => {
-                (Some(location), statement.clone(), Some(migration.to_string()))
-            }
-            _ => (None, None, None),
+        let failed = match error {
+            MigrateError::Failed(failed) => Some(failed),
+            _ => None,
         };
+        let place = failed.map(|failed| &failed.location);
         Self {
             message: server.map_or_else(|| error.to_string(), |server| server.message.clone()),
-            migration,
+            migration: failed.map(|failed| failed.migration.to_string()),
             file: place.map(|place| place.file.display().to_string()),
             line: place.map(|place| place.line),
             column: place.map(|place| place.column),
-            statement,
+            statement: failed.and_then(|failed| failed.statement.clone()),
             sqlstate: server.map(|server| server.code.clone()),
             detail: server.and_then(|server| server.detail.clone()),
             hint: server.and_then(|server| server.hint.clone()),

@@ -3,7 +3,9 @@ use super::plan::{Direction, Piece, Route, Segment};
 use super::report::{ResultStatus, RunReport};
 use super::resolve::{Outcome, ask_outcome};
 use super::sql::StatementKind;
-use super::{After, BatchError, Ended, MigrateError, MigrationDatabase, Part, Remains, RowChange, Script};
+use super::{
+    After, BatchError, Ended, FailedMigration, MigrateError, MigrationDatabase, Part, Remains, RowChange, Script,
+};
 use crate::system::DatabaseError;
 
 /// One planned run, with the lock held and the opening transaction open.
@@ -208,13 +210,13 @@ impl Run<'_> {
             }
             (None, _) => (script.location(piece.statements.end - 1), None),
         };
-        MigrateError::Failed {
+        MigrateError::Failed(Box::new(FailedMigration {
             migration: self.route.names[piece.step].clone(),
             direction: self.route.direction,
             location,
             statement: statement.map(|statement| script.excerpt(statement)),
             remains,
             error: failure.error,
-        }
+        }))
     }
 }

@@ -4,11 +4,13 @@
 //! answers, fake AWS. Its [`Outcome`] is one text: stdout, stderr, exit code.
 
 mod clock;
+mod ledger;
 mod processes;
 mod prompter;
 mod stage;
 
 pub use clock::FixedClock;
+pub use ledger::FakeLedger;
 pub use processes::FakeProcesses;
 pub use prompter::{Answer, ScriptedPrompter};
 pub use stage::{FakeTools, Outcome, Stage};

@@ -1,6 +1,8 @@
-use super::{FakeProcesses, FixedClock, ScriptedPrompter};
-use crate::host::{Aws, AwsTarget, Host, Surroundings, Tools};
-use crate::system::CloudError;
+use super::{FakeLedger, FakeProcesses, FixedClock, ScriptedPrompter};
+use crate::connection::Connection;
+use crate::host::{Aws, AwsTarget, Host, Surroundings, Tools, real_tools};
+use crate::migrate::{MigrationDatabase, SessionSpec};
+use crate::system::{CloudError, DatabaseError};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,10 +15,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct FakeTools {
     /// Without it, AWS answers that there are no credentials.
     pub aws: Mutex<Option<Arc<dyn Aws>>>,
+    /// Without it, the database that a test names is reached for real.
+    pub ledger: Mutex<Option<FakeLedger>>,
 }
 
 #[async_trait]
 impl Tools for FakeTools {
+    async fn migration_database(
+        &self,
+        connection: &Connection,
+        spec: &SessionSpec,
+    ) -> Result<Box<dyn MigrationDatabase>, DatabaseError> {
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match ledger {
+            Some(ledger) => Ok(Box::new(ledger.connect(spec))),
+            None => real_tools().migration_database(connection, spec).await,
+        }
+    }
+
     async fn aws(&self, target: &AwsTarget) -> Result<Arc<dyn Aws>, CloudError> {
         let aws = self.aws.lock().unwrap_or_else(PoisonError::into_inner).clone();
         aws.ok_or_else(|| CloudError::NoCredentials { profile: target.profile.clone(), source: None })

@@ -3,5 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start real programs")]
 
 mod config;
+mod migrate;
 mod shells;
+mod support;
 mod tidy;

@@ -63,12 +63,13 @@ impl PostgresMigrations {
         if locked && rows.is_some() {
             return Ok(Opened::Locked(rows));
         }
-        // Without a table the transaction has failed already; while somebody else migrates, none may stay open.
-        let rolled_back = self.send("rollback").await?;
-        let holder = if locked { None } else { Some(self.send(LedgerSql::holder()).await?) };
-        rolled_back.rows().await?;
-        let Some(holder) = holder else { return Ok(Opened::Locked(None)) };
-        Ok(Opened::Busy(holder.rows().await?.first().map(holder_row)))
+        // Without a table the transaction has failed already; while somebody else migrates, none may stay open. Nobody
+        // waits for the answer: the next message follows it in order.
+        self.send("rollback").await?;
+        if locked {
+            return Ok(Opened::Locked(None));
+        }
+        Ok(Opened::Busy(self.ask(LedgerSql::holder()).await?.first().map(holder_row)))
     }
 
     async fn send_batch(&self, begin: bool, parts: &[Part<'_>]) -> Result<Batch, DatabaseError> {

@@ -44,9 +44,7 @@ pub(super) fn classify(text: &str, tokens: &[Token]) -> Result<StatementKind, Re
     let has = |wanted: &str| words.contains(&wanted);
     let has_pair = |first: &str, second: &str| words.windows(2).any(|pair| pair == [first, second]);
     Ok(match words.as_slice() {
-        ["ROLLBACK", rest @ ..] if matches!(rest, ["TO", ..] | ["WORK" | "TRANSACTION", "TO", ..]) => {
-            StatementKind::Ordinary
-        }
+        ["ROLLBACK", "TO", ..] | ["ROLLBACK", "WORK" | "TRANSACTION", "TO", ..] => StatementKind::Ordinary,
         ["BEGIN" | "COMMIT" | "END" | "ABORT" | "ROLLBACK", ..]
         | ["START", "TRANSACTION", ..]
         | ["PREPARE", "TRANSACTION", ..] => return Err(Refusal::TransactionControl),

@@ -1,0 +1,171 @@
+//! Which database a command reaches, and how it says so.
+
+use super::context::Context;
+use crate::config::{EnvironmentKind, MigrationSettings, Resolved};
+use crate::connection::{Connection, Role};
+use crate::error::{CommandError, ErrorKind};
+use crate::migrate::{LedgerNames, MigrationDatabase, Reached, SessionSpec};
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
+
+/// Which database, if not the selected environment's.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DatabaseArgs {
+    /// Use this database instead of the environment's (postgres://user@host/database)
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+    /// Use DATABASE_URL or the PG… variables although an environment is configured
+    #[arg(long, conflicts_with = "database_url")]
+    from_env: bool,
+}
+
+/// Who named the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Provenance {
+    Flag,
+    Environment(String),
+    DatabaseUrl,
+    Variables,
+}
+
+impl fmt::Display for Provenance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("from --database-url"),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::DatabaseUrl => f.write_str("from DATABASE_URL"),
+            Self::Variables => f.write_str("from the PG… variables"),
+        }
+    }
+}
+
+/// Decides which database is meant: `--database-url`, else the selected environment, else (without an environment, or
+/// with `--from-env`) what the surrounding variables name.
+///
+/// With an environment the variables are never read: yesterday's `eval` must not migrate today's production.
+pub(crate) async fn connection(
+    context: &Context,
+    args: &DatabaseArgs,
+) -> Result<(Connection, Provenance), CommandError> {
+    if let Some(url) = &args.database_url {
+        let login = context.host().surroundings.vars.get("USER").map(String::as_str);
+        return Ok((Connection::from_url(url, login)?, Provenance::Flag));
+    }
+    if let Resolved::Environment(settings) = context.resolved()?
+        && !args.from_env
+    {
+        let connection = environment_connection(context, Role::Writer).await?;
+        warn_if_variables_differ(context, &connection, &settings.environment);
+        return Ok((connection, Provenance::Environment(settings.environment.clone())));
+    }
+    ambient(context)?.ok_or_else(|| {
+        CommandError::failed("no database is named")
+            .hint("name one with `--database-url postgres://user@host/database`, DATABASE_URL or PGHOST, or describe an environment in devdb.toml")
+    })
+}
+
+/// What DATABASE_URL or libpq's variables name.
+fn ambient(context: &Context) -> Result<Option<(Connection, Provenance)>, CommandError> {
+    let vars = &context.host().surroundings.vars;
+    if let Some(url) = vars.get("DATABASE_URL").filter(|url| !url.is_empty()) {
+        let found = Connection::from_url(url, vars.get("USER").map(String::as_str))?;
+        return Ok(Some((found, Provenance::DatabaseUrl)));
+    }
+    Ok(Connection::from_variables(vars)?.map(|found| (found, Provenance::Variables)))
+}
+
+fn warn_if_variables_differ(context: &Context, connection: &Connection, environment: &str) {
+    // Variables that cannot be read lead nowhere, and nobody asked for them.
+    let Ok(Some((ambient, provenance))) = ambient(context) else { return };
+    let place = |connection: &Connection| (connection.host.clone(), connection.port, connection.database.clone());
+    if place(&ambient) != place(connection) {
+        context.printer().warning(&format!(
+            "the variables name another database ({} {provenance}); environment {environment} is used",
+            describe(&ambient)
+        ));
+    }
+}
+
+/// Refuses a write to a protected environment until its name was given.
+pub(crate) fn confirm_write(context: &Context, provenance: &Provenance) -> Result<(), CommandError> {
+    let (Provenance::Environment(name), Resolved::Environment(settings)) = (provenance, context.resolved()?) else {
+        return Ok(());
+    };
+    if settings.kind != EnvironmentKind::Protected || context.confirmed_environment() == Some(name) {
+        return Ok(());
+    }
+    let typed = context.ask_text(&format!("{name} is protected; type its name to change its database:"))?;
+    if typed.as_deref().map(str::trim) == Some(name) {
+        return Ok(());
+    }
+    Err(CommandError::new(ErrorKind::Refused, format!("environment {name} is protected, and its name was not given"))
+        .hint(format!("add `--confirm {name}` if you mean it; `--yes` is never enough")))
+}
+
+/// A session for migrations on the database that is meant; says which one on stderr.
+pub(crate) async fn migration_database(
+    context: &Context,
+    connection: &Connection,
+    provenance: &Provenance,
+    lock_timeout: Duration,
+) -> Result<Box<dyn MigrationDatabase>, CommandError> {
+    let settings = migration_settings(context)?;
+    let spec = SessionSpec {
+        ledger: LedgerNames {
+            schema: settings.schema.clone(),
+            table: settings.table.clone(),
+            lock_table: settings.lock_table.clone(),
+        },
+        application_name: application_name(context),
+        lock_timeout,
+    };
+    let database = context.host().tools.migration_database(connection, &spec).await?;
+    context.printer().status(&format!(
+        "database {} as {}, {} ({provenance})",
+        describe(connection),
+        connection.user,
+        how_known(database.reached())
+    ));
+    Ok(database)
+}
+
+/// Where the migrations are and how the ledger is called, with or without an environment.
+pub(crate) fn migration_settings(context: &Context) -> Result<&MigrationSettings, CommandError> {
+    Ok(match context.resolved()? {
+        Resolved::Environment(settings) => &settings.migrations,
+        Resolved::NoEnvironment { migrations } => migrations,
+    })
+}
+
+fn describe(connection: &Connection) -> String {
+    let Connection { host, port, database, hostaddr, .. } = connection;
+    match hostaddr {
+        Some(address) => format!("{database} at {host} (through {})", std::net::SocketAddr::new(*address, *port)),
+        None if host.starts_with('/') => format!("{database} at {host}"),
+        None => format!("{database} at {host}:{port}"),
+    }
+}
+
+fn how_known(reached: &Reached) -> String {
+    match &reached.certificate_name {
+        Some(name) => format!("certificate verified for {name}"),
+        None if reached.encrypted => "encrypted, certificate not verified".to_owned(),
+        None => "not verified".to_owned(),
+    }
+}
+
+/// `devdb/<alias>/<run>`; PostgreSQL cuts it at 63 bytes.
+fn application_name(context: &Context) -> String {
+    let alias = match context.resolved() {
+        Ok(Resolved::Environment(settings)) => settings.alias.as_str().to_owned(),
+        _ => context.host().surroundings.vars.get("USER").cloned().unwrap_or_else(|| "unknown".to_owned()),
+    };
+    let alias: String = alias.chars().filter(char::is_ascii_graphic).take(32).collect();
+    // The hasher's keys are random: two runs never share a name.
+    format!("devdb/{alias}/{:08x}", RandomState::new().build_hasher().finish() & 0xffff_ffff)
+}
+
+async fn environment_connection(_context: &Context, _role: Role) -> Result<Connection, CommandError> {
+    Err(CommandError::failed("the environment's database cannot be found yet"))
+}

@@ -1,0 +1,31 @@
+//! `devdb migrate …`
+
+mod down;
+mod new;
+mod status;
+mod to;
+mod up;
+
+use super::context::Context;
+use crate::error::CommandError;
+use crate::ui::ExitStatus;
+use clap::Subcommand;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MigrateCommand {
+    To(to::ToArgs),
+    Up(up::UpArgs),
+    Down(down::DownArgs),
+    Status(status::StatusArgs),
+    New(new::NewArgs),
+}
+
+pub(crate) async fn run(command: MigrateCommand, context: &Context) -> Result<ExitStatus, CommandError> {
+    match command {
+        MigrateCommand::To(args) => to::run(&args, context).await,
+        MigrateCommand::Up(args) => up::run(&args, context).await,
+        MigrateCommand::Down(args) => down::run(&args, context).await,
+        MigrateCommand::Status(args) => status::run(&args, context).await,
+        MigrateCommand::New(args) => new::run(&args, context),
+    }
+}

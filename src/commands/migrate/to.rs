@@ -1,0 +1,163 @@
+use crate::commands::context::Context;
+use crate::commands::database::{self, DatabaseArgs};
+use crate::error::{CommandError, describe_holder};
+use crate::migrate::{
+    Direction, Engine, Event, FolderSource, MigrationResult, Options, ResultStatus, RunReport, Target,
+};
+use crate::ui::{ExitStatus, Paint, Report, Table};
+use serde::Serialize;
+use std::time::Duration;
+
+/// Run or undo migrations until the database is at the target
+///
+/// `latest` runs all that are pending, `none` undoes all. A pending NAME is run, with those before it; an executed NAME
+/// stays, and those after it are undone. Everything happens in one transaction unless a statement cannot run in one.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ToArgs {
+    /// latest, none, or a migration's name
+    #[arg(value_name = "latest|NAME|none")]
+    target: String,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// What every verb that runs migrations takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// Wait so many seconds for another run to end
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    lock_wait: u64,
+    /// Let a statement queue so many seconds for a table; then everything is rolled back and tried again
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    lock_timeout: u64,
+}
+
+pub(crate) async fn run(args: &ToArgs, context: &Context) -> Result<ExitStatus, CommandError> {
+    migrate(context, &args.run, &Target::parse(&args.target)).await
+}
+
+/// Runs migrations and tells what happened; the one way of all verbs.
+pub(super) async fn migrate(context: &Context, args: &RunArgs, target: &Target) -> Result<ExitStatus, CommandError> {
+    let mut report = match execute(context, args, target).await {
+        Ok(report) => report,
+        Err(error) => {
+            if context.printer().settings().json {
+                context.printer().report(&NotBegun { results: [], error: Message { message: &error.message } })?;
+            }
+            return Err(error);
+        }
+    };
+    context.printer().report(&report)?;
+    match report.error.take() {
+        Some(error) => Err(error.into()),
+        None => Ok(ExitStatus::Success),
+    }
+}
+
+async fn execute(context: &Context, args: &RunArgs, target: &Target) -> Result<RunReport, CommandError> {
+    let settings = database::migration_settings(context)?;
+    let source = FolderSource::open(&settings.dir, &context.host().surroundings.cwd)?;
+    let (connection, provenance) = database::connection(context, &args.database).await?;
+    database::confirm_write(context, &provenance)?;
+    let lock_timeout = Duration::from_secs(args.lock_timeout);
+    let mut session = database::migration_database(context, &connection, &provenance, lock_timeout).await?;
+    let options = Options {
+        allow_unordered: settings.allow_unordered,
+        lock_wait: Duration::from_secs(args.lock_wait),
+        ..Options::default()
+    };
+    let step = context.printer().step("migrating");
+    let mut tell = |event: Event| match narrate(&event) {
+        Telling::Line(text) => context.printer().status(&text),
+        Telling::Warning(text) => context.printer().warning(&text),
+        Telling::Note(text) => step.note(&text),
+    };
+    Ok(Engine { source: &source, options }.migrate(session.as_mut(), target, &mut tell).await)
+}
+
+enum Telling {
+    Line(String),
+    Warning(String),
+    Note(String),
+}
+
+fn narrate(event: &Event) -> Telling {
+    match event {
+        Event::LockBusy(Some(holder)) => {
+            Telling::Line(format!("waiting for another run: {} holds the migration lock", describe_holder(holder)))
+        }
+        Event::LockBusy(None) => Telling::Line("waiting for another run, which holds the migration lock".to_owned()),
+        Event::Planned { direction, migrations, transactions } => {
+            let transactions = match transactions {
+                1 => "one transaction".to_owned(),
+                count => format!("{count} transactions, because some statements cannot share one"),
+            };
+            Telling::Line(format!("{} to {}, in {transactions}", migration_count(*migrations), action(*direction)))
+        }
+        Event::Finished { name, .. } => Telling::Note(name.to_string()),
+        Event::TableLockBusy { attempt, of } => Telling::Warning(format!(
+            "another session holds a table; everything was rolled back, trying again ({attempt} of {of})"
+        )),
+        Event::DroppedInvalidIndex { name } => {
+            Telling::Line(format!("dropped the invalid index {name}, which a failed build had left"))
+        }
+        Event::AskingForOutcome => {
+            Telling::Warning("the connection was lost; asking the database what was committed".to_owned())
+        }
+    }
+}
+
+fn action(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Up => "run",
+        Direction::Down => "undo",
+    }
+}
+
+fn migration_count(count: usize) -> String {
+    if count == 1 { "1 migration".to_owned() } else { format!("{count} migrations") }
+}
+
+impl Report for RunReport {
+    fn text(&self, paint: Paint) -> String {
+        let mut table = Table::new();
+        for MigrationResult { migration_name, direction, status, rolled_back } in &self.results {
+            let shown = match status {
+                ResultStatus::Success if *rolled_back => paint.warn("Success, rolled back"),
+                ResultStatus::Success => paint.good("Success"),
+                ResultStatus::Error => paint.bad("Error"),
+                ResultStatus::NotExecuted => paint.faint("NotExecuted"),
+            };
+            table.row([migration_name.to_string(), format!("{direction:?}"), shown]);
+        }
+        let done = match self.results.first().map(|result| result.direction) {
+            Some(Direction::Down) => "undone",
+            _ => "done",
+        };
+        match (&self.error, self.results.is_empty()) {
+            (None, true) => "nothing to do\n".to_owned(),
+            (None, false) => format!("{}{} {done}\n", table.render(2), migration_count(self.succeeded())),
+            (Some(_), _) => table.render(2),
+        }
+    }
+}
+
+/// The document of a run that never began.
+#[derive(Serialize)]
+struct NotBegun<'a> {
+    results: [(); 0],
+    error: Message<'a>,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    message: &'a str,
+}
+
+impl Report for NotBegun<'_> {
+    fn text(&self, _paint: Paint) -> String {
+        String::new()
+    }
+}

@@ -1,0 +1,202 @@
+//! The notice board's part for databases and migrations.
+
+use super::{CommandError, ErrorKind};
+use crate::connection::UrlError;
+use crate::migrate::{FailedMigration, Holder, MigrateError, PlanError, Remains, ScriptError, SourceError};
+use crate::system::{DatabaseError, TlsError};
+
+impl From<UrlError> for CommandError {
+    fn from(error: UrlError) -> Self {
+        let shown = Self::from_error(ErrorKind::Failed, &error);
+        match error {
+            UrlError::Scheme => shown.hint("write it as postgres://user:password@host:5432/database"),
+            UrlError::Encoding => shown.hint("in an address, write `%` as %25, `@` as %40, `/` as %2F and `:` as %3A"),
+            UrlError::SeveralHosts => shown.hint("for Aurora, name the cluster's writer endpoint"),
+            UrlError::NoUser => shown.hint("write it as postgres://user@host/database, or set PGUSER"),
+            UrlError::SslMode { .. } => shown.hint("use disable, prefer, require or verify-full"),
+            UrlError::VerifyCa => shown.hint("use sslmode=verify-full"),
+            UrlError::NoRootCertificate => {
+                shown.hint("add sslrootcert=FILE (PGSSLROOTCERT), for example the RDS bundle")
+            }
+            UrlError::UnknownParameter { name } => shown.hint(format!("take `{name}` out of the address")),
+            UrlError::UnsupportedVariable { name } => {
+                shown.hint(format!("unset {name}, or name the database with `--database-url`"))
+            }
+            UrlError::Port | UrlError::HostAddress { .. } | UrlError::Host => shown,
+        }
+    }
+}
+
+impl From<DatabaseError> for CommandError {
+    fn from(error: DatabaseError) -> Self {
+        let shown = Self::from_error(ErrorKind::Failed, &error);
+        match error {
+            DatabaseError::UnknownHost { .. } => shown.hint("check the host's name and your network"),
+            DatabaseError::Refused { .. } => {
+                shown.hint("start the database, or the tunnel that leads to it; or check the port")
+            }
+            DatabaseError::TimedOut { .. } | DatabaseError::Unreachable { .. } => {
+                shown.hint("check the tunnel or the network; a security group that drops packets looks like this too")
+            }
+            DatabaseError::Tls(TlsError::NotOffered) => {
+                shown.hint("this is probably not the database you mean; only for a local one, use sslmode=disable")
+            }
+            DatabaseError::Tls(TlsError::UnknownIssuer { .. }) => shown.hint(
+                "name the right CA file (`ca_file` in devdb.toml, or sslrootcert); or something else answers there",
+            ),
+            DatabaseError::Tls(TlsError::WrongName { .. }) => {
+                shown.hint("the address leads to another database than its name says; check the tunnel and the port")
+            }
+            DatabaseError::Tls(TlsError::Expired) => {
+                shown.hint("renew the server's certificate, and check this machine's clock")
+            }
+            DatabaseError::Tls(TlsError::CaFile { .. }) => shown.hint("the file must hold certificates in PEM form"),
+            DatabaseError::Login { .. } => {
+                shown.hint("check the user and the password; a rotated secret looks like this too")
+            }
+            DatabaseError::NoSuchDatabase { .. } => shown.hint("check the database's name, or create it first"),
+            DatabaseError::Server(server) => {
+                let mut shown = shown;
+                shown.causes.extend(server.detail.clone());
+                server.hint.iter().fold(shown, |shown, hint| shown.hint(hint.clone()))
+            }
+            DatabaseError::Tls(TlsError::Failed { .. })
+            | DatabaseError::Lost { .. }
+            | DatabaseError::Protocol { .. } => shown,
+        }
+    }
+}
+
+impl From<SourceError> for CommandError {
+    fn from(error: SourceError) -> Self {
+        let shown = Self::from_error(ErrorKind::Failed, &error);
+        match error {
+            SourceError::NoFolder { .. } => shown.hint(
+                "make the first migration with `devdb migrate new NAME`, or set `dir` below [migrations] in devdb.toml",
+            ),
+            SourceError::Unreadable { .. } => shown.hint("check that you may read it"),
+            SourceError::NameNotUtf8 { .. } | SourceError::BadName { .. } => shown.hint("rename the file"),
+            SourceError::Duplicate { .. } => shown.hint("keep one of them"),
+            SourceError::NoUp { .. } => shown.hint("add the up file, or delete this one"),
+            SourceError::Script(error) => match error {
+                ScriptError::NotUtf8 { .. } => shown.hint("save the file as UTF-8"),
+                ScriptError::NoUpPart { .. } => {
+                    shown.hint("begin the SQL with a line `-- migrate:up`, or name the file NAME.up.sql")
+                }
+                ScriptError::Empty { .. } => shown.hint("write its SQL; `select 1;` if there is nothing to do"),
+                ScriptError::Sql { .. }
+                | ScriptError::SecondPart { .. }
+                | ScriptError::BeforeFirstPart { .. }
+                | ScriptError::UnknownDirective { .. } => shown,
+            },
+        }
+    }
+}
+
+impl From<PlanError> for CommandError {
+    fn from(error: PlanError) -> Self {
+        let shown = Self::from_error(ErrorKind::Failed, &error);
+        match error {
+            PlanError::Missing { name } => shown.hint(format!(
+                "its file was renamed, deleted, or is on another branch: `git log --all -- '*{name}*'` finds it"
+            )),
+            PlanError::OutOfOrder { found, .. } => shown.hint(format!(
+                "`devdb migrate status` shows the order; if {found} was never shared, rename it to sort last"
+            )),
+            PlanError::BadTimestamp { .. } => shown.hint("write the time as 2026-01-02T03:04:05.678Z into the ledger"),
+            PlanError::Unknown { .. } => shown.hint("`devdb migrate status` lists the names"),
+            PlanError::NoDown { name } => {
+                shown.hint(format!("write {name}.down.sql; `select 1;` if there is nothing to undo"))
+            }
+        }
+    }
+}
+
+impl From<MigrateError> for CommandError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::Plan(error) => error.into(),
+            MigrateError::Source(error) => error.into(),
+            MigrateError::Database(error) => error.into(),
+            MigrateError::LockBusy { ref holder, .. } => {
+                let mut shown = Self::from_error(ErrorKind::Failed, &error);
+                shown.causes.extend(holder.as_ref().map(describe_holder));
+                shown.hint("wait for the other run to end, then run this again; nothing was changed")
+            }
+            MigrateError::Failed(failed) => {
+                let FailedMigration { migration, direction, location, statement, remains, error } = *failed;
+                let what =
+                    format!("migration {migration} failed ({}); {}", direction.word(), describe_remains(&remains));
+                let mut shown = Self::failed(what);
+                shown.causes.push(format!("{location}: {error}"));
+                shown.causes.push(match statement {
+                    Some(statement) => format!("statement: {}", statement.replace('\n', "\n       ")),
+                    None => "its row could not be written to the ledger".to_owned(),
+                });
+                explain(shown, &error, &remains)
+            }
+            MigrateError::CommitFailed { remains, error } => {
+                let mut shown = Self::failed(format!("the commit failed; {}", describe_remains(&remains)));
+                shown.causes.push(error.to_string());
+                explain(shown, &error, &remains)
+            }
+            MigrateError::LostBeforeCommit { ref remains, .. } => {
+                let what = format!("the connection was lost; {}", describe_remains(remains));
+                let mut shown = Self::from_error(ErrorKind::Failed, &error);
+                shown.message = what;
+                shown.hint("run the same command again")
+            }
+            MigrateError::OutcomeUnknown { .. } => Self::from_error(ErrorKind::Failed, &error)
+                .hint("`devdb migrate status` shows what is in the database, as soon as it answers again"),
+        }
+    }
+}
+
+/// The server's own detail and advice, and ours for the codes that a migration meets.
+fn explain(mut shown: CommandError, error: &DatabaseError, remains: &Remains) -> CommandError {
+    if let DatabaseError::Server(server) = error {
+        shown.causes.extend(server.detail.as_ref().map(|detail| format!("detail: {detail}")));
+        shown.causes.extend(server.context.as_ref().map(|context| format!("context: {}", context.replace('\n', "; "))));
+        shown.hints.extend(server.hint.clone());
+        let ours = match server.code.as_str() {
+            "25001" => Some("put `-- devdb: transaction=false` on a line of its own at the top of the file"),
+            "55P03" => Some("another session holds the table; end its transaction, or run this again later"),
+            "40P01" => Some("another session was in the way; run this again"),
+            "42501" => Some("migrate as the owner of the schema"),
+            "25006" => Some("this is a reader; migrate on the writer"),
+            _ => None,
+        };
+        shown.hints.extend(ours.map(str::to_owned));
+    }
+    match remains {
+        Remains::Committed { statements, .. } if *statements > 0 => {
+            shown.hint("undo what is committed of this migration by hand, or write its statements so that they can run again (`if not exists`)")
+        }
+        _ => shown,
+    }
+}
+
+fn describe_remains(remains: &Remains) -> String {
+    match remains {
+        Remains::Nothing => "nothing was changed".to_owned(),
+        Remains::Committed { migrations, statements } => {
+            let complete = match migrations.len() {
+                0 => None,
+                1 => Some("1 earlier migration stays".to_owned()),
+                count => Some(format!("{count} earlier migrations stay")),
+            };
+            let partial = match statements {
+                0 => None,
+                1 => Some("its first statement is committed already".to_owned()),
+                count => Some(format!("its first {count} statements are committed already")),
+            };
+            [complete, partial].into_iter().flatten().collect::<Vec<_>>().join(", and ")
+        }
+    }
+}
+
+/// Who holds the lock, in one line.
+pub(crate) fn describe_holder(holder: &Holder) -> String {
+    let name = if holder.application_name.is_empty() { "a session without a name" } else { &holder.application_name };
+    format!("{name} (user {}, server process {}, {}, since {})", holder.user, holder.pid, holder.state, holder.since)
+}

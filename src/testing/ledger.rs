@@ -1,0 +1,229 @@
+use crate::migrate::sql::IndexBuild;
+use crate::migrate::{
+    After, BatchError, Ended, Holder, LedgerRow, MigrationDatabase, Opened, Part, Reached, RowChange, SessionSpec,
+    kysely_time,
+};
+use crate::system::{DatabaseError, ServerError};
+use async_trait::async_trait;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A server with nothing but a ledger, the lock, and a memory of the SQL that was committed.
+///
+/// SQL that contains `nonsense` fails as a syntax error would.
+#[derive(Clone, Default)]
+pub struct FakeLedger(Arc<Mutex<Server>>);
+
+#[derive(Default)]
+struct Server {
+    rows: Option<Vec<LedgerRow>>,
+    committed: Vec<String>,
+    lock: Option<Holder>,
+    sessions: i32,
+    /// The next commit loses its connection: after it took place, or before.
+    lose: Option<bool>,
+}
+
+impl FakeLedger {
+    fn server(&self) -> MutexGuard<'_, Server> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new session.
+    pub fn connect(&self, spec: &SessionSpec) -> FakeMigrations {
+        let mut server = self.server();
+        server.sessions += 1;
+        FakeMigrations {
+            ledger: self.clone(),
+            reached: Reached { certificate_name: None, encrypted: false },
+            holder: Holder {
+                pid: server.sessions,
+                application_name: spec.application_name.clone(),
+                user: "fake".to_owned(),
+                since: "2026-01-02T03:04:05Z".to_owned(),
+                state: "idle in transaction".to_owned(),
+            },
+            is_held: false,
+            is_lost: false,
+        }
+    }
+
+    /// The SQL that was committed, in order.
+    pub fn committed(&self) -> Vec<String> {
+        self.server().committed.clone()
+    }
+
+    pub fn rows(&self) -> Option<Vec<LedgerRow>> {
+        self.server().rows.clone()
+    }
+
+    /// Makes the next commit lose its connection, after or before it took place.
+    pub fn lose_next_commit(&self, took_place: bool) {
+        self.server().lose = Some(took_place);
+    }
+}
+
+/// One session of a [`FakeLedger`].
+pub struct FakeMigrations {
+    ledger: FakeLedger,
+    reached: Reached,
+    holder: Holder,
+    is_held: bool,
+    is_lost: bool,
+}
+
+impl FakeMigrations {
+    fn check(&self) -> Result<(), DatabaseError> {
+        if self.is_lost { Err(DatabaseError::Lost { source: None }) } else { Ok(()) }
+    }
+
+    fn unlock(&self) {
+        let mut server = self.ledger.server();
+        if server.lock.as_ref() == Some(&self.holder) {
+            server.lock = None;
+        }
+    }
+
+    fn end_transaction(&self) {
+        if !self.is_held {
+            self.unlock();
+        }
+    }
+}
+
+impl Drop for FakeMigrations {
+    fn drop(&mut self) {
+        self.unlock();
+    }
+}
+
+fn nonsense(part: usize) -> BatchError {
+    let error = ServerError {
+        code: "42601".to_owned(),
+        message: "syntax error at or near \"nonsense\"".to_owned(),
+        detail: None,
+        hint: None,
+        context: None,
+        position: None,
+    };
+    let error = DatabaseError::Server(Box::new(error));
+    BatchError { part: Some(part), succeeded: Some(0), error, ended: Ended::RolledBack }
+}
+
+fn change(rows: &mut Vec<LedgerRow>, change: &RowChange) {
+    match change {
+        RowChange::Delete { name } => rows.retain(|row| row.name != name.as_str()),
+        RowChange::Insert { name, after } => {
+            let floor = match after {
+                After::Nothing => None,
+                After::Time(time) => Some(*time),
+                After::Row(previous) => rows.iter().find(|row| row.name == previous.as_str()).and_then(LedgerRow::time),
+            };
+            let time = floor.map_or(1_767_323_045_000, |floor| floor + 1);
+            rows.push(LedgerRow::new(name.as_str(), &kysely_time(time)));
+        }
+    }
+}
+
+#[async_trait]
+impl MigrationDatabase for FakeMigrations {
+    fn reached(&self) -> &Reached {
+        &self.reached
+    }
+
+    async fn read_ledger(&mut self) -> Result<Option<Vec<LedgerRow>>, DatabaseError> {
+        self.check()?;
+        Ok(self.ledger.server().rows.clone())
+    }
+
+    async fn open(&mut self, create: bool) -> Result<Opened, DatabaseError> {
+        self.check()?;
+        let mut server = self.ledger.server();
+        if let Some(holder) = server.lock.as_ref().filter(|holder| **holder != self.holder) {
+            return Ok(Opened::Busy(Some(holder.clone())));
+        }
+        if server.rows.is_none() && !create {
+            return Ok(Opened::Locked(None));
+        }
+        server.lock = Some(self.holder.clone());
+        Ok(Opened::Locked(Some(server.rows.clone().unwrap_or_default())))
+    }
+
+    async fn hold(&mut self) -> Result<(), DatabaseError> {
+        self.check()?;
+        self.ledger.server().rows.get_or_insert_default();
+        self.is_held = true;
+        Ok(())
+    }
+
+    async fn commit(
+        &mut self,
+        _begin: bool,
+        parts: &[Part<'_>],
+        done: &mut (dyn FnMut(usize) + Send),
+    ) -> Result<(), BatchError> {
+        let lost = || DatabaseError::Lost { source: None };
+        let unknown = |error| BatchError { part: None, succeeded: None, error, ended: Ended::Unknown };
+        self.check().map_err(unknown)?;
+        let mut rows = self.ledger.server().rows.clone().unwrap_or_default();
+        for (index, part) in parts.iter().enumerate() {
+            if part.sql.contains("nonsense") {
+                self.end_transaction();
+                return Err(nonsense(index));
+            }
+            if let Some(row) = &part.row {
+                change(&mut rows, row);
+            }
+            done(index);
+        }
+        let lose = self.ledger.server().lose.take();
+        if lose != Some(false) {
+            let mut server = self.ledger.server();
+            server.rows = Some(rows);
+            server.committed.extend(parts.iter().map(|part| part.sql.to_owned()));
+        }
+        if lose.is_some() {
+            self.is_lost = true;
+            self.unlock();
+            return Err(unknown(lost()));
+        }
+        self.end_transaction();
+        Ok(())
+    }
+
+    async fn run_alone(&mut self, part: &Part<'_>) -> Result<(), BatchError> {
+        if part.sql.contains("nonsense") {
+            return Err(nonsense(0));
+        }
+        let mut server = self.ledger.server();
+        server.committed.push(part.sql.to_owned());
+        if let Some(row) = &part.row {
+            change(server.rows.get_or_insert_default(), row);
+        }
+        Ok(())
+    }
+
+    async fn drop_invalid_index(&mut self, _index: &IndexBuild) -> Result<bool, DatabaseError> {
+        Ok(false)
+    }
+
+    async fn abandon(&mut self) -> Result<(), DatabaseError> {
+        self.end_transaction();
+        Ok(())
+    }
+
+    async fn release(&mut self) -> Result<(), DatabaseError> {
+        self.is_held = false;
+        self.unlock();
+        Ok(())
+    }
+
+    async fn reconnect(&mut self) -> Result<(), DatabaseError> {
+        self.is_lost = false;
+        self.is_held = false;
+        Ok(())
+    }
+
+    async fn end_orphan(&mut self, _holder: &Holder) -> Result<(), DatabaseError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,189 @@
+use devdb::connection::Connection;
+use devdb::host::real_tools;
+use devdb::migrate::{LedgerNames, MigrationDatabase, SessionSpec};
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// A throwaway cluster: scram, TLS with a certificate for `db.example`, a free port on 127.0.0.1.
+pub(crate) struct Cluster {
+    pub(crate) port: u16,
+    pub(crate) folder: PathBuf,
+}
+
+/// The password of `postgres`, and of `app`, which may create nothing.
+pub(crate) const PASSWORD: &str = "p w'%/@";
+const PASSWORD_ENCODED: &str = "p%20w%27%25%2F%40";
+
+/// Starts it on first use; it ends when the test binary does, however that ends.
+pub(crate) fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(start)
+}
+
+/// One database of the cluster, for one test.
+pub(crate) struct Database {
+    pub(crate) name: String,
+}
+
+impl Database {
+    pub(crate) fn create() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        // A template without connections of others copies without waiting.
+        psql("postgres", &format!("create database {name} template template0"));
+        Self { name }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.url_at(cluster().port)
+    }
+
+    pub(crate) fn url_at(&self, port: u16) -> String {
+        format!("postgres://postgres:{PASSWORD_ENCODED}@127.0.0.1:{port}/{}?sslmode=disable", self.name)
+    }
+
+    pub(crate) fn url_as(&self, user: &str) -> String {
+        self.url().replace("postgres:p%", &format!("{user}:p%"))
+    }
+
+    /// Runs SQL with psql; fails loudly.
+    pub(crate) fn sql(&self, sql: &str) -> String {
+        psql(&self.name, sql)
+    }
+
+    pub(crate) async fn session(&self) -> Box<dyn MigrationDatabase> {
+        session(&Connection::from_url(&self.url(), None).unwrap(), &LedgerNames::default()).await
+    }
+}
+
+pub(crate) async fn session(connection: &Connection, ledger: &LedgerNames) -> Box<dyn MigrationDatabase> {
+    real_tools().migration_database(connection, &spec(ledger)).await.unwrap()
+}
+
+pub(crate) fn spec(ledger: &LedgerNames) -> SessionSpec {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    SessionSpec {
+        ledger: ledger.clone(),
+        application_name: format!("devdb/test/{:08x}", NEXT.fetch_add(1, Ordering::Relaxed)),
+        lock_timeout: Duration::from_secs(5),
+    }
+}
+
+/// Waits until a query answers what is wanted.
+pub(crate) fn until(database: &Database, sql: &str, wanted: &str) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while database.sql(sql) != wanted {
+        assert!(Instant::now() < deadline, "`{sql}` never answered `{wanted}`");
+        std::thread::yield_now();
+    }
+}
+
+fn psql(database: &str, sql: &str) -> String {
+    let cluster = cluster();
+    let output = Command::new(binary("psql"))
+        .args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres", "-d", database, "-c", sql])
+        .env("PGPORT", cluster.port.to_string())
+        .env("PGPASSWORD", PASSWORD)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+fn binary(name: &str) -> PathBuf {
+    let mut versions: Vec<PathBuf> = match fs::read_dir("/usr/lib/postgresql") {
+        Ok(versions) => versions.map(|version| version.unwrap().path().join("bin").join(name)).collect(),
+        Err(error) => panic!("PostgreSQL is not installed (apt-get install postgresql): {error}"),
+    };
+    versions.retain(|path| path.is_file());
+    versions.sort();
+    versions
+        .pop()
+        .unwrap_or_else(|| panic!("there is no {name} below /usr/lib/postgresql (apt-get install postgresql)"))
+}
+
+fn start() -> Cluster {
+    let folder = tempfile::Builder::new().prefix("devdb-pg-").tempdir_in("/tmp").unwrap().keep();
+    certificates(&folder);
+    fs::write(folder.join("password"), PASSWORD).unwrap();
+    let is_root = run(&mut Command::new("id").arg("-u")).trim() == "0";
+    if is_root {
+        // The server refuses to run as root, and owns what it reads.
+        run(Command::new("chown").args(["-R", "postgres:postgres"]).arg(&folder));
+    }
+    let as_server = |program: &Path| {
+        let mut command = Command::new(if is_root { Path::new("setpriv") } else { program });
+        if is_root {
+            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]).arg(program);
+        }
+        command.current_dir(&folder);
+        command
+    };
+    let data = folder.join("data");
+    run(as_server(&binary("initdb"))
+        .args(["-N", "-E", "UTF8", "--locale=C.UTF-8", "-U", "postgres", "-A", "scram-sha-256"])
+        .arg("--pwfile")
+        .arg(folder.join("password"))
+        .arg("-D")
+        .arg(&data));
+    // Between this and the server's own bind another process could take the port; the kernel hands out others first.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let settings = format!(
+        "listen_addresses='127.0.0.1'\nport={port}\nunix_socket_directories='{folder}'\nfsync=off\nfull_page_writes=off\n\
+         max_connections=200\nssl=on\nssl_cert_file='{folder}/server.pem'\nssl_key_file='{folder}/server.key'\n",
+        folder = folder.display()
+    );
+    fs::write(data.join("postgresql.auto.conf"), settings).unwrap();
+    // The shell outlives this process just long enough: its stdin closes when the test binary ends, even by SIGKILL.
+    let script = "\"$@\" & read -r _; kill -INT \"$(head -n1 \"$DATA/postmaster.pid\")\"; wait; rm -rf \"$FOLDER\"";
+    let server = as_server(&binary("postgres"));
+    let mut watched = Command::new("sh");
+    watched.args(["-c", script, "sh"]).arg(server.get_program()).args(server.get_args()).arg("-D").arg(&data);
+    watched.env("DATA", &data).env("FOLDER", &folder).stdin(Stdio::piped()).stderr(Stdio::null()).stdout(Stdio::null());
+    let mut child = watched.current_dir(&folder).spawn().unwrap();
+    std::mem::forget(child.stdin.take());
+    let cluster = Cluster { port, folder };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let ready = || Command::new(binary("pg_isready")).args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status();
+    while !ready().unwrap().success() {
+        assert!(child.try_wait().unwrap().is_none(), "the server ended at once");
+        assert!(Instant::now() < deadline, "the server did not come up");
+    }
+    let role = format!("create role app login password '{}'", PASSWORD.replace('\'', "''"));
+    let made = Command::new(binary("psql"))
+        .args(["-Xq", "-h", "127.0.0.1", "-U", "postgres", "-c", &role])
+        .env("PGPORT", port.to_string())
+        .env("PGPASSWORD", PASSWORD)
+        .status();
+    assert!(made.unwrap().success());
+    cluster
+}
+
+/// `ca.pem` signs `server.pem` (for `db.example`) and `expired.pem`; `other-ca.pem` signs nothing.
+fn certificates(folder: &Path) {
+    let openssl = |args: &str| {
+        run(Command::new("openssl").args(args.split_whitespace()).current_dir(folder));
+    };
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    fs::write(folder.join("names"), "subjectAltName=DNS:db.example\n").unwrap();
+    for authority in ["ca", "other-ca"] {
+        openssl(&format!("req -x509 {key} -keyout {authority}.key -out {authority}.pem -subj /CN={authority} -days 2"));
+    }
+    openssl(&format!("req {key} -keyout server.key -out server.csr -subj /CN=server"));
+    for (file, days) in [("server.pem", "2"), ("expired.pem", "-1")] {
+        openssl(&format!(
+            "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days {days} -extfile names -out {file}"
+        ));
+    }
+}
+
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}

@@ -1,0 +1,102 @@
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// A TCP relay on 127.0.0.1 that counts round trips and can be cut.
+///
+/// A round trip is counted each time the direction turns from answers to requests: what a client must wait for.
+pub(crate) struct Relay {
+    pub(crate) port: u16,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    turns: AtomicUsize,
+    /// The last bytes came from the client.
+    asking: AtomicBool,
+    streams: Mutex<Vec<TcpStream>>,
+    /// Answers are swallowed, and the connection is cut, once a request holds this.
+    cut_behind: Mutex<Option<(Vec<u8>, bool)>>,
+    swallowing: AtomicBool,
+}
+
+impl Relay {
+    pub(crate) fn to(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let own = listener.local_addr().unwrap().port();
+        let state = Arc::new(State::default());
+        let shared = state.clone();
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+                let both = [client.try_clone().unwrap(), server.try_clone().unwrap()];
+                shared.streams.lock().unwrap().extend(both);
+                shared.swallowing.store(false, Ordering::SeqCst);
+                let (up, down) = (shared.clone(), shared.clone());
+                let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                thread::spawn(move || up.carry(from, to, true));
+                thread::spawn(move || down.carry(server, client, false));
+            }
+        });
+        Self { port: own, state }
+    }
+
+    /// Round trips since the last call.
+    pub(crate) fn take_round_trips(&self) -> usize {
+        self.state.asking.store(false, Ordering::SeqCst);
+        self.state.turns.swap(0, Ordering::SeqCst)
+    }
+
+    /// Cuts the connection when a request that holds `needle` comes; it is `delivered` before, or never.
+    pub(crate) fn cut_at(&self, needle: &str, delivered: bool) {
+        *self.state.cut_behind.lock().unwrap() = Some((needle.as_bytes().to_vec(), delivered));
+    }
+}
+
+impl State {
+    fn carry(&self, mut from: TcpStream, mut to: TcpStream, is_request: bool) {
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(count @ 1..) = from.read(&mut buffer) {
+            let bytes = &buffer[..count];
+            if is_request {
+                if !self.asking.swap(true, Ordering::SeqCst) {
+                    self.turns.fetch_add(1, Ordering::SeqCst);
+                }
+                let cut = self.cut_behind.lock().unwrap().take_if(|(needle, _)| contains(bytes, needle));
+                if let Some((_, delivered)) = cut {
+                    self.swallowing.store(true, Ordering::SeqCst);
+                    if delivered {
+                        let _ = to.write_all(bytes);
+                        // The server's answer is the sign that it has done the work; `carry` of the other way cuts.
+                        continue;
+                    }
+                    self.cut();
+                    return;
+                }
+            } else {
+                self.asking.store(false, Ordering::SeqCst);
+                if self.swallowing.load(Ordering::SeqCst) {
+                    self.cut();
+                    return;
+                }
+            }
+            if to.write_all(bytes).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Both);
+    }
+
+    fn cut(&self) {
+        for stream in self.streams.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn contains(bytes: &[u8], needle: &[u8]) -> bool {
+    bytes.windows(needle.len()).any(|window| window == needle)
+}
