@@ -3,6 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "tests start real programs")]
 
 mod config;
+mod database;
+mod ledger;
 mod migrate;
 mod shells;
 mod support;

@@ -1,0 +1,185 @@
+//! Which database a command reaches, and what it says when it cannot.
+
+use crate::support::postgres::{Cluster, Database, cluster};
+use devdb::testing::{Outcome, Stage};
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread;
+
+fn status(url: &str) -> Outcome {
+    let stage = Stage::new().file("db/migrations/1_a.up.sql", "select 1;");
+    stage.run(["devdb", "migrate", "status", "--database-url", url])
+}
+
+fn verified(database: &Database, host: &str, port: u16, authority: &str) -> Outcome {
+    let Cluster { folder, .. } = cluster();
+    let url = database.url_at(port);
+    let url = url.replace("127.0.0.1", host).replace("sslmode=disable", "sslmode=verify-full");
+    status(&format!("{url}&hostaddr=127.0.0.1&sslrootcert={}/{authority}.pem", folder.display()))
+}
+
+#[track_caller]
+fn assert_says(outcome: &Outcome, text: &str) {
+    assert!(outcome.stderr.contains(text), "{text}: {outcome}");
+    assert!(!outcome.stderr.contains("p w"), "the password is quoted: {outcome}");
+    assert_eq!(outcome.code, if text.starts_with("error") { 1 } else { 3 }, "{outcome}");
+}
+
+#[test]
+fn a_verified_certificate_is_named_although_another_address_is_dialled() {
+    let database = Database::create();
+    let outcome = verified(&database, "db.example", cluster().port, "ca");
+    assert_says(&outcome, "certificate verified for db.example (from --database-url)");
+}
+
+#[test]
+fn each_way_that_tls_can_fail_is_told_apart() {
+    let database = Database::create();
+    let port = cluster().port;
+    assert_says(
+        &verified(&database, "db.example", port, "other-ca"),
+        "error: the server's certificate was not issued by an authority in /tmp/devdb-pg-",
+    );
+    assert_says(
+        &verified(&database, "other.example", port, "ca"),
+        "error: the server's certificate is for db.example, not for other.example",
+    );
+    assert_says(
+        &verified(&database, "db.example", expired_server(), "ca"),
+        "error: the server's certificate has expired",
+    );
+    assert_says(&verified(&database, "db.example", plain_server(), "ca"), "error: the server offers no TLS");
+    assert_says(&verified(&database, "db.example", port, "missing"), "error: the CA file /tmp/devdb-pg-");
+}
+
+#[test]
+fn each_way_that_a_login_can_fail_is_told_apart() {
+    let database = Database::create();
+    assert_says(
+        &status(&database.url().replace("p%20w", "wrong")),
+        "error: the server does not let postgres in: password authentication failed for user \"postgres\"",
+    );
+    assert_says(
+        &status(&database.url().replace(&database.name, "nowhere")),
+        "error: there is no database nowhere on the server",
+    );
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    assert_says(&status(&database.url_at(free)), &format!("error: nothing listens at 127.0.0.1:{free}"));
+    assert_says(&status("postgres:///x?user=a&host=/nowhere"), "error: nothing listens at /nowhere");
+    assert_says(&status("postgres://u@h/d?schema=x"), "error: the database address has the parameter `schema`");
+}
+
+#[test]
+fn a_flag_wins_over_the_variables_and_the_variables_are_named() {
+    let (first, second) = (Database::create(), Database::create());
+    let stage = Stage::new().file("db/migrations/1_a.up.sql", "select 1;").var("DATABASE_URL", &first.url());
+    let by_flag = stage.run(["devdb", "migrate", "status", "--database-url", &second.url()]);
+    assert_says(&by_flag, &format!("database {} at 127.0.0.1", second.name));
+    let by_variable = stage.run(["devdb", "migrate", "status"]);
+    assert_says(&by_variable, &format!("database {} at 127.0.0.1", first.name));
+    let port = cluster().port.to_string();
+    let stage = Stage::new()
+        .file("db/migrations/1_a.up.sql", "select 1;")
+        .var("PGHOST", "127.0.0.1")
+        .var("PGPORT", &port)
+        .var("PGUSER", "postgres")
+        .var("PGPASSWORD", crate::support::postgres::PASSWORD)
+        .var("PGDATABASE", &second.name)
+        .var("PGSSLMODE", "require");
+    let outcome = stage.run(["devdb", "migrate", "status"]);
+    assert_says(&outcome, "encrypted, certificate not verified (from the PG… variables)");
+}
+
+#[test]
+fn without_any_name_the_ways_to_name_one_are_said() {
+    let outcome = Stage::new().file("db/migrations/1_a.up.sql", "select 1;").run(["devdb", "migrate", "status"]);
+    insta::assert_snapshot!(outcome, @"
+    ------- stderr -------
+    error: no database is named
+
+    hint: name one with `--database-url postgres://user@host/database`, DATABASE_URL or PGHOST, or describe an environment in devdb.toml
+    ------- exit 1
+    ");
+}
+
+#[test]
+fn bad_folders_and_files_are_errors_with_a_hint_and_still_a_document() {
+    let missing = Stage::new().run(["devdb", "migrate", "to", "latest", "--json"]);
+    insta::assert_snapshot!(missing, @r#"
+    {
+      "results": [],
+      "error": {
+        "message": "the migrations folder [HOME]/project/db/migrations was not found"
+      }
+    }
+    ------- stderr -------
+    {"error":{"causes":[],"hints":["make the first migration with `devdb migrate new NAME`, or set `dir` below [migrations] in devdb.toml"],"kind":"failed","message":"the migrations folder [HOME]/project/db/migrations was not found"}}
+    ------- exit 1
+    "#);
+    let database = Database::create();
+    let stage =
+        Stage::new().var("DATABASE_URL", &database.url()).file("db/migrations/1_a.up.sql", "select 1;\n\\i x\n");
+    let bad = stage.run(["devdb", "migrate", "to", "latest", "-q"]);
+    insta::assert_snapshot!(bad, @"
+    ------- stderr -------
+    error: db/migrations/1_a.up.sql:2:1: this is a command of psql, not SQL
+    ------- exit 1
+    ");
+}
+
+#[test]
+fn new_makes_two_files_that_sort_last() {
+    let stage = Stage::new().file("db/migrations/20990101000000_z.sql", "-- migrate:up\nselect 1;");
+    insta::assert_snapshot!(stage.run(["devdb", "migrate", "new", "Add invoice index"]), @"
+    db/migrations/20990101000001_add_invoice_index.up.sql
+    db/migrations/20990101000001_add_invoice_index.down.sql
+    ------- stderr -------
+    ------- exit 0
+    ");
+    assert!(stage.project().join("db/migrations/20990101000001_add_invoice_index.down.sql").is_file());
+}
+
+/// Speaks as much of the protocol as refusing TLS takes.
+fn plain_server() -> u16 {
+    answering(|mut stream| {
+        let _ = stream.write_all(b"N");
+    })
+}
+
+/// Offers TLS with a certificate that has expired.
+fn expired_server() -> u16 {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let Cluster { folder, .. } = cluster();
+    let certificate = CertificateDer::from_pem_file(folder.join("expired.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(folder.join("server.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let config = Arc::new(config);
+    answering(move |mut stream| {
+        let _ = stream.write_all(b"S");
+        let mut connection = rustls::ServerConnection::new(config.clone()).unwrap();
+        let _ = connection.complete_io(&mut stream);
+    })
+}
+
+/// Answers the SSLRequest (8 bytes) of each connection.
+fn answering(answer: impl Fn(std::net::TcpStream) + Send + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 8];
+            if stream.read_exact(&mut request).is_ok() {
+                answer(stream);
+            }
+        }
+    });
+    port
+}
