@@ -107,11 +107,12 @@ fn binary(name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("there is no {name} below /usr/lib/postgresql (apt-get install postgresql)"))
 }
 
+#[expect(clippy::zombie_processes, reason = "it ends after this process, so nobody is left to wait")]
 fn start() -> Cluster {
     let folder = tempfile::Builder::new().prefix("devdb-pg-").tempdir_in("/tmp").unwrap().keep();
     certificates(&folder);
     fs::write(folder.join("password"), PASSWORD).unwrap();
-    let is_root = run(&mut Command::new("id").arg("-u")).trim() == "0";
+    let is_root = run(Command::new("id").arg("-u")).trim() == "0";
     if is_root {
         // The server refuses to run as root, and owns what it reads.
         run(Command::new("chown").args(["-R", "postgres:postgres"]).arg(&folder));
