@@ -173,6 +173,40 @@ fn a_lost_commit_is_told_as_the_ledger_has_it() {
 }
 
 #[test]
+fn a_table_that_another_session_holds_is_tried_again() {
+    let (_dir, source) = folder(&[("1.up.sql", "create table made (); alter table busy add a int")]);
+    let database = Database::create();
+    database.sql("create table busy ()");
+    let running = "pid from pg_stat_activity where query like '%pg_sleep(600)%' and datname = current_database() \
+                   and pid <> pg_backend_pid()";
+    std::thread::scope(|scope| {
+        let holder = scope.spawn(|| {
+            let held = || database.sql("begin; lock table busy; select pg_sleep(600)");
+            // It ends by being cancelled, which psql reports as a failure.
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(held)).is_err()
+        });
+        until(&database, "select count(*) from pg_locks where relation = 'busy'::regclass and granted", "1");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let report = runtime.block_on(async {
+            let connection = Connection::from_url(&database.url(), None).unwrap();
+            let mut spec = spec(&LedgerNames::default());
+            spec.lock_timeout = std::time::Duration::from_millis(200);
+            let mut session = devdb::host::real_tools().migration_database(&connection, &spec).await.unwrap();
+            let mut events = |event: Event| {
+                if matches!(event, Event::TableLockBusy { attempt: 1, .. }) {
+                    database.sql(&format!("select pg_cancel_backend(pid) from (select {running}) s"));
+                }
+            };
+            let engine = Engine { source: &source, options: Options::default() };
+            engine.migrate(session.as_mut(), &Target::Latest, &mut events).await
+        });
+        assert!(holder.join().unwrap());
+        assert!(report.error.is_none(), "{:?}", report.error);
+        assert_eq!(report.succeeded(), 1);
+    });
+}
+
+#[test]
 fn dropping_a_run_at_any_moment_leaves_schema_and_ledger_together() {
     let files: Vec<(String, String)> =
         (0..20).map(|number| (format!("{number:02}.up.sql"), format!("create table t{number:02} ()"))).collect();

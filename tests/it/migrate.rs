@@ -194,6 +194,21 @@ fn a_migration_that_empties_the_search_path_does_not_lose_the_ledger() {
 }
 
 #[test]
+fn a_constraint_that_fails_at_the_commit_rolls_all_back() {
+    let database = Database::create();
+    let child = (
+        "2_child.up.sql",
+        "create table child (id int references users deferrable initially deferred);\ninsert into child values (7);",
+    );
+    let outcome = stage(&database, &[USERS, child]).run(["devdb", "migrate", "to", "latest"]);
+    assert_code(&outcome, 1);
+    assert!(outcome.stderr.contains("error: the commit failed; nothing was changed"), "{outcome}");
+    assert!(outcome.stderr.contains("detail: Key (id)=(7) is not present in table \"users\"."), "{outcome}");
+    assert_eq!(outcome.stdout.matches("Success, rolled back").count(), 2, "{outcome}");
+    assert_eq!(database.sql("select to_regclass('users') is null"), "t");
+}
+
+#[test]
 fn a_missing_down_stops_before_anything_runs() {
     let database = Database::create();
     let stage = stage(&database, &[("1_a.up.sql", "create table a ();"), ORDERS, USERS]);
