@@ -1,8 +1,10 @@
 """Command line of scripts/sandbox."""
 
 import fcntl
+import json
 import os
 import sys
+from pathlib import Path
 
 
 def explain_interrupt(kind, error, trace):
@@ -31,6 +33,7 @@ usage: scripts/sandbox COMMAND [--name NAME] [...]
   status              what runs; exit code 3 if something does not
   shell               a shell on the developer's laptop
   exec -- CMD...      run one command there
+  leftovers           what devdb has left: resources, processes, ports, sockets; exit code 1 if anything
   env                 the same environment as export lines
   fault list          what can go wrong on request
   fault NAME [...]    make it go wrong;  fault clear  puts everything right
@@ -118,6 +121,9 @@ def run(arguments):
             if not command:
                 raise Refused("exec needs a command", "scripts/sandbox exec -- CMD...")
             laptop.enter(world, command)
+        case "leftovers":
+            python = json.loads(world.endpoints_file.read_text())["python"] if world.endpoints_file.exists() else "python3"
+            laptop.enter(world, [python, str(Path(__file__).parent.with_name("leftovers.py"))])
         case "env":
             laptop.print_environment(world)
         case "fault":

@@ -22,10 +22,12 @@ def settings(world):
         "AWS_ACCESS_KEY_ID": "sandbox-ada",
         "AWS_SECRET_ACCESS_KEY": "sandbox-secret",
         "AWS_REGION": world.region,
+        "AWS_DEFAULT_REGION": world.region,
         "AWS_EC2_METADATA_DISABLED": "true",
         "HOME": str(world.home),
         "DEVDB_ALIAS": "ada",
         "DEVDB_SANDBOX": world.name,
+        "DEVDB_SANDBOX_ENDPOINTS": str(world.endpoints_file),
     }
 
 
