@@ -58,26 +58,30 @@ impl Printer {
         out.flush()
     }
 
-    /// A line of narration; silent with `--quiet`.
+    /// A line of narration; silent with `--quiet`, and with `--json`, whose reader wants nothing but JSON.
     pub fn status(&self, text: &str) {
-        if !self.settings.quiet {
+        if !self.settings.quiet && !self.settings.json {
             self.narrate(text);
         }
     }
 
     /// A line of narration that is wanted only with `-v`.
     pub fn detail(&self, text: &str) {
-        if self.settings.verbose > 0 {
+        if self.settings.verbose > 0 && !self.settings.json {
             self.narrate(&self.paint_err().faint(text));
         }
     }
 
+    /// A line of its own; with `--json` it is `{"warning": …}`.
     pub fn warning(&self, text: &str) {
+        if self.settings.json {
+            return self.narrate(&serde_json::json!({ "warning": text }).to_string());
+        }
         self.narrate(&format!("{} {text}", self.paint_err().warn("warning:")));
     }
 
     pub fn hint(&self, text: &str) {
-        if !self.settings.quiet {
+        if !self.settings.quiet && !self.settings.json {
             self.narrate(&format!("{} {text}", self.paint_err().hint("hint:")));
         }
     }

@@ -43,9 +43,7 @@ impl Step {
         } else {
             String::new()
         };
-        if !self.printer.settings().json {
-            self.printer.status(&format!("  {outcome}{time}"));
-        }
+        self.printer.status(&format!("  {outcome}{time}"));
     }
 }
 
