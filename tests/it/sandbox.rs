@@ -1,0 +1,160 @@
+//! The whole product on the sandbox: real API, real sshd, real PostgreSQL, enforced security groups.
+
+use crate::support::laptop::{Laptop, eventually};
+use std::time::Duration;
+
+const QUERY: &str = r#"eval "$(devdb env)" && psql -Atc 'select current_user, ssl from pg_stat_ssl where pid = pg_backend_pid()'"#;
+
+#[test]
+fn the_runbook_runs_end_to_end() {
+    let laptop = Laptop::new();
+    laptop.devdb("bastion status").expect_code(3);
+    laptop.devdb("tunnel status").expect_code(3);
+
+    let planned = laptop.devdb("bastion up --dry-run").expect_code(0);
+    assert!(planned.stdout.contains("would be brought up"), "{}", planned.stdout);
+    laptop.leftovers().expect_code(0);
+
+    laptop.devdb("bastion up").expect_code(0);
+    let again = laptop.devdb("bastion up").expect_code(0);
+    assert!(again.stdout.contains("nothing was changed"), "{}", again.stdout);
+    let bastion = laptop.devdb("bastion status --json").expect_code(0).json();
+    assert_eq!(bastion["state"], "running");
+    assert_eq!(bastion["instance_type"], "t2.micro");
+
+    laptop.devdb("tunnel up").expect_code(0);
+    let tunnel = laptop.devdb("tunnel status --json").expect_code(0).json();
+    assert_eq!(tunnel["state"], "up");
+    assert!(
+        tunnel["targets"][0]["certificate_name"].as_str().is_some_and(|name| name.contains(".cluster-")),
+        "{tunnel:#}"
+    );
+
+    assert_eq!(laptop.shell(QUERY).expect_code(0).stdout, "shop_admin|t\n");
+
+    laptop.devdb("migrate status").expect_code(3);
+    let run = laptop.devdb("migrate to latest --json").expect_code(0).json();
+    let results = run["results"].as_array().unwrap();
+    assert_eq!(results.len(), 5, "{run:#}");
+    assert!(results.iter().all(|result| result["status"] == "Success"), "{run:#}");
+    laptop.devdb("migrate status").expect_code(0);
+    laptop.devdb("migrate to none").expect_code(0);
+    laptop.devdb("migrate to 2024-03-05-orders").expect_code(0);
+    laptop.devdb("migrate to latest").expect_code(0);
+    laptop.devdb("status").expect_code(0);
+
+    // Connections that are made while ssh is replaced wait for it.
+    let line = r#"eval "$(devdb env)"; for n in $(seq 30); do psql -Atc 'select 1' || exit 1; done"#;
+    let clients = laptop.start_shell(line);
+    laptop.devdb("tunnel restart").expect_code(0);
+    let clients = clients.wait_with_output().unwrap();
+    assert!(clients.status.success(), "{}", String::from_utf8_lossy(&clients.stderr));
+
+    laptop.devdb("migrate to none").expect_code(0);
+    laptop.devdb("down").expect_code(0);
+    laptop.leftovers().expect_code(0);
+    laptop.devdb("down").expect_code(0);
+}
+
+#[test]
+fn a_killed_sshd_and_a_silent_cut_are_survived() {
+    let laptop = Laptop::new();
+    laptop.devdb("up").expect_code(0);
+    assert_eq!(laptop.shell(QUERY).expect_code(0).stdout, "shop_admin|t\n");
+    laptop.fault("kill-sshd");
+    assert_eq!(laptop.shell(QUERY).expect_code(0).stdout, "shop_admin|t\n");
+    laptop.fault("cut");
+    eventually("the cut is noticed", Duration::from_secs(30), || {
+        laptop.devdb("tunnel status --json").json()["state"] != "up"
+    });
+    laptop.fault("clear");
+    assert_eq!(laptop.shell(QUERY).expect_code(0).stdout, "shop_admin|t\n");
+    laptop.devdb("down").expect_code(0);
+    laptop.leftovers().expect_code(0);
+}
+
+#[test]
+fn ctrl_c_at_any_moment_leaves_what_the_next_run_continues_from() {
+    let laptop = Laptop::new();
+    for milliseconds in [30, 120, 250, 500, 900, 1500, 2500, 3500] {
+        let mut child = laptop.start("bastion up");
+        let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        std::thread::park_timeout(Duration::from_millis(milliseconds));
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+        let code = child.wait().unwrap().code();
+        // Before the handler stands, the signal ends the process itself (no code); afterwards it is 130, or it was done.
+        assert!(matches!(code, None | Some(130 | 0)), "after {milliseconds} ms: {code:?}");
+    }
+    laptop.devdb("bastion up --yes").expect_code(0);
+    let left = laptop.leftovers().expect_code(1).stdout;
+    let count = |kind: &str| {
+        let line = left.lines().find(|line| line.trim_start().starts_with(kind)).unwrap();
+        line.split_whitespace().skip(kind.split(' ').count()).filter(|word| word.contains('-')).count()
+    };
+    assert_eq!((count("instances"), count("security groups"), count("key pairs")), (1, 1, 1), "{left}");
+    laptop.devdb("bastion down").expect_code(0);
+    laptop.leftovers().expect_code(0);
+}
+
+#[test]
+fn what_is_wrong_is_said_with_a_way_out() {
+    let laptop = Laptop::new();
+    let none = [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")];
+    laptop.devdb_with(&none, "bastion up").expect_code(1).says(&["no AWS credentials were found", "hint:", "profile"]);
+    let expired = [("AWS_ACCESS_KEY_ID", "ASIAEXPIRED0")];
+    laptop.devdb_with(&expired, "bastion up").expect_code(1).says(&["credentials have expired", "aws sso login"]);
+    laptop.devdb("bastion up --region eu-central-1").expect_code(1).says(&["AppDbStack", "eu-central-1", "hint:"]);
+    let stack = [("DEVDB_STACK", "NoSuchStack")];
+    laptop.devdb_with(&stack, "bastion up").expect_code(1).says(&["NoSuchStack", "hint:"]);
+    laptop.devdb("tunnel up").expect_code(1).says(&["bastion is not running", "devdb bastion up"]);
+    laptop.devdb("migrate to latest").expect_code(1).says(&["error:", "devdb tunnel up"]);
+    let folder = [("DEVDB_MIGRATIONS_DIR", "/nowhere")];
+    laptop.devdb_with(&folder, "migrate to latest").expect_code(1).says(&["/nowhere", "hint:"]);
+    let env = laptop.devdb("env").expect_code(0);
+    env.says(&["the tunnel is not up", "devdb tunnel up"]);
+    assert!(env.stdout.contains("export PGPASSWORD="));
+    let broken = laptop.devdb_with(&expired, "env").expect_code(1);
+    assert_eq!(broken.stdout, "");
+    laptop.leftovers().expect_code(0);
+}
+
+#[test]
+fn a_taken_port_and_a_database_that_is_down_are_named() {
+    let laptop = Laptop::new();
+    laptop.devdb("bastion up").expect_code(0);
+    let listen = "import socket, sys; s = socket.create_server(('127.0.0.1', 5432)); print('ready', flush=True); sys.stdin.read()";
+    let line = format!(
+        r#"coproc python3 -c "{listen}"; read -r _ <&"${{COPROC[0]}}"; devdb tunnel up; code=$?; kill "$COPROC_PID"; exit $code"#
+    );
+    laptop.shell(&line).expect_code(1).says(&["5432", "python3", "hint:"]);
+    laptop.fault("database-down");
+    laptop.devdb("tunnel up").expect_code(1).says(&["error:", "hint:"]);
+    laptop.fault("clear");
+    laptop.devdb("down").expect_code(0);
+    laptop.leftovers().expect_code(0);
+}
+
+#[test]
+fn the_password_is_nowhere_but_where_it_was_asked_for() {
+    let laptop = Laptop::new();
+    laptop.devdb("up -vv").expect_code(0);
+    let variables = laptop.devdb("env --json --only PGPASSWORD").expect_code(0).json();
+    let password = variables["PGPASSWORD"].as_str().unwrap().to_owned();
+    assert!(password.len() > 8);
+    let mut seen = String::new();
+    for words in ["status --json", "tunnel status --json -vv", "bastion status -vv", "migrate status -vv", "config show"] {
+        let answer = laptop.devdb(words);
+        seen.push_str(&answer.stdout);
+        seen.push_str(&answer.stderr);
+    }
+    // Needles are given through a file: grep's own arguments would otherwise be what it finds.
+    std::fs::write(laptop.home().join("needle"), &password).unwrap();
+    let line = r#"
+        for file in /proc/[0-9]*/cmdline; do tr '\0' ' ' <"$file" 2>/dev/null; echo; done >"$HOME/cmdlines"
+        grep -rlFf "$HOME/needle" "$HOME/cmdlines" "$HOME/.local" /tmp/devdb-"$(id -u)" 2>/dev/null"#;
+    let found = laptop.shell(line).expect_code(1);
+    assert_eq!(found.stdout, "");
+    assert!(!seen.contains(&password));
+    assert!(laptop.state().join("known_hosts").is_file());
+    laptop.devdb("down").expect_code(0);
+}

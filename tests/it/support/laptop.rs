@@ -1,0 +1,165 @@
+//! A developer's laptop in front of the sandbox: the real binary, the real services. `scripts/check` starts the sandbox.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// One world, one test at a time: faults and leftovers concern everybody.
+static WORLD: Mutex<()> = Mutex::new(());
+
+pub(crate) struct Laptop {
+    home: tempfile::TempDir,
+    vars: Vec<(String, String)>,
+    _alone: MutexGuard<'static, ()>,
+}
+
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/sandbox")
+}
+
+fn sandbox(args: &[&str]) -> Command {
+    let name = std::env::var("DEVDB_TEST_SANDBOX").unwrap_or_else(|_| {
+        panic!("these tests need a sandbox: run scripts/check, or `scripts/sandbox up --name it` and set DEVDB_TEST_SANDBOX=it")
+    });
+    let mut command = Command::new(script());
+    command.env("DEVDB_SANDBOX", name).env("DEVDB_BIN", env!("CARGO_BIN_EXE_devdb")).args(args).stdin(Stdio::null());
+    command
+}
+
+impl Laptop {
+    /// A laptop with an empty home.
+    pub(crate) fn new() -> Self {
+        let alone = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
+        Self { home: tempfile::Builder::new().prefix("ddb").tempdir().unwrap(), vars: Vec::new(), _alone: alone }
+    }
+
+    pub(crate) fn var(mut self, name: &str, value: &str) -> Self {
+        self.vars.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// The folder where devdb keeps its state.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.home().join(".local/state/devdb/shop/dev")
+    }
+
+    fn command(&self, extra: &[(&str, &str)], argv: &[&str]) -> Command {
+        let mut command = sandbox(&["exec", "--", "env", "-u", "RUST_BACKTRACE"]);
+        command.arg(format!("HOME={}", self.home().display()));
+        for (name, value) in &self.vars {
+            command.arg(format!("{name}={value}"));
+        }
+        for (name, value) in extra {
+            match *value {
+                // An empty value takes the variable away.
+                "" => command.args(["-u", name]),
+                _ => command.arg(format!("{name}={value}")),
+            };
+        }
+        command.args(argv);
+        command
+    }
+
+    /// Runs a command line of a shell on the laptop.
+    pub(crate) fn shell(&self, line: &str) -> Answer {
+        Answer::of(line, self.command(&[], &["bash", "-c", line]).output().unwrap())
+    }
+
+    /// Runs `devdb` with these words.
+    pub(crate) fn devdb(&self, words: &str) -> Answer {
+        self.devdb_with(&[], words)
+    }
+
+    /// The same with other variables; an empty value takes one away.
+    pub(crate) fn devdb_with(&self, extra: &[(&str, &str)], words: &str) -> Answer {
+        let argv: Vec<&str> = std::iter::once("devdb").chain(words.split_whitespace()).collect();
+        // `env -u NAME` must stand before the assignments.
+        let (gone, set): (Vec<_>, Vec<_>) = extra.iter().copied().partition(|(_, value)| value.is_empty());
+        let ordered: Vec<(&str, &str)> = gone.into_iter().chain(set).collect();
+        Answer::of(words, self.command(&ordered, &argv).output().unwrap())
+    }
+
+    /// Starts `devdb` and returns at once; the child is devdb itself.
+    pub(crate) fn start(&self, words: &str) -> Child {
+        let argv: Vec<&str> = std::iter::once("devdb").chain(words.split_whitespace()).collect();
+        self.command(&[], &argv).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    pub(crate) fn start_shell(&self, line: &str) -> Child {
+        self.command(&[], &["bash", "-c", line]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    pub(crate) fn fault(&self, words: &str) {
+        let argv: Vec<&str> = ["fault"].into_iter().chain(words.split_whitespace()).collect();
+        Answer::of(words, sandbox(&argv).output().unwrap()).expect_code(0);
+    }
+
+    /// What is left, according to the API and the operating system.
+    pub(crate) fn leftovers(&self) -> Answer {
+        Answer::of("leftovers", sandbox(&["leftovers"]).output().unwrap())
+    }
+}
+
+impl Drop for Laptop {
+    /// The next test finds an empty world, however this one ended.
+    fn drop(&mut self) {
+        let _ = sandbox(&["fault", "clear"]).output();
+        let _ = self.command(&[], &["devdb", "down", "--yes"]).output();
+    }
+}
+
+/// How a command ended.
+#[must_use]
+#[derive(Debug)]
+pub(crate) struct Answer {
+    what: String,
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Answer {
+    fn of(what: &str, output: Output) -> Self {
+        Self {
+            what: what.to_owned(),
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn expect_code(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "`{}`\n--- stdout\n{}--- stderr\n{}", self.what, self.stdout, self.stderr);
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("`{}`: {error}\n--- stdout\n{}", self.what, self.stdout))
+    }
+
+    /// The error, its causes and its hints.
+    #[track_caller]
+    pub(crate) fn says(&self, parts: &[&str]) {
+        for part in parts {
+            assert!(self.stderr.contains(part), "`{}` does not say `{part}`:\n{}", self.what, self.stderr);
+        }
+    }
+}
+
+/// Polls until the answer is yes.
+#[track_caller]
+pub(crate) fn eventually(what: &str, limit: Duration, mut question: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !question() {
+        assert!(began.elapsed() < limit, "{what}: not within {limit:?}");
+        std::thread::yield_now();
+    }
+}
