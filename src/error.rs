@@ -4,8 +4,11 @@ mod database;
 
 pub(crate) use database::describe_holder;
 
+use crate::bastion::BastionError;
 use crate::config::ConfigError;
 use crate::connection::ConnectionError;
+use crate::discovery::DiscoveryError;
+use crate::system::CloudError;
 use crate::ui::{ExitStatus, Failure, PromptError};
 use std::error::Error;
 
@@ -156,6 +159,107 @@ impl From<ConnectionError> for CommandError {
             ),
             ConnectionError::Incomplete { what } => shown.hint(format!("set `{what}` in devdb.toml")),
             ConnectionError::Unprintable { .. } => shown.hint("change the value; no shell can hold a NUL character"),
+        }
+    }
+}
+
+impl From<CloudError> for CommandError {
+    fn from(error: CloudError) -> Self {
+        let shown = Self::from_error(ErrorKind::Failed, &error);
+        cloud_hints(shown, &error)
+    }
+}
+
+fn cloud_hints(shown: CommandError, error: &CloudError) -> CommandError {
+    match error {
+        CloudError::NoCredentials { profile: Some(profile), .. } => shown.hint(format!(
+            "`aws sso login --profile {profile}`, or `aws configure --profile {profile}` for access keys"
+        )),
+        CloudError::NoCredentials { profile: None, .. } => shown
+            .hint("set `profile` in devdb.toml or pass `--profile NAME`; `aws configure sso` makes one")
+            .hint("or export AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"),
+        CloudError::ExpiredCredentials { profile: Some(profile), .. } => {
+            shown.hint(format!("`aws sso login --profile {profile}`"))
+        }
+        CloudError::ExpiredCredentials { profile: None, .. } => {
+            shown.hint("`aws sso login`, or export fresh AWS_… variables")
+        }
+        CloudError::NoRegion => shown.hint("set `region` in devdb.toml, or pass `--region eu-west-1`"),
+        CloudError::Denied { action, .. } => {
+            shown.hint(format!("ask whoever keeps your AWS permissions to allow `{action}`"))
+        }
+        CloudError::Throttled { .. } => shown.hint("wait a minute and run the command again; it continues"),
+        CloudError::Unreachable { .. } => {
+            shown.hint("check the network, HTTPS_PROXY and NO_PROXY, and that the region exists")
+        }
+        CloudError::Incomplete { .. } => shown.hint("run the command again; it begins by looking at what is there"),
+        CloudError::NotFound { .. } | CloudError::Refused { .. } => shown,
+    }
+}
+
+impl From<DiscoveryError> for CommandError {
+    fn from(error: DiscoveryError) -> Self {
+        let shown = Self::from_error(ErrorKind::Failed, &error);
+        match &error {
+            DiscoveryError::NothingNamed => {
+                shown.hint("set `stack` in devdb.toml (or `cluster`, if there is no CloudFormation stack)")
+            }
+            DiscoveryError::StackNotFound { region, .. } | DiscoveryError::ClusterNotFound { region, .. } => {
+                let region = region.as_deref().unwrap_or("REGION");
+                shown
+                    .hint(format!("`aws cloudformation list-stacks --region {region}` shows what this account has there"))
+                    .hint("is it another region or account? See `devdb config show --origin`; `--region` and `--profile` change them")
+            }
+            DiscoveryError::NoCluster { .. } => shown.hint("set `cluster` to the cluster's identifier in devdb.toml"),
+            DiscoveryError::Ambiguous { key, candidates, .. } => {
+                let first = candidates.first().map_or("…", String::as_str);
+                shown.hint(format!("name the one you mean in devdb.toml: `{key} = \"{first}\"`"))
+            }
+            DiscoveryError::NoWriter { .. } => {
+                shown.hint("a failover or a stopped cluster looks like this; try again when the cluster is available")
+            }
+            DiscoveryError::NoSubnet { .. } => {
+                shown.hint("set `subnet_name` in devdb.toml to the name of the public subnets")
+            }
+            DiscoveryError::NoInternetRoute { .. } => {
+                shown.hint("a bastion needs a subnet whose route table leads 0.0.0.0/0 to an internet gateway")
+            }
+            DiscoveryError::Cloud(cloud) => cloud_hints(shown, cloud),
+        }
+    }
+}
+
+impl From<BastionError> for CommandError {
+    fn from(error: BastionError) -> Self {
+        let failed = || Self::from_error(ErrorKind::Failed, &error);
+        let refused = || Self::from_error(ErrorKind::Refused, &error);
+        let again = "run the command again; it continues from what is there";
+        match &error {
+            BastionError::Cloud(cloud) => cloud_hints(failed(), cloud),
+            BastionError::Echo(_) => failed()
+                .hint("pass your address: `devdb bastion up --ip 203.0.113.7`, or set `echo_url` to a service you can reach"),
+            BastionError::Cidr { .. } => failed().hint("see `allow_cidrs` in [environment.NAME.bastion]"),
+            BastionError::AnotherPrincipal { .. } => refused()
+                .hint("choose another alias: `export DEVDB_ALIAS=…`, or `alias` in devdb.local.toml")
+                .hint("if that was you with another role, log in with it and run `devdb bastion down` first"),
+            BastionError::NameTaken { .. } => {
+                refused().hint("choose another alias (`export DEVDB_ALIAS=…`), or remove it by hand if nobody needs it")
+            }
+            BastionError::AnotherComputer { .. } => {
+                refused().hint("let it finish; then run this command again to take the bastion over")
+            }
+            BastionError::NotOffered { .. } => failed().hint("set `instance_type` in [environment.NAME.bastion]"),
+            BastionError::Died { .. } | BastionError::TooSlow { .. } => failed().hint(again),
+            BastionError::NotReady { findings, .. } => findings
+                .iter()
+                .fold(failed(), |shown, finding| shown.hint(finding.clone()))
+                .hint("run `devdb bastion up` again to go on waiting, or `devdb bastion down` to start over"),
+            BastionError::HostKey { .. } => {
+                refused().hint("`devdb bastion down`, then `devdb bastion up` makes a new one with a new key")
+            }
+            BastionError::Ssh(_) => failed().hint("install OpenSSH's client: `ssh -V` must work"),
+            BastionError::Key(_) | BastionError::Template { .. } => Self::from_error(ErrorKind::Bug, &error),
+            BastionError::Local { .. } => failed().hint("check the state folder's rights and the disk's space"),
         }
     }
 }

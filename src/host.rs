@@ -1,13 +1,15 @@
 //! Key cabinet: what the process was given (arguments apart), and the only place that picks an adapter.
 
+use crate::bastion::{AddressEcho, Cloud, KeyMaker, Shell};
 use crate::connection::{Connection, SecretStore};
+use crate::discovery::Inventory;
 use crate::migrate::{MigrationDatabase, SessionSpec};
 use crate::system::{Clock, CloudError, DatabaseError, Processes};
 use crate::ui::Prompter;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// The surroundings of the process, captured once.
@@ -31,7 +33,7 @@ pub struct AwsTarget {
 }
 
 /// All that devdb asks of AWS; one adapter, one fake.
-pub trait Aws: SecretStore {}
+pub trait Aws: SecretStore + Inventory + Cloud {}
 
 /// The taps: turned on only when somebody asks (`devdb env` with a warm cache never loads the AWS configuration).
 #[async_trait]
@@ -45,6 +47,11 @@ pub trait Tools: Send + Sync {
         connection: &Connection,
         spec: &SessionSpec,
     ) -> Result<Box<dyn MigrationDatabase>, DatabaseError>;
+    /// ssh to the bastion, one command at a time.
+    fn bastion_shell(&self, processes: Arc<dyn Processes>, state_dir: &Path) -> Arc<dyn Shell>;
+    /// Who we are on the internet.
+    fn address_echo(&self) -> Arc<dyn AddressEcho>;
+    fn key_maker(&self) -> Arc<dyn KeyMaker>;
 }
 
 /// The taps of the real world.
@@ -107,8 +114,7 @@ impl Tools for RealTools {
 
     #[cfg(feature = "aws")]
     async fn aws(&self, target: &AwsTarget) -> Result<Arc<dyn Aws>, CloudError> {
-        let _ = target;
-        Err(CloudError::NoRegion)
+        Ok(Arc::new(crate::adapters::aws::AwsAdapter::load(target).await?))
     }
 
     #[cfg(not(feature = "aws"))]
@@ -118,5 +124,17 @@ impl Tools for RealTools {
             code: "NotBuilt".to_owned(),
             message: "this devdb was built without the `aws` feature".to_owned(),
         })
+    }
+
+    fn bastion_shell(&self, processes: Arc<dyn Processes>, state_dir: &Path) -> Arc<dyn Shell> {
+        Arc::new(crate::adapters::bastion_shell::SshShell::new(processes, state_dir))
+    }
+
+    fn address_echo(&self) -> Arc<dyn AddressEcho> {
+        Arc::new(crate::adapters::echo::HttpEcho)
+    }
+
+    fn key_maker(&self) -> Arc<dyn KeyMaker> {
+        Arc::new(crate::adapters::keys::Ed25519Keys)
     }
 }

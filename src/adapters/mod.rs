@@ -1,8 +1,16 @@
 //! Plumbing: the only homes of foreign crates. Adapters translate; they never decide.
 
+#[cfg(feature = "aws")]
+pub(crate) mod aws;
+#[cfg(feature = "cli")]
+pub(crate) mod bastion_shell;
 #[cfg(feature = "cli")]
 pub(crate) mod clock;
 pub(crate) mod postgres;
+#[cfg(feature = "cli")]
+pub(crate) mod echo;
+#[cfg(feature = "cli")]
+pub(crate) mod keys;
 #[cfg(feature = "cli")]
 pub(crate) mod process;
 #[cfg(feature = "cli")]

@@ -1,10 +1,12 @@
 //! Reception: one folder per noun, one file per verb. A verb resolves its settings, fetches its tools, calls one
 //! workshop and tells the answer; it holds no loops, no retries and no `match` on the state of the cloud.
 
+mod bastion;
 mod config;
 mod context;
 mod database;
 mod migrate;
+mod topology;
 
 use crate::cli::Cli;
 use crate::error::CommandError;
@@ -16,6 +18,9 @@ use std::ffi::OsString;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Provision the bastion in the database's VPC, and remove it
+    #[command(subcommand)]
+    Bastion(bastion::BastionCommand),
     /// Show the effective settings
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -52,6 +57,7 @@ pub(crate) async fn run(argv: Vec<OsString>, host: Host) -> ExitStatus {
 
 async fn dispatch(command: Command, context: &Context) -> Result<ExitStatus, CommandError> {
     match command {
+        Command::Bastion(command) => bastion::run(command, context).await,
         Command::Config(command) => config::run(command, context),
         Command::Migrate(command) => migrate::run(command, context).await,
     }

@@ -3,14 +3,20 @@
 //! [`Stage`] seals a whole command in a box: cleared environment, temporary home and project, fixed clock, scripted
 //! answers, fake AWS. Its [`Outcome`] is one text: stdout, stderr, exit code.
 
+mod bastion_tools;
 mod clock;
 mod ledger;
+mod cloud;
+mod cloud_state;
 mod processes;
 mod prompter;
 mod stage;
 
+pub use bastion_tools::{FakeEcho, FakeKeys, FakeShell};
 pub use clock::FixedClock;
 pub use ledger::FakeLedger;
+pub use cloud::FakeCloud;
+pub use cloud_state::MakeError;
 pub use processes::FakeProcesses;
 pub use prompter::{Answer, ScriptedPrompter};
 pub use stage::{FakeTools, Outcome, Stage};

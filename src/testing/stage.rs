@@ -1,8 +1,9 @@
-use super::{FakeLedger, FakeProcesses, FixedClock, ScriptedPrompter};
+use super::{FakeCloud, FakeEcho, FakeKeys, FakeLedger, FakeProcesses, FakeShell, FixedClock, ScriptedPrompter};
+use crate::bastion::{AddressEcho, KeyMaker, Shell};
 use crate::connection::Connection;
 use crate::host::{Aws, AwsTarget, Host, Surroundings, Tools, real_tools};
 use crate::migrate::{MigrationDatabase, SessionSpec};
-use crate::system::{CloudError, DatabaseError};
+use crate::system::{CloudError, DatabaseError, Processes};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,6 +18,9 @@ pub struct FakeTools {
     pub aws: Mutex<Option<Arc<dyn Aws>>>,
     /// Without it, the database that a test names is reached for real.
     pub ledger: Mutex<Option<FakeLedger>>,
+    pub shell: Arc<FakeShell>,
+    pub echo: Arc<FakeEcho>,
+    pub keys: Arc<FakeKeys>,
 }
 
 #[async_trait]
@@ -36,6 +40,18 @@ impl Tools for FakeTools {
     async fn aws(&self, target: &AwsTarget) -> Result<Arc<dyn Aws>, CloudError> {
         let aws = self.aws.lock().unwrap_or_else(PoisonError::into_inner).clone();
         aws.ok_or_else(|| CloudError::NoCredentials { profile: target.profile.clone(), source: None })
+    }
+
+    fn bastion_shell(&self, _processes: Arc<dyn Processes>, _state_dir: &Path) -> Arc<dyn Shell> {
+        self.shell.clone()
+    }
+
+    fn address_echo(&self) -> Arc<dyn AddressEcho> {
+        self.echo.clone()
+    }
+
+    fn key_maker(&self) -> Arc<dyn KeyMaker> {
+        self.keys.clone()
     }
 }
 
@@ -106,6 +122,13 @@ impl Stage {
     #[must_use]
     pub fn var(mut self, name: &str, value: &str) -> Self {
         self.vars.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Gives the box an AWS account with the stack `AppDbStack`.
+    #[must_use]
+    pub fn cloud(self, cloud: &Arc<FakeCloud>) -> Self {
+        *self.tools.aws.lock().unwrap_or_else(PoisonError::into_inner) = Some(cloud.clone());
         self
     }
 

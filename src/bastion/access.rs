@@ -1,0 +1,69 @@
+use super::template::fill;
+use super::{BastionError, local};
+use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+/// The cache of [`BastionAccess`] in the state folder.
+pub const ACCESS_FILE: &str = "bastion.json";
+
+/// All that ssh needs to reach the bastion. Cached; AWS stays the truth.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BastionAccess {
+    /// Also the name under which the host key is pinned (`HostKeyAlias`).
+    pub instance_id: String,
+    pub public_ip: Ipv4Addr,
+    pub public_dns: Option<String>,
+    pub user: String,
+    pub port: u16,
+    pub key_file: PathBuf,
+    pub known_hosts_file: PathBuf,
+    pub expires_at: Option<jiff::Timestamp>,
+    /// OpenSSH's ProxyCommand; from the settings, never from the cache.
+    #[serde(skip)]
+    pub proxy_command: Option<String>,
+    #[serde(skip)]
+    pub proxy_jump: Option<String>,
+}
+
+impl BastionAccess {
+    /// The cached access; an unreadable cache is no cache.
+    pub fn load(state_dir: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(state_dir.join(ACCESS_FILE)).ok()?).ok()
+    }
+
+    /// # Errors
+    /// [`BastionError::Local`].
+    pub fn store(&self, state_dir: &Path) -> Result<(), BastionError> {
+        local::write_private(&state_dir.join(ACCESS_FILE), &local::json(self))
+    }
+
+    /// Forgets the cache.
+    ///
+    /// # Errors
+    /// [`BastionError::Local`].
+    pub fn drop_cache(state_dir: &Path) -> Result<(), BastionError> {
+        local::remove(&state_dir.join(ACCESS_FILE))
+    }
+
+    /// A complete `ssh -F` file: it replaces the user's and the system's, so that neither can weaken the check.
+    ///
+    /// # Errors
+    /// [`BastionError::Template`].
+    pub fn ssh_config(&self) -> Result<String, BastionError> {
+        let proxy = match (&self.proxy_command, &self.proxy_jump) {
+            (Some(command), _) => format!("ProxyCommand {command}"),
+            (None, Some(jump)) => format!("ProxyJump {jump}"),
+            (None, None) => String::new(),
+        };
+        fill("ssh_config", include_str!("../../templates/bastion/ssh_config"), &[
+            ("instance_id", &self.instance_id),
+            ("host", &self.public_ip.to_string()),
+            ("port", &self.port.to_string()),
+            ("user", &self.user),
+            ("key_file", &self.key_file.display().to_string()),
+            ("known_hosts_file", &self.known_hosts_file.display().to_string()),
+            ("proxy", &proxy),
+        ])
+    }
+}

@@ -1,0 +1,98 @@
+use super::tags::{EXPIRES_AT, Ownership, ownership};
+use super::{BastionError, Generation, Group, Identity, Instance, InstanceState, KeyPair, Offer, Rule, Tags};
+
+/// What stands, in the cloud and on the laptop.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    pub instances: Vec<Instance>,
+    /// All groups with our name, also those that are not ours.
+    pub groups: Vec<Group>,
+    pub rules: Vec<Rule>,
+    pub key_pair: Option<KeyPair>,
+    pub generation: Option<Generation>,
+    /// True while keys or caches of a bastion are on the laptop.
+    pub local_files: bool,
+    /// Asked for only when an instance has to be launched.
+    pub offers: Vec<Offer>,
+}
+
+/// The part of [`Observed`] that is ours, and the refusal if somebody else's stands under our alias.
+pub(super) struct Ours<'a> {
+    pub(super) live: Vec<&'a Instance>,
+    /// Still on its way out.
+    pub(super) leaving: Vec<&'a Instance>,
+    pub(super) gone: Vec<&'a Instance>,
+    pub(super) groups: Vec<&'a Group>,
+    pub(super) foreign_groups: Vec<&'a Group>,
+    pub(super) rules: Vec<&'a Rule>,
+    pub(super) key_pair: Option<&'a KeyPair>,
+    pub(super) foreign_key_pair: Option<&'a KeyPair>,
+}
+
+impl Observed {
+    pub(super) fn ours(&self, identity: &Identity) -> Result<Ours<'_>, BastionError> {
+        let is_ours = |tags: &Tags, resource: &dyn Fn() -> String| match ownership(tags, identity) {
+            Ownership::Ours => Ok(true),
+            Ownership::Foreign => Ok(false),
+            Ownership::AnotherPrincipal(principal) => Err(BastionError::AnotherPrincipal {
+                resource: resource(),
+                principal,
+                owner: identity.scope.owner.clone(),
+            }),
+        };
+        let mut ours = Ours {
+            live: Vec::new(),
+            leaving: Vec::new(),
+            gone: Vec::new(),
+            groups: Vec::new(),
+            foreign_groups: Vec::new(),
+            rules: Vec::new(),
+            key_pair: None,
+            foreign_key_pair: None,
+        };
+        for instance in &self.instances {
+            // Somebody else's instance that is gone is nobody's concern any more.
+            if instance.state != InstanceState::Terminated && !is_ours(&instance.tags, &|| instance.id.clone())? {
+                continue;
+            }
+            match instance.state {
+                InstanceState::Terminated => ours.gone.push(instance),
+                InstanceState::ShuttingDown => ours.leaving.push(instance),
+                _ => ours.live.push(instance),
+            }
+        }
+        for group in &self.groups {
+            let list = if is_ours(&group.tags, &|| format!("security group {}", group.id))? {
+                &mut ours.groups
+            } else {
+                &mut ours.foreign_groups
+            };
+            list.push(group);
+        }
+        for rule in &self.rules {
+            if is_ours(&rule.tags, &|| format!("security group rule {}", rule.id))? {
+                ours.rules.push(rule);
+            }
+        }
+        if let Some(pair) = &self.key_pair {
+            if is_ours(&pair.tags, &|| format!("key pair {}", pair.name))? {
+                ours.key_pair = Some(pair);
+            } else {
+                ours.foreign_key_pair = Some(pair);
+            }
+        }
+        Ok(ours)
+    }
+}
+
+impl Instance {
+    /// When it powers itself off, as its tag says.
+    pub fn expires_at(&self) -> Option<jiff::Timestamp> {
+        self.tags.get(EXPIRES_AT)?.parse().ok()
+    }
+
+    pub(super) fn is_of(&self, generation: &Generation) -> bool {
+        self.client_token.as_deref() == Some(generation.client_token().as_str())
+            || generation.instance_id.as_deref() == Some(&self.id)
+    }
+}

@@ -1,0 +1,297 @@
+use super::observe::Ours;
+use super::step::PlannedSource;
+use super::tags::SPEC;
+use super::{
+    BastionError, BastionSpec, DatabaseSource, Direction, Generation, Group, Identity, Instance, InstanceState,
+    Observed, Plan, Rule, RuleSource, SiteSubnet, Step,
+};
+use std::collections::BTreeSet;
+
+/// Decides what is missing for the wanted bastion to stand. Pure.
+///
+/// # Errors
+/// The refusals: another principal's resources under our alias, names that are taken, types that no zone offers.
+pub fn plan_up(
+    identity: &Identity,
+    spec: &BastionSpec,
+    observed: &Observed,
+    now: jiff::Timestamp,
+) -> Result<Plan, BastionError> {
+    let ours = observed.ours(identity)?;
+    let planner = Planner { identity, spec, spec_hash: spec.hash()?, observed, ours: &ours, now };
+    planner.plan()
+}
+
+impl Observed {
+    /// True when `up` will have to launch an instance, so that it needs to know what the zones offer.
+    ///
+    /// # Errors
+    /// As [`plan_up`].
+    pub fn needs_launch(
+        &self,
+        identity: &Identity,
+        spec: &BastionSpec,
+        now: jiff::Timestamp,
+    ) -> Result<bool, BastionError> {
+        let ours = self.ours(identity)?;
+        let planner = Planner { identity, spec, spec_hash: spec.hash()?, observed: self, ours: &ours, now };
+        Ok(planner.kept().is_none())
+    }
+}
+
+struct Planner<'a> {
+    identity: &'a Identity,
+    spec: &'a BastionSpec,
+    spec_hash: String,
+    observed: &'a Observed,
+    ours: &'a Ours<'a>,
+    now: jiff::Timestamp,
+}
+
+/// Why an instance cannot stay, and whether its owner has to agree.
+struct Flaw {
+    reason: &'static str,
+    ask: bool,
+}
+
+impl Planner<'_> {
+    fn plan(&self) -> Result<Plan, BastionError> {
+        let mut plan = Plan::default();
+        let kept = self.kept();
+        for instance in self.ours.live.iter().filter(|instance| kept.is_none_or(|kept| kept.id != instance.id)) {
+            let flaw = self.flaw(instance).unwrap_or(Flaw { reason: "one is enough", ask: false });
+            if flaw.ask {
+                plan.questions.push(format!("replace instance {}: {}?", instance.id, flaw.reason));
+            }
+            plan.steps
+                .push(Step::Terminate { instance_id: instance.id.clone(), reason: flaw.reason.to_owned() });
+        }
+        let group = self.ours.groups.iter().copied().find(|group| group.vpc_id == self.spec.site.vpc_id);
+        self.keys(kept, &mut plan)?;
+        self.group(group, &mut plan)?;
+        let stale: Vec<&Rule> = self.stale_rules(group, kept);
+        match kept {
+            // The right rule comes before the wrong one goes, so that a working bastion is never shut out.
+            Some(instance) => {
+                if matches!(instance.state, InstanceState::Stopped | InstanceState::Stopping) {
+                    plan.steps.push(Step::Start { instance_id: instance.id.clone() });
+                }
+                self.database(group, Some(instance), &mut plan);
+                plan.steps.extend(stale.into_iter().map(|rule| self.revoke(rule)));
+            }
+            None => {
+                plan.steps.extend(stale.into_iter().map(|rule| self.revoke(rule)));
+                plan.steps.push(self.launch()?);
+                self.database(group, None, &mut plan);
+            }
+        }
+        plan.steps.push(Step::AwaitReady);
+        self.leftovers(group, &mut plan);
+        Ok(plan)
+    }
+
+    /// The instance that can stay as it is; a running one before a stopped one.
+    fn kept(&self) -> Option<&Instance> {
+        let rank = |instance: &Instance| match instance.state {
+            InstanceState::Running => 0,
+            InstanceState::Pending => 1,
+            _ => 2,
+        };
+        self.ours.live.iter().copied().filter(|instance| self.flaw(instance).is_none()).min_by_key(|one| rank(one))
+    }
+
+    fn flaw(&self, instance: &Instance) -> Option<Flaw> {
+        let stopped = matches!(instance.state, InstanceState::Stopped | InstanceState::Stopping);
+        if stopped && instance.expires_at().is_some_and(|expiry| expiry <= self.now) {
+            return Some(Flaw { reason: "it is stopped and has expired", ask: false });
+        }
+        let lost = Flaw { reason: "its key is not on this computer", ask: true };
+        let Some(generation) = &self.observed.generation else { return Some(lost) };
+        if !instance.is_of(generation) {
+            return Some(lost);
+        }
+        let key_differs = self.ours.key_pair.and_then(|pair| pair.public_key.as_deref());
+        if key_differs.is_some_and(|key| !generation.is_public_key(key)) {
+            return Some(Flaw { reason: "another computer has put its own key in place", ask: true });
+        }
+        if instance.tags.get(SPEC) != Some(&self.spec_hash) {
+            return Some(Flaw { reason: "it was made from other settings", ask: true });
+        }
+        None
+    }
+
+    fn keys(&self, kept: Option<&Instance>, plan: &mut Plan) -> Result<(), BastionError> {
+        let name = self.identity.resource_name();
+        let pair = self.ours.key_pair;
+        if kept.is_some() && pair.is_some() {
+            return Ok(());
+        }
+        if self.ours.foreign_key_pair.is_some() {
+            return Err(BastionError::NameTaken { kind: "key pair", name });
+        }
+        let matches_pair = |generation: &Generation| {
+            pair.and_then(|pair| pair.public_key.as_deref()).is_some_and(|key| generation.is_public_key(key))
+        };
+        let generation = self.observed.generation.as_ref();
+        let usable = kept.is_some() || generation.is_some_and(|generation| self.is_unused(generation));
+        if pair.is_some() && usable && generation.is_some_and(matches_pair) {
+            return Ok(());
+        }
+        if pair.is_some() {
+            // A pair without an instance that is not ours to tell: perhaps another computer is at work right now.
+            if !generation.is_some_and(matches_pair) && plan.questions.is_empty() {
+                plan.questions.push(format!("replace key pair {name}: it was made on another computer?"));
+            }
+            plan.steps.push(Step::DeleteKeyPair { name: name.clone() });
+        }
+        if !usable {
+            plan.steps.push(Step::MakeKeys);
+        }
+        plan.steps.push(Step::ImportKeyPair { name });
+        Ok(())
+    }
+
+    /// A generation whose launch never happened (as far as can be seen), with enough of its time left.
+    fn is_unused(&self, generation: &Generation) -> bool {
+        let half = self.spec.ttl / 2;
+        generation.instance_id.is_none()
+            && generation.spec_hash == self.spec_hash
+            && self.now.checked_add(half).is_ok_and(|soon| generation.expires_at > soon)
+            && !self.observed.instances.iter().any(|instance| instance.is_of(generation))
+    }
+
+    fn group(&self, group: Option<&Group>, plan: &mut Plan) -> Result<(), BastionError> {
+        let site = &self.spec.site;
+        let name = self.identity.resource_name();
+        if group.is_none() {
+            if self.ours.foreign_groups.iter().any(|group| group.vpc_id == site.vpc_id) {
+                return Err(BastionError::NameTaken { kind: "security group", name });
+            }
+            plan.steps.push(Step::CreateGroup { name, vpc_id: site.vpc_id.clone() });
+        }
+        if group.is_none_or(|group| group.open_egress) {
+            plan.steps.push(Step::CloseEgress);
+        }
+        let have = |direction: Direction, port: u16, cidr: &str| {
+            self.ours.rules.iter().any(|rule| {
+                group.is_some_and(|group| group.id == rule.group_id)
+                    && rule.direction == direction
+                    && rule.port == Some(port)
+                    && rule.source == RuleSource::Cidr(cidr.to_owned())
+            })
+        };
+        let cidrs: Vec<String> =
+            site.database_cidrs.iter().filter(|cidr| !have(Direction::Egress, site.port, cidr)).cloned().collect();
+        if !cidrs.is_empty() {
+            plan.steps.push(Step::AllowEgress { cidrs, port: site.port });
+        }
+        let port = self.spec.ssh_port;
+        let cidrs: Vec<String> =
+            self.ssh_cidrs().into_iter().filter(|cidr| !have(Direction::Ingress, port, cidr)).collect();
+        if !cidrs.is_empty() {
+            plan.steps.push(Step::AllowSsh { cidrs, port });
+        }
+        Ok(())
+    }
+
+    fn ssh_cidrs(&self) -> BTreeSet<String> {
+        self.spec.ssh_cidrs.iter().map(ToString::to_string).collect()
+    }
+
+    fn database(&self, group: Option<&Group>, instance: Option<&Instance>, plan: &mut Plan) {
+        let site = &self.spec.site;
+        let address = instance.and_then(|instance| instance.private_ip);
+        if self.ours.rules.iter().any(|rule| self.is_database_rule(rule, group, instance)) {
+            return;
+        }
+        let source = match (self.spec.database_source, address) {
+            (DatabaseSource::Group, _) => PlannedSource::Group,
+            (DatabaseSource::PrivateIp, Some(address)) => PlannedSource::Address(address),
+            (DatabaseSource::PrivateIp, None) => PlannedSource::NewAddress,
+        };
+        plan.steps.push(Step::AllowDatabase { group_id: site.database_group_id.clone(), port: site.port, source });
+    }
+
+    fn is_database_rule(&self, rule: &Rule, group: Option<&Group>, instance: Option<&Instance>) -> bool {
+        let site = &self.spec.site;
+        let source = match self.spec.database_source {
+            DatabaseSource::Group => group.map(|group| RuleSource::Group(group.id.clone())),
+            DatabaseSource::PrivateIp => instance
+                .and_then(|instance| instance.private_ip)
+                .map(|address| RuleSource::Cidr(format!("{address}/32"))),
+        };
+        rule.group_id == site.database_group_id
+            && rule.direction == Direction::Ingress
+            && rule.port == Some(site.port)
+            && Some(&rule.source) == source.as_ref()
+    }
+
+    /// Rules of ours that let in or out what is not wanted any more: old addresses, other groups, other ports.
+    fn stale_rules(&self, group: Option<&Group>, kept: Option<&Instance>) -> Vec<&Rule> {
+        let site = &self.spec.site;
+        let ssh = self.ssh_cidrs();
+        let wanted = |rule: &Rule| {
+            let cidr = match &rule.source {
+                RuleSource::Cidr(cidr) => cidr.as_str(),
+                RuleSource::Group(_) | RuleSource::Other => "",
+            };
+            if group.is_some_and(|group| group.id == rule.group_id) {
+                return match rule.direction {
+                    Direction::Ingress => rule.port == Some(self.spec.ssh_port) && ssh.contains(cidr),
+                    Direction::Egress => {
+                        rule.port == Some(site.port) && site.database_cidrs.iter().any(|known| known == cidr)
+                    }
+                };
+            }
+            // The rules of a group that is deleted go with it.
+            self.ours.groups.iter().any(|other| other.id == rule.group_id) || self.is_database_rule(rule, group, kept)
+        };
+        self.ours.rules.iter().copied().filter(|rule| !wanted(rule)).collect()
+    }
+
+    fn revoke(&self, rule: &Rule) -> Step {
+        let in_own_group = self.ours.groups.iter().any(|group| group.id == rule.group_id);
+        Step::Revoke { rule: rule.clone(), what: if in_own_group { "the outdated rule" } else { "the old database rule" } }
+    }
+
+    fn launch(&self) -> Result<Step, BastionError> {
+        let types = self.spec.instance_types();
+        let subnets = &self.spec.site.subnets;
+        let offered = |subnet: &SiteSubnet, wanted: &str| {
+            self.observed.offers.iter().any(|offer| offer.zone == subnet.zone && offer.instance_type == wanted)
+        };
+        // The zone matters more than the type: traffic between zones costs money and time, all day long.
+        for subnet in subnets {
+            if let Some(found) = types.iter().find(|wanted| offered(subnet, wanted)) {
+                return Ok(Step::Launch {
+                    instance_type: found.clone(),
+                    subnet_id: subnet.id.clone(),
+                    zone: subnet.zone.clone(),
+                    instead_of: (*found != types[0]).then(|| types[0].clone()),
+                });
+            }
+        }
+        let zones: BTreeSet<String> = subnets.iter().map(|subnet| subnet.zone.clone()).collect();
+        Err(BastionError::NotOffered { types, zones: zones.into_iter().collect() })
+    }
+
+    /// Groups of ours in other VPCs, where an earlier stack stood.
+    fn leftovers(&self, group: Option<&Group>, plan: &mut Plan) {
+        let others: Vec<&Group> =
+            self.ours.groups.iter().copied().filter(|other| group.is_none_or(|group| group.id != other.id)).collect();
+        if others.is_empty() {
+            return;
+        }
+        let mut leaving: Vec<String> = self.ours.leaving.iter().map(|instance| instance.id.clone()).collect();
+        leaving.extend(plan.steps.iter().filter_map(|step| match step {
+            Step::Terminate { instance_id, .. } => Some(instance_id.clone()),
+            _ => None,
+        }));
+        if !leaving.is_empty() {
+            plan.steps.push(Step::AwaitTermination { instance_ids: leaving });
+        }
+        for other in others {
+            plan.steps.push(Step::DeleteGroup { group_id: other.id.clone(), name: other.name.clone() });
+        }
+    }
+}

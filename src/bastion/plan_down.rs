@@ -1,0 +1,36 @@
+use super::{BastionError, Identity, Observed, Plan, Step};
+
+/// Decides what has to go so that nothing of this owner's bastion is left. Pure.
+///
+/// Access to the database goes first, then what could use it, then the group (its interfaces must be gone), then keys.
+///
+/// # Errors
+/// [`BastionError::AnotherPrincipal`].
+pub fn plan_down(identity: &Identity, observed: &Observed) -> Result<Plan, BastionError> {
+    let ours = observed.ours(identity)?;
+    let mut steps = Vec::new();
+    for rule in &ours.rules {
+        // The rules of our own group go with it.
+        if !ours.groups.iter().any(|group| group.id == rule.group_id) {
+            steps.push(Step::Revoke { rule: (*rule).clone(), what: "the database rule" });
+        }
+    }
+    let mut leaving: Vec<String> = ours.leaving.iter().map(|instance| instance.id.clone()).collect();
+    for instance in &ours.live {
+        steps.push(Step::Terminate { instance_id: instance.id.clone(), reason: "down".to_owned() });
+        leaving.push(instance.id.clone());
+    }
+    if !leaving.is_empty() {
+        steps.push(Step::AwaitTermination { instance_ids: leaving });
+    }
+    for group in &ours.groups {
+        steps.push(Step::DeleteGroup { group_id: group.id.clone(), name: group.name.clone() });
+    }
+    if let Some(pair) = ours.key_pair {
+        steps.push(Step::DeleteKeyPair { name: pair.name.clone() });
+    }
+    if observed.local_files {
+        steps.push(Step::ForgetKeys);
+    }
+    Ok(Plan { steps, questions: Vec::new() })
+}

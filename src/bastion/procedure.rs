@@ -1,0 +1,117 @@
+use super::apply::Apply;
+use super::{
+    AddressEcho, BastionAccess, BastionError, BastionReport, BastionSpec, Cloud, Event, Group, Identity, InstanceState,
+    KeyMaker, LocalState, Observed, Plan, Principal, Rule, Scope, Shell,
+};
+use crate::system::Clock;
+
+/// The tools that the procedures work with.
+pub struct Workshop<'a> {
+    pub cloud: &'a dyn Cloud,
+    pub shell: &'a dyn Shell,
+    pub echo: &'a dyn AddressEcho,
+    pub echo_url: &'a str,
+    pub keys: &'a dyn KeyMaker,
+    pub clock: &'a dyn Clock,
+    pub local: &'a LocalState,
+    /// OpenSSH's ProxyCommand and ProxyJump.
+    pub proxy: (Option<String>, Option<String>),
+    pub tell: &'a (dyn Fn(Event) + Sync),
+}
+
+/// Looks at everything that carries the scope's tags or names, and asks who we are.
+///
+/// # Errors
+/// What AWS answers.
+pub async fn observe_down(workshop: &Workshop<'_>, scope: &Scope) -> Result<(Identity, Observed), BastionError> {
+    let name = scope.resource_name();
+    let cloud = workshop.cloud;
+    let (user_id, instances, groups, rules, key_pair) = tokio::try_join!(
+        cloud.caller(),
+        cloud.instances(scope),
+        cloud.groups(&name),
+        cloud.rules(scope),
+        cloud.key_pair(&name),
+    )?;
+    let identity = Identity { scope: scope.clone(), principal: Principal::from_user_id(&user_id) };
+    let observed = Observed {
+        instances,
+        groups,
+        rules,
+        key_pair,
+        generation: workshop.local.generation(),
+        local_files: workshop.local.is_used(),
+        offers: Vec::new(),
+    };
+    Ok((identity, observed))
+}
+
+/// As [`observe_down`]; what the zones offer is asked only if an instance is missing.
+///
+/// # Errors
+/// What AWS answers, and the refusals of [`plan_up`](super::plan_up).
+pub async fn observe_up(
+    workshop: &Workshop<'_>,
+    scope: &Scope,
+    spec: &BastionSpec,
+) -> Result<(Identity, Observed), BastionError> {
+    let (identity, mut observed) = observe_down(workshop, scope).await?;
+    if observed.needs_launch(&identity, spec, workshop.clock.now())? {
+        let zones: Vec<String> = spec.site.subnets.iter().map(|subnet| subnet.zone.clone()).collect();
+        observed.offers = workshop.cloud.offers(&spec.instance_types(), &zones).await?;
+    }
+    Ok((identity, observed))
+}
+
+/// Applies a plan of [`plan_up`](super::plan_up).
+///
+/// # Errors
+/// Whatever goes wrong on the way; what was done stays, and the next run continues from it.
+pub async fn up(
+    workshop: &Workshop<'_>,
+    identity: &Identity,
+    spec: &BastionSpec,
+    observed: &Observed,
+    plan: &Plan,
+) -> Result<(BastionReport, BastionAccess), BastionError> {
+    let mut apply = Apply::new(workshop, identity, Some(spec), observed)?;
+    apply.run(plan).await?;
+    apply.finish_up().await
+}
+
+/// Applies a plan of [`plan_down`](super::plan_down).
+///
+/// # Errors
+/// Whatever goes wrong on the way; the next run continues from there.
+pub async fn down(
+    workshop: &Workshop<'_>,
+    identity: &Identity,
+    observed: &Observed,
+    plan: &Plan,
+) -> Result<(), BastionError> {
+    Apply::new(workshop, identity, None, observed)?.run(plan).await
+}
+
+/// Tells what stands. An instance that is gone for good counts as absent.
+///
+/// # Errors
+/// What AWS answers.
+pub async fn status(cloud: &dyn Cloud, scope: &Scope) -> Result<BastionReport, BastionError> {
+    let name = scope.resource_name();
+    let (instances, groups, rules) =
+        tokio::try_join!(cloud.instances(scope), cloud.groups(&name), cloud.rules(scope))?;
+    let rank = |state: InstanceState| match state {
+        InstanceState::Running => 0,
+        InstanceState::Pending => 1,
+        InstanceState::Stopping | InstanceState::Stopped => 2,
+        InstanceState::ShuttingDown | InstanceState::Terminated => 3,
+    };
+    let instance = instances
+        .iter()
+        .filter(|instance| instance.state != InstanceState::Terminated)
+        .min_by_key(|instance| rank(instance.state));
+    let ours: Vec<&Group> = groups.iter().filter(|group| scope.owns(&group.tags)).collect();
+    let is_own = |rule: &Rule| ours.iter().any(|group| group.id == rule.group_id);
+    let database_rule = rules.iter().find(|rule| !is_own(rule));
+    Ok(BastionReport::new(instance, ours.first().copied(), database_rule))
+}

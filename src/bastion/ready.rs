@@ -1,0 +1,90 @@
+use super::apply::Apply;
+use super::{BastionAccess, BastionError, Event, Instance, InstanceState, READY_FILE, ShellError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+const RUNNING_LIMIT: Duration = Duration::from_secs(180);
+const READY_LIMIT: Duration = Duration::from_secs(300);
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Apply<'_> {
+    /// Waits until EC2 calls the instance running and has given it a public address.
+    pub(super) async fn await_running(&mut self) -> Result<Instance, BastionError> {
+        let mut instance = self.instance()?.clone();
+        let started = Instant::now();
+        loop {
+            let died = |state| BastionError::Died { id: instance.id.clone(), state };
+            match instance.state {
+                InstanceState::Running if instance.public_ip.is_some() => break,
+                InstanceState::ShuttingDown => return Err(died("shutting-down")),
+                InstanceState::Terminated => return Err(died("terminated")),
+                _ => {}
+            }
+            if started.elapsed() > RUNNING_LIMIT {
+                let what = format!("starting instance {}", instance.id);
+                return Err(BastionError::TooSlow { what, seconds: RUNNING_LIMIT.as_secs() });
+            }
+            self.tell(Event::Waiting(format!("{} is starting", instance.id)));
+            let seen = self.workshop.cloud.instance(&instance.id).await?;
+            match seen {
+                Some(seen) if seen.state == InstanceState::Running && seen.public_ip.is_some() => instance = seen,
+                seen => {
+                    instance = seen.unwrap_or(instance);
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+        self.instance = Some(instance.clone());
+        Ok(instance)
+    }
+
+    /// Waits until ssh works with the pinned host key and the first boot has written its mark.
+    pub(super) async fn await_ready(&mut self) -> Result<BastionAccess, BastionError> {
+        let instance = self.await_running().await?;
+        let access = self.access(&instance)?;
+        let started = Instant::now();
+        loop {
+            let (waits_for, last) = match self.workshop.shell.run(&access, &format!("cat {READY_FILE}")).await {
+                Ok((0, text)) if text.trim_start().starts_with("ready") => break,
+                Ok(_) => ("the first boot to finish", None),
+                Err(ShellError::HostKey { message }) => {
+                    return Err(BastionError::HostKey { id: instance.id, message });
+                }
+                Err(error @ ShellError::Unavailable(_)) => return Err(BastionError::Ssh(error)),
+                Err(error @ ShellError::Refused { .. }) => ("sshd to know the key", Some(error)),
+                Err(error) => ("sshd to answer", Some(error)),
+            };
+            if started.elapsed() > READY_LIMIT {
+                let findings = self.findings(last.as_ref()).await;
+                return Err(BastionError::NotReady {
+                    id: instance.id,
+                    seconds: READY_LIMIT.as_secs(),
+                    findings,
+                    source: last,
+                });
+            }
+            self.tell(Event::Waiting(waits_for.to_owned()));
+            tokio::time::sleep(PAUSE).await;
+        }
+        // Its only reader has it now; the public half stays pinned.
+        self.workshop.local.forget_host_private_key()?;
+        access.store(self.workshop.local.dir())?;
+        Ok(access)
+    }
+
+    /// What can be said about a bastion that does not answer.
+    async fn findings(&self, error: Option<&ShellError>) -> Vec<String> {
+        let (Some(ShellError::NoAnswer { timed_out: true, .. }), Some(spec)) = (error, self.spec) else {
+            return Vec::new();
+        };
+        let open = spec.ssh_cidrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        match self.workshop.echo.address(self.workshop.echo_url).await {
+            Ok(address) if spec.ssh_cidrs.iter().any(|cidr| cidr.contains(address)) => vec![format!(
+                "the security group lets {address} in; a firewall on the way may block port {}",
+                spec.ssh_port
+            )],
+            Ok(address) => vec![format!("you are seen with {address} now, but the security group lets in {open}")],
+            Err(_) => vec![format!("the security group lets in {open}; is that the address you are seen with?")],
+        }
+    }
+}

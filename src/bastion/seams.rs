@@ -1,0 +1,111 @@
+use super::{BastionAccess, Group, Instance, KeyPair, Launch, NewRule, Offer, Rule, Scope, Tags};
+use crate::system::CloudError;
+use async_trait::async_trait;
+use std::net::Ipv4Addr;
+use zeroize::Zeroizing;
+
+/// What a bastion needs from EC2 and STS.
+///
+/// Listings may lag behind: what was just made can be missing for seconds (EC2 API reference, "Eventual consistency").
+/// Deleting what is gone already is a success.
+#[async_trait]
+pub trait Cloud: Send + Sync {
+    /// The `UserId` of the credentials.
+    async fn caller(&self) -> Result<String, CloudError>;
+
+    /// Instances that carry the scope's tags, terminated ones too.
+    async fn instances(&self, scope: &Scope) -> Result<Vec<Instance>, CloudError>;
+    /// One instance; `None` while EC2 does not know it.
+    async fn instance(&self, id: &str) -> Result<Option<Instance>, CloudError>;
+    /// Which of these types the zones offer.
+    async fn offers(&self, types: &[String], zones: &[String]) -> Result<Vec<Offer>, CloudError>;
+    /// # Errors
+    /// Code `IdempotentParameterMismatch` when the token was used with other parameters.
+    async fn launch(&self, launch: &Launch) -> Result<Instance, CloudError>;
+    async fn start(&self, instance_id: &str) -> Result<(), CloudError>;
+    async fn terminate(&self, instance_id: &str) -> Result<(), CloudError>;
+
+    /// Groups with this name, in whatever VPC, whoever made them.
+    async fn groups(&self, name: &str) -> Result<Vec<Group>, CloudError>;
+    /// Makes a group and returns its id.
+    ///
+    /// # Errors
+    /// Code `InvalidGroup.Duplicate`.
+    async fn create_group(
+        &self,
+        name: &str,
+        vpc_id: &str,
+        description: &str,
+        tags: &Tags,
+    ) -> Result<String, CloudError>;
+    /// Takes away the rule that lets everything leave a new group.
+    async fn close_egress(&self, group_id: &str) -> Result<(), CloudError>;
+    /// # Errors
+    /// Code `DependencyViolation` while an interface still carries the group.
+    async fn delete_group(&self, group_id: &str) -> Result<(), CloudError>;
+
+    /// Rules that carry the scope's tags, in whatever group.
+    async fn rules(&self, scope: &Scope) -> Result<Vec<Rule>, CloudError>;
+    /// Makes rules and returns their ids; empty when an equal rule is there already, whoever made it.
+    async fn authorize(&self, rule: &NewRule) -> Result<Vec<String>, CloudError>;
+    async fn revoke(&self, rule: &Rule) -> Result<(), CloudError>;
+
+    /// The key pair with this name, whoever made it.
+    async fn key_pair(&self, name: &str) -> Result<Option<KeyPair>, CloudError>;
+    /// # Errors
+    /// Code `InvalidKeyPair.Duplicate` when the name is taken; nothing was changed then.
+    async fn import_key_pair(&self, name: &str, public_key: &str, tags: &Tags) -> Result<(), CloudError>;
+    async fn delete_key_pair(&self, name: &str) -> Result<(), CloudError>;
+}
+
+/// Why a command could not be run on the bastion.
+#[derive(Debug, thiserror::Error)]
+pub enum ShellError {
+    /// No connection: refused, timed out, no route. It may come with time.
+    #[error("the bastion does not answer: {message}")]
+    NoAnswer { message: String, timed_out: bool },
+    /// The key that answered is not the pinned one.
+    #[error("the bastion's host key is not the one it was given")]
+    HostKey { message: String },
+    /// It answered and does not let us in. While it boots this can happen, too.
+    #[error("the bastion refuses the login: {message}")]
+    Refused { message: String },
+    #[error("ssh could not be run")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Runs commands on the bastion, always with a strict check of its host key.
+#[async_trait]
+pub trait Shell: Send + Sync {
+    /// Exit code and stdout of the command.
+    async fn run(&self, access: &BastionAccess, command: &str) -> Result<(i32, String), ShellError>;
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum EchoError {
+    #[error("{url} could not be reached")]
+    Unreachable { url: String, source: Box<dyn std::error::Error + Send + Sync> },
+    /// The answer is shortened.
+    #[error("{url} answered `{answer}` instead of an IPv4 address")]
+    NotAnAddress { url: String, answer: String },
+}
+
+/// Tells from which address we are seen on the internet.
+#[async_trait]
+pub trait AddressEcho: Send + Sync {
+    /// Asks the service over IPv4 and past any proxy: the bastion will see the address of this machine's own route.
+    async fn address(&self, url: &str) -> Result<Ipv4Addr, EchoError>;
+}
+
+/// A fresh key, both halves in OpenSSH's format.
+pub struct MadeKey {
+    pub private_key: Zeroizing<String>,
+    pub public_key: String,
+}
+
+/// Makes ed25519 keys.
+pub trait KeyMaker: Send + Sync {
+    /// # Errors
+    /// When the operating system gives no randomness.
+    fn make(&self, comment: &str) -> Result<MadeKey, Box<dyn std::error::Error + Send + Sync>>;
+}

@@ -1,0 +1,116 @@
+use super::Rule;
+use std::fmt;
+use std::net::Ipv4Addr;
+
+/// One change of the world, or one wait for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    Terminate { instance_id: String, reason: String },
+    AwaitTermination { instance_ids: Vec<String> },
+    Start { instance_id: String },
+    Launch { instance_type: String, subnet_id: String, zone: String, instead_of: Option<String> },
+    AwaitReady,
+    MakeKeys,
+    ImportKeyPair { name: String },
+    DeleteKeyPair { name: String },
+    CreateGroup { name: String, vpc_id: String },
+    CloseEgress,
+    AllowEgress { cidrs: Vec<String>, port: u16 },
+    AllowSsh { cidrs: Vec<String>, port: u16 },
+    AllowDatabase { group_id: String, port: u16, source: PlannedSource },
+    Revoke { rule: Rule, what: &'static str },
+    DeleteGroup { group_id: String, name: String },
+    ForgetKeys,
+}
+
+/// The database rule's other end, as far as it is known while planning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlannedSource {
+    Address(Ipv4Addr),
+    /// The private address that the launch will tell.
+    NewAddress,
+    Group,
+}
+
+impl Step {
+    /// False for waits: a plan of waits changes nothing.
+    pub fn is_change(&self) -> bool {
+        !matches!(self, Self::AwaitReady | Self::AwaitTermination { .. })
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Terminate { instance_id, reason } => write!(f, "terminate instance {instance_id} ({reason})"),
+            Self::AwaitTermination { instance_ids } => {
+                write!(f, "wait until {} is gone", instance_ids.join(", "))
+            }
+            Self::Start { instance_id } => write!(f, "start the stopped instance {instance_id}"),
+            Self::Launch { instance_type, subnet_id, zone, instead_of } => {
+                write!(f, "launch a {instance_type} in subnet {subnet_id} ({zone}")?;
+                match instead_of {
+                    Some(wanted) => write!(f, ", which does not offer {wanted})"),
+                    None => f.write_str(")"),
+                }
+            }
+            Self::AwaitReady => f.write_str("wait until ssh works and the instance says that it is ready"),
+            Self::MakeKeys => f.write_str("make a login key and a host key on this computer"),
+            Self::ImportKeyPair { name } => write!(f, "import the public key as key pair {name}"),
+            Self::DeleteKeyPair { name } => write!(f, "delete key pair {name}"),
+            Self::CreateGroup { name, vpc_id } => write!(f, "create security group {name} in {vpc_id}"),
+            Self::CloseEgress => f.write_str("close the group's outgoing side"),
+            Self::AllowEgress { cidrs, port } => {
+                write!(f, "let the bastion reach port {port} of the database's subnets ({})", cidrs.join(", "))
+            }
+            Self::AllowSsh { cidrs, port } => write!(f, "let {} reach the bastion's port {port}", cidrs.join(", ")),
+            Self::AllowDatabase { group_id, port, source } => {
+                write!(f, "let {source} reach port {port} in the writer's security group {group_id}")
+            }
+            Self::Revoke { rule, what } => write!(f, "revoke {what} {} in {}", rule.id, rule.group_id),
+            Self::DeleteGroup { group_id, name } => write!(f, "delete security group {name} ({group_id})"),
+            Self::ForgetKeys => f.write_str("delete the keys on this computer"),
+        }
+    }
+}
+
+impl fmt::Display for PlannedSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => write!(f, "the bastion's private address {address}/32"),
+            Self::NewAddress => f.write_str("the bastion's private address"),
+            Self::Group => f.write_str("the bastion's security group"),
+        }
+    }
+}
+
+/// What has to be done, and what has to be asked before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    pub steps: Vec<Step>,
+    /// Each of them must be agreed to: something of the user's own is replaced.
+    pub questions: Vec<String>,
+}
+
+impl Plan {
+    /// True when something changes.
+    pub fn changes(&self) -> bool {
+        self.steps.iter().any(Step::is_change)
+    }
+
+    /// The changes, a line each.
+    pub fn lines(&self) -> Vec<String> {
+        self.steps.iter().filter(|step| step.is_change()).map(Step::to_string).collect()
+    }
+}
+
+/// What is told while a plan is applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A step begins.
+    Begun(String),
+    /// What the running step waits for.
+    Waiting(String),
+    /// The step that began last is done.
+    Done(String),
+}

@@ -1,0 +1,91 @@
+use crate::bastion::{AddressEcho, Event, KeyMaker, LocalState, Scope, Shell, Workshop};
+use crate::commands::context::Context;
+use crate::config::Settings;
+use crate::error::CommandError;
+use crate::host::Aws;
+use crate::ui::{Printer, Step};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The workbench: every tool that a procedure of the bastion needs, fetched for the selected environment.
+pub(super) struct Bench<'a> {
+    context: &'a Context,
+    pub(super) settings: &'a Settings,
+    pub(super) aws: Arc<dyn Aws>,
+    shell: Arc<dyn Shell>,
+    pub(super) echo: Arc<dyn AddressEcho>,
+    keys: Arc<dyn KeyMaker>,
+    local: LocalState,
+}
+
+impl<'a> Bench<'a> {
+    pub(super) async fn fetch(context: &'a Context) -> Result<Self, CommandError> {
+        let host = context.host();
+        let state_dir = context.state_dir()?;
+        let dir = state_dir.ensure()?;
+        Ok(Self {
+            context,
+            settings: context.settings()?,
+            aws: host.tools.aws(&context.aws_target()?).await?,
+            shell: host.tools.bastion_shell(host.processes.clone(), dir),
+            echo: host.tools.address_echo(),
+            keys: host.tools.key_maker(),
+            local: LocalState::new(dir),
+        })
+    }
+
+    pub(super) fn scope(&self) -> Scope {
+        scope(self.settings)
+    }
+
+    pub(super) fn workshop<'b>(&'b self, tell: &'b (dyn Fn(Event) + Sync)) -> Workshop<'b> {
+        Workshop {
+            cloud: &*self.aws,
+            shell: &*self.shell,
+            echo: &*self.echo,
+            echo_url: &self.settings.echo_url,
+            keys: &*self.keys,
+            clock: &*self.context.host().clock,
+            local: &self.local,
+            proxy: (self.settings.ssh.proxy_command.clone(), self.settings.ssh.proxy_jump.clone()),
+            tell,
+        }
+    }
+}
+
+/// Whose resources: the tags to look for.
+pub(super) fn scope(settings: &Settings) -> Scope {
+    Scope {
+        project: settings.project.as_str().to_owned(),
+        environment: settings.environment.clone(),
+        owner: settings.alias.as_str().to_owned(),
+    }
+}
+
+/// Shows the events of an applied plan, one line a step.
+pub(super) struct Progress {
+    printer: Printer,
+    step: Mutex<Option<Step>>,
+}
+
+impl Progress {
+    pub(super) fn new(printer: &Printer) -> Self {
+        Self { printer: printer.clone(), step: Mutex::new(None) }
+    }
+
+    pub(super) fn tell(&self, event: Event) {
+        let mut step = self.step.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::Begun(text) => *step = Some(self.printer.step(&text)),
+            Event::Waiting(text) => {
+                if let Some(step) = &*step {
+                    step.note(&text);
+                }
+            }
+            Event::Done(text) => {
+                if let Some(step) = step.take() {
+                    step.done(&text);
+                }
+            }
+        }
+    }
+}

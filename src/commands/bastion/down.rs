@@ -1,0 +1,68 @@
+use super::bench::{Bench, Progress};
+use crate::bastion;
+use crate::commands::context::Context;
+use crate::error::CommandError;
+use crate::ui::{ExitStatus, Paint, Report};
+use serde::Serialize;
+
+/// Remove your bastion and everything that came with it
+///
+/// Revokes its access to the database, terminates the instance, deletes security group, key pair and
+/// local keys. Waits until all of it is gone. Running it twice changes nothing.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct DownArgs {
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) async fn run(args: &DownArgs, context: &Context) -> Result<ExitStatus, CommandError> {
+    let report = take_down(args, context).await?;
+    context.printer().report(&report)?;
+    Ok(ExitStatus::Success)
+}
+
+/// Takes the bastion down; `devdb down` does the same as its last part.
+pub(crate) async fn take_down(args: &DownArgs, context: &Context) -> Result<DownReport, CommandError> {
+    let bench = Bench::fetch(context).await?;
+    let progress = Progress::new(context.printer());
+    let tell = |event| progress.tell(event);
+    let workshop = bench.workshop(&tell);
+    let scope = bench.scope();
+    let (identity, observed) = bastion::observe_down(&workshop, &scope).await?;
+    let plan = bastion::plan_down(&identity, &observed)?;
+    let report = DownReport {
+        name: scope.instance_name(),
+        dry_run: args.dry_run,
+        changed: plan.changes(),
+        steps: plan.lines(),
+    };
+    if !args.dry_run {
+        bastion::down(&workshop, &identity, &observed, &plan).await?;
+    }
+    Ok(report)
+}
+
+/// What `down` did, or would do.
+#[derive(Debug, Serialize)]
+pub(crate) struct DownReport {
+    name: String,
+    dry_run: bool,
+    pub(crate) changed: bool,
+    steps: Vec<String>,
+}
+
+impl Report for DownReport {
+    fn text(&self, paint: Paint) -> String {
+        let name = paint.strong(&self.name);
+        if !self.changed {
+            return format!("{name} is gone; there is nothing to do\n");
+        }
+        if !self.dry_run {
+            return format!("{name} is gone\n");
+        }
+        let mut text = format!("{name} would be removed like this:\n");
+        self.steps.iter().for_each(|step| text.push_str(&format!("  {step}\n")));
+        text
+    }
+}

@@ -1,0 +1,30 @@
+//! `devdb bastion …`
+
+pub(crate) mod access;
+mod bench;
+mod down;
+mod status;
+mod up;
+
+use super::context::Context;
+use crate::error::CommandError;
+use crate::ui::ExitStatus;
+use clap::Subcommand;
+
+#[allow(unused_imports, reason = "`devdb up` and `devdb down` bring it up and down with the rest")]
+pub(crate) use {down::take_down, up::bring_up};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BastionCommand {
+    Up(up::UpArgs),
+    Down(down::DownArgs),
+    Status(status::StatusArgs),
+}
+
+pub(crate) async fn run(command: BastionCommand, context: &Context) -> Result<ExitStatus, CommandError> {
+    match command {
+        BastionCommand::Up(args) => up::run(&args, context).await,
+        BastionCommand::Down(args) => down::run(&args, context).await,
+        BastionCommand::Status(args) => status::run(&args, context).await,
+    }
+}

@@ -1,0 +1,93 @@
+use super::bench::scope;
+use crate::bastion::{self, BastionReport, BastionStatus};
+use crate::commands::context::Context;
+use crate::error::CommandError;
+use crate::ui::{ExitStatus, Paint, Report, Table};
+use serde::Serialize;
+
+/// Show your bastion; exit code 3 when it is not running
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatusArgs {}
+
+pub(crate) async fn run(_args: &StatusArgs, context: &Context) -> Result<ExitStatus, CommandError> {
+    let aws = context.host().tools.aws(&context.aws_target()?).await?;
+    let scope = scope(context.settings()?);
+    let bastion = bastion::status(&*aws, &scope).await?;
+    let is_running = bastion.state == BastionStatus::Running;
+    let left = bastion.expires_at.map(|expiry| time_left(expiry, context.host().clock.now()));
+    context.printer().report(&StatusReport { bastion, name: scope.instance_name(), left })?;
+    Ok(if is_running { ExitStatus::Success } else { ExitStatus::No })
+}
+
+/// `in 3h 20m`, `12m ago`.
+fn time_left(expiry: jiff::Timestamp, now: jiff::Timestamp) -> String {
+    let minutes = expiry.duration_since(now).as_secs() / 60;
+    let (hours, minutes_left) = (minutes.abs() / 60, minutes.abs() % 60);
+    let span = if hours > 0 { format!("{hours}h {minutes_left}m") } else { format!("{minutes_left}m") };
+    if minutes < 0 { format!("{span} ago") } else { format!("in {span}") }
+}
+
+#[derive(Serialize)]
+struct StatusReport {
+    #[serde(flatten)]
+    bastion: BastionReport,
+    #[serde(skip)]
+    name: String,
+    #[serde(skip)]
+    left: Option<String>,
+}
+
+impl Report for StatusReport {
+    fn text(&self, paint: Paint) -> String {
+        let state = self.bastion.state.name();
+        let shown = match self.bastion.state {
+            BastionStatus::Running => paint.good(state),
+            BastionStatus::Pending => paint.warn(state),
+            _ => paint.bad(state),
+        };
+        let mut text = format!("{} is {shown}\n{}", paint.strong(&self.name), details(&self.bastion));
+        if let Some(left) = &self.left {
+            text = text.trim_end().to_owned();
+            text.push_str(&format!(" ({left})\n"));
+        }
+        text
+    }
+}
+
+/// What is known of the bastion, a line each.
+pub(super) fn details(bastion: &BastionReport) -> String {
+    let instance = match (&bastion.instance_id, &bastion.instance_type) {
+        (Some(id), Some(kind)) => Some(format!("{id} ({kind})")),
+        (id, _) => id.clone(),
+    };
+    let rows = [
+        ("instance", instance),
+        ("subnet", bastion.subnet_id.clone()),
+        ("address", bastion.public_ip.map(|address| address.to_string())),
+        ("name", bastion.public_dns.clone()),
+        ("private", bastion.private_ip.map(|address| address.to_string())),
+        ("group", bastion.security_group_id.clone()),
+        ("database rule", bastion.database_rule_id.clone()),
+        ("expires", bastion.expires_at.map(|expiry| expiry.to_string())),
+    ];
+    let mut table = Table::new();
+    for (name, value) in rows {
+        if let Some(value) = value {
+            table.row([name.to_owned(), value]);
+        }
+    }
+    table.render(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_is_told_in_hours_and_minutes() {
+        let at = |second| jiff::Timestamp::from_second(second).unwrap();
+        assert_eq!(time_left(at(12_000), at(0)), "in 3h 20m");
+        assert_eq!(time_left(at(59), at(0)), "in 0m");
+        assert_eq!(time_left(at(0), at(720)), "12m ago");
+    }
+}
