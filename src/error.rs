@@ -236,8 +236,9 @@ impl From<BastionError> for CommandError {
         let again = "run the command again; it continues from what is there";
         match &error {
             BastionError::Cloud(cloud) => cloud_hints(failed(), cloud),
-            BastionError::Echo(_) => failed()
-                .hint("pass your address: `devdb bastion up --ip 203.0.113.7`, or set `echo_url` to a service you can reach"),
+            BastionError::Echo(_) => failed().hint(
+                "pass your address: `devdb bastion up --ip 203.0.113.7`, or set `echo_url` to a service you can reach",
+            ),
             BastionError::Cidr { .. } => failed().hint("see `allow_cidrs` in [environment.NAME.bastion]"),
             BastionError::AnotherPrincipal { .. } => refused()
                 .hint("choose another alias: `export DEVDB_ALIAS=…`, or `alias` in devdb.local.toml")

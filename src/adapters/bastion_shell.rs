@@ -45,8 +45,7 @@ impl Shell for SshShell {
 
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write;
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())
 }
 
@@ -57,7 +56,8 @@ fn judge(captured: &Captured) -> Result<(i32, String), ShellError> {
     }
     let stderr = String::from_utf8_lossy(&captured.stderr);
     let has = |text: &str| stderr.contains(text);
-    let message = stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no reason given").trim().to_owned();
+    let message =
+        stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no reason given").trim().to_owned();
     if has("REMOTE HOST IDENTIFICATION HAS CHANGED") || has("Host key verification failed") {
         return Err(ShellError::HostKey { message });
     }
@@ -85,7 +85,9 @@ mod tests {
             ShellError::HostKey { .. }
         ));
         assert!(matches!(
-            judged("No ED25519 host key is known for i-1 and you have requested strict checking.\nHost key verification failed.\n"),
+            judged(
+                "No ED25519 host key is known for i-1 and you have requested strict checking.\nHost key verification failed.\n"
+            ),
             ShellError::HostKey { .. }
         ));
         assert!(matches!(judged("ec2-user@1.2.3.4: Permission denied (publickey).\n"), ShellError::Refused { .. }));

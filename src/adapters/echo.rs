@@ -39,7 +39,8 @@ fn parse(text: &str) -> Option<Ipv4Addr> {
 }
 
 fn shortened(text: &str) -> String {
-    let line: String = text.trim().chars().take(40).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let line: String =
+        text.trim().chars().take(40).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     if text.trim().chars().count() > 40 { format!("{line}…") } else { line }
 }
 

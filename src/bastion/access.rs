@@ -56,14 +56,18 @@ impl BastionAccess {
             (None, Some(jump)) => format!("ProxyJump {jump}"),
             (None, None) => String::new(),
         };
-        fill("ssh_config", include_str!("../../templates/bastion/ssh_config"), &[
-            ("instance_id", &self.instance_id),
-            ("host", &self.public_ip.to_string()),
-            ("port", &self.port.to_string()),
-            ("user", &self.user),
-            ("key_file", &self.key_file.display().to_string()),
-            ("known_hosts_file", &self.known_hosts_file.display().to_string()),
-            ("proxy", &proxy),
-        ])
+        fill(
+            "ssh_config",
+            include_str!("../../templates/bastion/ssh_config"),
+            &[
+                ("instance_id", &self.instance_id),
+                ("host", &self.public_ip.to_string()),
+                ("port", &self.port.to_string()),
+                ("user", &self.user),
+                ("key_file", &self.key_file.display().to_string()),
+                ("known_hosts_file", &self.known_hosts_file.display().to_string()),
+                ("proxy", &proxy),
+            ],
+        )
     }
 }

@@ -40,8 +40,7 @@ impl<'a> Apply<'a> {
             group_id = ours.groups.iter().find(|group| group.vpc_id == spec.site.vpc_id).map(|group| group.id.clone());
             made_tags = tags(identity, &spec.hash()?, &spec.tags);
             let generation = observed.generation.as_ref();
-            instance =
-                ours.live.iter().find(|one| generation.is_some_and(|generation| one.is_of(generation))).copied();
+            instance = ours.live.iter().find(|one| generation.is_some_and(|generation| one.is_of(generation))).copied();
         }
         Ok(Self {
             workshop,
@@ -171,8 +170,7 @@ impl<'a> Apply<'a> {
             .and_then(|now| now.checked_add(spec.ttl))
             .unwrap_or(jiff::Timestamp::MAX);
         let comment = self.identity.resource_name();
-        let made =
-            self.workshop.local.make_generation(self.workshop.keys, &comment, expires_at, &spec.hash()?)?;
+        let made = self.workshop.local.make_generation(self.workshop.keys, &comment, expires_at, &spec.hash()?)?;
         self.generation = Some(made);
         Ok(())
     }
@@ -200,9 +198,9 @@ impl<'a> Apply<'a> {
         match cloud.create_group(name, vpc_id, &description, &self.tags).await {
             Err(error) if error.is_code("InvalidGroup.Duplicate") => {
                 let groups = cloud.groups(name).await?;
-                let ours = groups.into_iter().find(|group| {
-                    group.vpc_id == vpc_id && ownership(&group.tags, self.identity) == Ownership::Ours
-                });
+                let ours = groups
+                    .into_iter()
+                    .find(|group| group.vpc_id == vpc_id && ownership(&group.tags, self.identity) == Ownership::Ours);
                 let taken = || BastionError::NameTaken { kind: "security group", name: name.to_owned() };
                 Ok(ours.ok_or_else(taken)?.id)
             }
@@ -210,13 +208,7 @@ impl<'a> Apply<'a> {
         }
     }
 
-    async fn allow(
-        &self,
-        direction: Direction,
-        port: u16,
-        cidrs: &[String],
-        what: &str,
-    ) -> Result<(), BastionError> {
+    async fn allow(&self, direction: Direction, port: u16, cidrs: &[String], what: &str) -> Result<(), BastionError> {
         let rule = NewRule {
             group_id: self.group_id()?.to_owned(),
             direction,
@@ -263,8 +255,7 @@ impl<'a> Apply<'a> {
         let (spec, local) = (self.spec()?, self.workshop.local);
         let mut generation = self.generation()?.clone();
         let host_key = local.host_private_key().ok_or_else(|| missing("the host key"))?;
-        let user_data =
-            UserData::render(spec, &host_key, &generation.host_public_key, &generation.spec_hash)?;
+        let user_data = UserData::render(spec, &host_key, &generation.host_public_key, &generation.spec_hash)?;
         let mut tags = self.tags.clone();
         tags.insert(EXPIRES_AT.to_owned(), generation.expires_at.to_string());
         let launch = Launch {

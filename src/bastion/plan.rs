@@ -63,8 +63,7 @@ impl Planner<'_> {
             if flaw.ask {
                 plan.questions.push(format!("replace instance {}: {}?", instance.id, flaw.reason));
             }
-            plan.steps
-                .push(Step::Terminate { instance_id: instance.id.clone(), reason: flaw.reason.to_owned() });
+            plan.steps.push(Step::Terminate { instance_id: instance.id.clone(), reason: flaw.reason.to_owned() });
         }
         let group = self.ours.groups.iter().copied().find(|group| group.vpc_id == self.spec.site.vpc_id);
         self.keys(kept, &mut plan)?;
@@ -251,7 +250,10 @@ impl Planner<'_> {
 
     fn revoke(&self, rule: &Rule) -> Step {
         let in_own_group = self.ours.groups.iter().any(|group| group.id == rule.group_id);
-        Step::Revoke { rule: rule.clone(), what: if in_own_group { "the outdated rule" } else { "the old database rule" } }
+        Step::Revoke {
+            rule: rule.clone(),
+            what: if in_own_group { "the outdated rule" } else { "the old database rule" },
+        }
     }
 
     fn launch(&self) -> Result<Step, BastionError> {

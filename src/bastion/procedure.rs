@@ -98,8 +98,7 @@ pub async fn down(
 /// What AWS answers.
 pub async fn status(cloud: &dyn Cloud, scope: &Scope) -> Result<BastionReport, BastionError> {
     let name = scope.resource_name();
-    let (instances, groups, rules) =
-        tokio::try_join!(cloud.instances(scope), cloud.groups(&name), cloud.rules(scope))?;
+    let (instances, groups, rules) = tokio::try_join!(cloud.instances(scope), cloud.groups(&name), cloud.rules(scope))?;
     let rank = |state: InstanceState| match state {
         InstanceState::Running => 0,
         InstanceState::Pending => 1,

@@ -48,11 +48,8 @@ mod tests {
 
     #[test]
     fn values_are_filled_in_with_the_lines_indent() {
-        let filled = fill("t", "a: |\n  {{b}}\n{{none}}\n\nc: {{d}}-{{d}}\n", &[
-            ("b", "1\n\n2\n"),
-            ("d", "x"),
-            ("none", ""),
-        ]);
+        let filled =
+            fill("t", "a: |\n  {{b}}\n{{none}}\n\nc: {{d}}-{{d}}\n", &[("b", "1\n\n2\n"), ("d", "x"), ("none", "")]);
         assert_eq!(filled.unwrap(), "a: |\n  1\n\n  2\n\nc: x-x\n");
     }
 

@@ -32,22 +32,25 @@ impl UserData {
     ) -> Result<Self, BastionError> {
         let ttl_s = spec.ttl.as_secs().to_string();
         let cap_s = LONGEST_LIFE.max(spec.ttl).as_secs().to_string();
-        let boot = fill("devdb-boot.sh", include_str!("../../templates/bastion/devdb-boot.sh"), &[
-            ("cap_s", &cap_s),
-            ("ttl_s", &ttl_s),
-            ("user", &spec.ssh_user),
-            ("spec", spec_hash),
-        ])?;
-        let text = fill("cloud-init.yaml", include_str!("../../templates/bastion/cloud-init.yaml"), &[
-            ("spec", spec_hash),
-            ("host_private_key", host_private_key),
-            ("host_public_key", host_public_key),
-            ("sshd_settings", &sshd_settings(spec)?),
-            ("expire_service", include_str!("../../templates/bastion/devdb-expire.service")),
-            ("expire_timer", include_str!("../../templates/bastion/devdb-expire.timer")),
-            ("expire_script", include_str!("../../templates/bastion/devdb-expire.sh")),
-            ("boot_script", &boot),
-        ])?;
+        let boot = fill(
+            "devdb-boot.sh",
+            include_str!("../../templates/bastion/devdb-boot.sh"),
+            &[("cap_s", &cap_s), ("ttl_s", &ttl_s), ("user", &spec.ssh_user), ("spec", spec_hash)],
+        )?;
+        let text = fill(
+            "cloud-init.yaml",
+            include_str!("../../templates/bastion/cloud-init.yaml"),
+            &[
+                ("spec", spec_hash),
+                ("host_private_key", host_private_key),
+                ("host_public_key", host_public_key),
+                ("sshd_settings", &sshd_settings(spec)?),
+                ("expire_service", include_str!("../../templates/bastion/devdb-expire.service")),
+                ("expire_timer", include_str!("../../templates/bastion/devdb-expire.timer")),
+                ("expire_script", include_str!("../../templates/bastion/devdb-expire.sh")),
+                ("boot_script", &boot),
+            ],
+        )?;
         if text.len() > LARGEST {
             let reason = format!("{} bytes are more than the {LARGEST} that EC2 takes", text.len());
             return Err(BastionError::Template { template: "cloud-init.yaml", reason });
@@ -65,11 +68,11 @@ pub fn sshd_settings(spec: &BastionSpec) -> Result<String, BastionError> {
         spec.site.endpoints.iter().map(|endpoint| format!("{endpoint}:{}", spec.site.port)).collect();
     // sshd listens on 22 as well, so that the image's own tools keep working; the security group opens only one.
     let ports = if spec.ssh_port == 22 { "Port 22".to_owned() } else { format!("Port 22\nPort {}", spec.ssh_port) };
-    fill("sshd.conf", include_str!("../../templates/bastion/sshd.conf"), &[
-        ("ports", &ports),
-        ("user", &spec.ssh_user),
-        ("permit_open", &open.join(" ")),
-    ])
+    fill(
+        "sshd.conf",
+        include_str!("../../templates/bastion/sshd.conf"),
+        &[("ports", &ports), ("user", &spec.ssh_user), ("permit_open", &open.join(" "))],
+    )
 }
 
 impl BastionSpec {

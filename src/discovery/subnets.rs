@@ -104,11 +104,8 @@ mod tests {
     }
 
     fn table(subnet_ids: &[&str], is_main: bool, gateway_id: Option<&str>) -> RouteTableFacts {
-        let route = RouteFacts {
-            destination: "0.0.0.0/0".to_owned(),
-            gateway_id: gateway_id.map(str::to_owned),
-            active: true,
-        };
+        let route =
+            RouteFacts { destination: "0.0.0.0/0".to_owned(), gateway_id: gateway_id.map(str::to_owned), active: true };
         RouteTableFacts {
             subnet_ids: subnet_ids.iter().map(|id| (*id).to_owned()).collect(),
             is_main,

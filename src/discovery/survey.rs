@@ -36,11 +36,9 @@ pub async fn discover(inventory: &dyn Inventory, wanted: &Wanted) -> Result<Topo
     let (facts, instances) = tokio::try_join!(
         async {
             inventory.cluster(&cluster_id).await.map_err(|source| match source {
-                CloudError::NotFound { .. } => DiscoveryError::ClusterNotFound {
-                    cluster: cluster_id.clone(),
-                    region: inventory.region(),
-                    source,
-                },
+                CloudError::NotFound { .. } => {
+                    DiscoveryError::ClusterNotFound { cluster: cluster_id.clone(), region: inventory.region(), source }
+                }
                 other => other.into(),
             })
         },
@@ -58,13 +56,14 @@ pub async fn discover(inventory: &dyn Inventory, wanted: &Wanted) -> Result<Topo
     })?;
     let (subnets, tables) = tokio::try_join!(inventory.subnets(&vpc_id), inventory.route_tables(&vpc_id))?;
     let ingress_subnets = match &wanted.subnet_name {
-        Some(name) => {
-            choose_ingress(&vpc_id, name, &subnets, &tables, &writer.subnet_ids, writer.zone.as_deref())?
-        }
+        Some(name) => choose_ingress(&vpc_id, name, &subnets, &tables, &writer.subnet_ids, writer.zone.as_deref())?,
         None => Vec::new(),
     };
-    let database_cidrs: Vec<String> =
-        subnets.iter().filter(|subnet| writer.subnet_ids.contains(&subnet.id)).map(|subnet| subnet.cidr.clone()).collect();
+    let database_cidrs: Vec<String> = subnets
+        .iter()
+        .filter(|subnet| writer.subnet_ids.contains(&subnet.id))
+        .map(|subnet| subnet.cidr.clone())
+        .collect();
     let cluster = cluster(facts, &instances)?;
     Ok(Topology { vpc_id, ingress_subnets, database_cidrs, cluster, secret })
 }

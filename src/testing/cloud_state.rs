@@ -84,12 +84,15 @@ impl State {
             kind: kind.to_owned(),
         };
         let secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app/db-Ab12Cd";
-        self.stacks.insert("AppDbStack".to_owned(), vec![
-            resource("Vpc8378EB38", "vpc-1", "AWS::EC2::VPC"),
-            resource("DatabaseB269D8BB", "appdb", "AWS::RDS::DBCluster"),
-            resource("DatabaseSecret3B817195", secret, "AWS::SecretsManager::Secret"),
-            resource("DatabaseSecretAttachment", secret, "AWS::SecretsManager::SecretTargetAttachment"),
-        ]);
+        self.stacks.insert(
+            "AppDbStack".to_owned(),
+            vec![
+                resource("Vpc8378EB38", "vpc-1", "AWS::EC2::VPC"),
+                resource("DatabaseB269D8BB", "appdb", "AWS::RDS::DBCluster"),
+                resource("DatabaseSecret3B817195", secret, "AWS::SecretsManager::Secret"),
+                resource("DatabaseSecretAttachment", secret, "AWS::SecretsManager::SecretTargetAttachment"),
+            ],
+        );
         self.secrets.insert(secret.to_owned(), r#"{"username":"app","password":"s3cret","dbname":"app"}"#.to_owned());
         let mut subnets = Vec::new();
         let mut open = Vec::new();
@@ -110,15 +113,15 @@ impl State {
                 });
             }
         }
-        let route = RouteFacts {
-            destination: "0.0.0.0/0".to_owned(),
-            gateway_id: Some("igw-1".to_owned()),
-            active: true,
-        };
-        self.route_tables.insert("vpc-1".to_owned(), vec![
-            RouteTableFacts { subnet_ids: open, is_main: false, routes: vec![route] },
-            RouteTableFacts { subnet_ids: Vec::new(), is_main: true, routes: Vec::new() },
-        ]);
+        let route =
+            RouteFacts { destination: "0.0.0.0/0".to_owned(), gateway_id: Some("igw-1".to_owned()), active: true };
+        self.route_tables.insert(
+            "vpc-1".to_owned(),
+            vec![
+                RouteTableFacts { subnet_ids: open, is_main: false, routes: vec![route] },
+                RouteTableFacts { subnet_ids: Vec::new(), is_main: true, routes: Vec::new() },
+            ],
+        );
         let member = |id: &str, zone: &str| InstanceFacts {
             id: id.to_owned(),
             zone: Some(zone.to_owned()),

@@ -7,6 +7,8 @@ mod bastion_tools;
 mod clock;
 mod ledger;
 mod cloud;
+mod cloud_ec2;
+mod cloud_inventory;
 mod cloud_state;
 mod processes;
 mod prompter;

@@ -31,12 +31,8 @@ pub(crate) async fn take_down(args: &DownArgs, context: &Context) -> Result<Down
     let scope = bench.scope();
     let (identity, observed) = bastion::observe_down(&workshop, &scope).await?;
     let plan = bastion::plan_down(&identity, &observed)?;
-    let report = DownReport {
-        name: scope.instance_name(),
-        dry_run: args.dry_run,
-        changed: plan.changes(),
-        steps: plan.lines(),
-    };
+    let report =
+        DownReport { name: scope.instance_name(), dry_run: args.dry_run, changed: plan.changes(), steps: plan.lines() };
     if !args.dry_run {
         bastion::down(&workshop, &identity, &observed, &plan).await?;
     }

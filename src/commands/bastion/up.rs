@@ -54,7 +54,14 @@ pub(crate) async fn bring_up(args: &UpArgs, context: &Context) -> Result<UpRepor
         return Ok(report);
     }
     announce(&plan, &report, context);
-    if !plan.questions.iter().map(|question| context.confirm(question)).collect::<Result<Vec<_>, _>>()?.iter().all(|yes| *yes) {
+    if !plan
+        .questions
+        .iter()
+        .map(|question| context.confirm(question))
+        .collect::<Result<Vec<_>, _>>()?
+        .iter()
+        .all(|yes| *yes)
+    {
         return Err(context.cancelled());
     }
     let (stands, _) = bastion::up(&workshop, &identity, &spec, &observed, &plan).await?;
@@ -68,9 +75,7 @@ fn announce(plan: &Plan, report: &UpReport, context: &Context) {
         printer.status(&format!("bringing up {} in {} steps", report.name, plan.steps.len()));
     }
     // Said when the rule is made, and only then.
-    let by_address = |step: &Step| {
-        matches!(step, Step::AllowDatabase { source, .. } if !matches!(source, bastion::PlannedSource::Group))
-    };
+    let by_address = |step: &Step| matches!(step, Step::AllowDatabase { source, .. } if !matches!(source, bastion::PlannedSource::Group));
     if plan.steps.iter().any(by_address) && !printer.settings().json {
         printer.hint(
             "the database will let in the bastion's private address, and goes on doing so when the bastion expires; \

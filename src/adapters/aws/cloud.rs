@@ -1,0 +1,90 @@
+use super::AwsAdapter;
+use super::instances::{filter, scope_filters};
+use crate::bastion::{Cloud, Group, Instance, KeyPair, Launch, NewRule, Offer, Rule, Scope, Tags};
+use crate::system::CloudError;
+use async_trait::async_trait;
+
+#[async_trait]
+impl Cloud for AwsAdapter {
+    async fn caller(&self) -> Result<String, CloudError> {
+        let action = "sts:GetCallerIdentity";
+        let answer = self.sts.get_caller_identity().send().await.map_err(|error| self.translate(action, error))?;
+        Ok(answer.user_id().ok_or_else(|| self.lacks(action, "the user id"))?.to_owned())
+    }
+
+    async fn instances(&self, scope: &Scope) -> Result<Vec<Instance>, CloudError> {
+        self.describe_instances(scope_filters(scope)).await
+    }
+
+    async fn instance(&self, id: &str) -> Result<Option<Instance>, CloudError> {
+        // By filter: an instance that EC2 does not know yet would be an error.
+        Ok(self.describe_instances(vec![filter("instance-id", [id])]).await?.into_iter().next())
+    }
+
+    async fn offers(&self, types: &[String], zones: &[String]) -> Result<Vec<Offer>, CloudError> {
+        self.type_offers(types, zones).await
+    }
+
+    async fn launch(&self, launch: &Launch) -> Result<Instance, CloudError> {
+        self.run_instance(launch).await
+    }
+
+    async fn start(&self, instance_id: &str) -> Result<(), CloudError> {
+        let answer = self.ec2.start_instances().instance_ids(instance_id).send().await;
+        answer.map(|_| ()).map_err(|error| self.translate("ec2:StartInstances", error))
+    }
+
+    async fn terminate(&self, instance_id: &str) -> Result<(), CloudError> {
+        let answer = self.ec2.terminate_instances().instance_ids(instance_id).send().await;
+        match answer.map_err(|error| self.translate("ec2:TerminateInstances", error)) {
+            Err(error) if error.is_code("InvalidInstanceID.NotFound") => Ok(()),
+            other => other.map(|_| ()),
+        }
+    }
+
+    async fn groups(&self, name: &str) -> Result<Vec<Group>, CloudError> {
+        self.describe_groups(name).await
+    }
+
+    async fn create_group(
+        &self,
+        name: &str,
+        vpc_id: &str,
+        description: &str,
+        tags: &Tags,
+    ) -> Result<String, CloudError> {
+        self.make_group(name, vpc_id, description, tags).await
+    }
+
+    async fn close_egress(&self, group_id: &str) -> Result<(), CloudError> {
+        self.revoke_open_egress(group_id).await
+    }
+
+    async fn delete_group(&self, group_id: &str) -> Result<(), CloudError> {
+        self.remove_group(group_id).await
+    }
+
+    async fn rules(&self, scope: &Scope) -> Result<Vec<Rule>, CloudError> {
+        self.describe_rules(scope).await
+    }
+
+    async fn authorize(&self, rule: &NewRule) -> Result<Vec<String>, CloudError> {
+        self.authorize_rule(rule).await
+    }
+
+    async fn revoke(&self, rule: &Rule) -> Result<(), CloudError> {
+        self.revoke_rule(rule).await
+    }
+
+    async fn key_pair(&self, name: &str) -> Result<Option<KeyPair>, CloudError> {
+        self.describe_key_pair(name).await
+    }
+
+    async fn import_key_pair(&self, name: &str, public_key: &str, tags: &Tags) -> Result<(), CloudError> {
+        self.make_key_pair(name, public_key, tags).await
+    }
+
+    async fn delete_key_pair(&self, name: &str) -> Result<(), CloudError> {
+        self.remove_key_pair(name).await
+    }
+}

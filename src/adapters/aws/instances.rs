@@ -1,0 +1,143 @@
+use super::AwsAdapter;
+use crate::bastion::{Instance, InstanceState, Launch, Offer, Scope, Tags};
+use crate::system::CloudError;
+use aws_sdk_ec2::types::{
+    self as ec2, BlockDeviceMapping, EbsBlockDevice, Filter, HttpTokensState, InstanceMetadataOptionsRequest,
+    InstanceNetworkInterfaceSpecification, InstanceStateName, InstanceType, LocationType, ResourceType,
+    ShutdownBehavior, TagSpecification, VolumeType,
+};
+use base64::Engine;
+
+const DESCRIBE: &str = "ec2:DescribeInstances";
+const RUN: &str = "ec2:RunInstances";
+
+impl AwsAdapter {
+    pub(super) async fn describe_instances(&self, filters: Vec<Filter>) -> Result<Vec<Instance>, CloudError> {
+        let reservations: Result<Vec<_>, _> =
+            self.ec2.describe_instances().set_filters(Some(filters)).into_paginator().items().send().collect().await;
+        let reservations = reservations.map_err(|error| self.translate(DESCRIBE, error))?;
+        let found = reservations.iter().flat_map(|reservation| reservation.instances());
+        found.map(|instance| self.instance_from(DESCRIBE, instance)).collect()
+    }
+
+    pub(super) async fn run_instance(&self, launch: &Launch) -> Result<Instance, CloudError> {
+        let interface = InstanceNetworkInterfaceSpecification::builder()
+            .device_index(0)
+            .subnet_id(&launch.subnet_id)
+            .groups(&launch.group_id)
+            .associate_public_ip_address(true)
+            .delete_on_termination(true)
+            .build();
+        let volume = EbsBlockDevice::builder()
+            .volume_type(VolumeType::Gp3)
+            .volume_size(8)
+            .encrypted(true)
+            .set_kms_key_id(launch.kms_key.clone())
+            .delete_on_termination(true)
+            .build();
+        let user_data = base64::engine::general_purpose::STANDARD.encode(launch.user_data.as_bytes());
+        let answer = self
+            .ec2
+            .run_instances()
+            .client_token(&launch.client_token)
+            .image_id(&launch.image)
+            .instance_type(InstanceType::from(launch.instance_type.as_str()))
+            .min_count(1)
+            .max_count(1)
+            .key_name(&launch.key_name)
+            .network_interfaces(interface)
+            // Amazon Linux's root device; any other image of the team's must use the same name.
+            .block_device_mappings(BlockDeviceMapping::builder().device_name("/dev/xvda").ebs(volume).build())
+            .metadata_options(
+                InstanceMetadataOptionsRequest::builder()
+                    .http_tokens(HttpTokensState::Required)
+                    .http_put_response_hop_limit(1)
+                    .build(),
+            )
+            .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
+            .user_data(user_data)
+            .tag_specifications(tag_specification(ResourceType::Instance, &launch.tags))
+            .tag_specifications(tag_specification(ResourceType::Volume, &launch.tags))
+            .tag_specifications(tag_specification(ResourceType::NetworkInterface, &launch.tags))
+            .send()
+            .await
+            .map_err(|error| self.translate(RUN, error))?;
+        let instance = answer.instances().first().ok_or_else(|| self.lacks(RUN, "the instance"))?;
+        self.instance_from(RUN, instance)
+    }
+
+    pub(super) async fn type_offers(&self, types: &[String], zones: &[String]) -> Result<Vec<Offer>, CloudError> {
+        let action = "ec2:DescribeInstanceTypeOfferings";
+        let offers: Result<Vec<_>, _> = self
+            .ec2
+            .describe_instance_type_offerings()
+            .location_type(LocationType::AvailabilityZone)
+            .filters(filter("instance-type", types.iter().map(String::as_str)))
+            .filters(filter("location", zones.iter().map(String::as_str)))
+            .into_paginator()
+            .items()
+            .send()
+            .collect()
+            .await;
+        let offers = offers.map_err(|error| self.translate(action, error))?;
+        offers
+            .iter()
+            .map(|offer| {
+                Ok(Offer {
+                    zone: offer.location().ok_or_else(|| self.lacks(action, "a location"))?.to_owned(),
+                    instance_type: offer
+                        .instance_type()
+                        .ok_or_else(|| self.lacks(action, "an instance type"))?
+                        .as_str()
+                        .to_owned(),
+                })
+            })
+            .collect()
+    }
+
+    fn instance_from(&self, action: &str, instance: &ec2::Instance) -> Result<Instance, CloudError> {
+        let state = instance.state().and_then(|state| state.name()).ok_or_else(|| self.lacks(action, "a state"))?;
+        // EC2 leaves addresses empty instead of out while there is none.
+        let address = |text: Option<&str>| text.and_then(|text| text.parse().ok());
+        Ok(Instance {
+            id: instance.instance_id().ok_or_else(|| self.lacks(action, "an instance id"))?.to_owned(),
+            state: match state {
+                InstanceStateName::Pending => InstanceState::Pending,
+                InstanceStateName::Running => InstanceState::Running,
+                InstanceStateName::Stopping => InstanceState::Stopping,
+                InstanceStateName::Stopped => InstanceState::Stopped,
+                InstanceStateName::ShuttingDown => InstanceState::ShuttingDown,
+                InstanceStateName::Terminated => InstanceState::Terminated,
+                _ => return Err(self.lacks(action, "a known state")),
+            },
+            instance_type: instance
+                .instance_type()
+                .ok_or_else(|| self.lacks(action, "an instance type"))?
+                .as_str()
+                .to_owned(),
+            subnet_id: instance.subnet_id().map(str::to_owned),
+            public_ip: address(instance.public_ip_address()),
+            public_dns: instance.public_dns_name().filter(|name| !name.is_empty()).map(str::to_owned),
+            private_ip: address(instance.private_ip_address()),
+            client_token: instance.client_token().filter(|token| !token.is_empty()).map(str::to_owned),
+            tags: tags_from(instance.tags()),
+        })
+    }
+}
+
+pub(super) fn filter<'a>(name: &str, values: impl IntoIterator<Item = &'a str>) -> Filter {
+    Filter::builder().name(name).set_values(Some(values.into_iter().map(str::to_owned).collect())).build()
+}
+
+pub(super) fn scope_filters(scope: &Scope) -> Vec<Filter> {
+    scope.filters().iter().map(|(key, value)| filter(&format!("tag:{key}"), [*value])).collect()
+}
+
+pub(super) fn tags_from(tags: &[ec2::Tag]) -> Tags {
+    tags.iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()))).collect()
+}
+
+pub(super) fn tag_specification(resource: ResourceType, tags: &Tags) -> TagSpecification {
+    let tags = tags.iter().map(|(key, value)| ec2::Tag::builder().key(key).value(value).build()).collect();
+    TagSpecification::builder().resource_type(resource).set_tags(Some(tags)).build()
+}

@@ -1,0 +1,93 @@
+use super::AwsAdapter;
+use crate::system::CloudError;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use std::error::Error;
+use std::fmt::Debug;
+
+impl AwsAdapter {
+    /// The one translation of the SDK's errors. `action` is the IAM action (`ec2:RunInstances`).
+    pub(super) fn translate<E, R>(&self, action: &str, error: SdkError<E, R>) -> CloudError
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+        R: Debug + Send + Sync + 'static,
+    {
+        let (action, profile) = (action.to_owned(), self.profile.clone());
+        if let SdkError::ServiceError(context) = &error {
+            let code = error.code().map_or_else(|| http_status(context.raw()), str::to_owned);
+            let message = error.message().unwrap_or("no message").to_owned();
+            return match code.as_str() {
+                "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "TokenRefreshRequired" => {
+                    CloudError::ExpiredCredentials { profile, source: Some(error.into()) }
+                }
+                "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
+                    CloudError::Denied { action: denied_action(&message).unwrap_or(action), source: None }
+                }
+                "RequestLimitExceeded" | "Throttling" | "ThrottlingException" | "TooManyRequestsException" => {
+                    CloudError::Throttled { action, source: None }
+                }
+                _ => CloudError::Refused { action, code, message },
+            };
+        }
+        match credentials_error(&error) {
+            Some(true) => CloudError::ExpiredCredentials { profile, source: Some(innermost(&error)) },
+            Some(false) => CloudError::NoCredentials { profile, source: Some(innermost(&error)) },
+            None => CloudError::Unreachable { action, source: Some(innermost(&error)) },
+        }
+    }
+
+    pub(super) fn lacks(&self, action: &str, what: &'static str) -> CloudError {
+        CloudError::Incomplete { action: action.to_owned(), what }
+    }
+}
+
+fn http_status<R: Debug>(_raw: &R) -> String {
+    "an unreadable answer".to_owned()
+}
+
+/// The action that EC2 and IAM name in their refusal: `… is not authorized to perform: ec2:CreateTags on resource …`.
+/// It may be another one than the call's (launching with tags needs `ec2:CreateTags`).
+fn denied_action(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("not authorized to perform: ")?;
+    let action: String = rest.chars().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == ':').collect();
+    action.contains(':').then_some(action)
+}
+
+/// `None` when it is not about credentials; true when they were there once and have expired.
+fn credentials_error(error: &(dyn Error + 'static)) -> Option<bool> {
+    let mut is_about_credentials = false;
+    let mut has_expired = false;
+    let mut next = Some(error);
+    while let Some(found) = next {
+        is_about_credentials |= found.downcast_ref::<CredentialsError>().is_some();
+        let text = found.to_string().to_lowercase();
+        // The SSO provider says it in words only: "the SSO token has expired", "ExpiredTokenException",
+        // "UnauthorizedException: Session token not found or invalid".
+        has_expired |= text.contains("expired") || text.contains("unauthorizedexception");
+        next = found.source();
+    }
+    is_about_credentials.then_some(has_expired)
+}
+
+/// The last of the causes, as text: it is the one that says something.
+fn innermost(error: &(dyn Error + 'static)) -> Box<dyn Error + Send + Sync> {
+    let mut found = error;
+    while let Some(source) = found.source() {
+        found = source;
+    }
+    found.to_string().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_missing_action_is_read_from_the_refusal() {
+        let message = "You are not authorized to perform this operation. User: arn:aws:iam::1:user/ada is not \
+                       authorized to perform: ec2:CreateTags on resource: arn:aws:ec2:… because no policy allows it";
+        assert_eq!(denied_action(message).as_deref(), Some("ec2:CreateTags"));
+        assert_eq!(denied_action("You are not authorized to perform this operation."), None);
+    }
+}

@@ -1,0 +1,250 @@
+use super::FakeCloud;
+use super::cloud_state::{FakeInstance, refused};
+use crate::bastion::{
+    Cloud, Direction, Group, Instance, InstanceState, KeyPair, Launch, NewRule, Offer, Rule, RuleSource, Scope, Tags,
+};
+use crate::system::CloudError;
+use async_trait::async_trait;
+use std::net::Ipv4Addr;
+
+fn carries(tags: &Tags, scope: &Scope) -> bool {
+    scope.filters().iter().all(|(key, value)| tags.get(*key).is_some_and(|found| found == value))
+}
+
+#[async_trait]
+impl Cloud for FakeCloud {
+    async fn caller(&self) -> Result<String, CloudError> {
+        self.call("sts:GetCallerIdentity", |state| Ok(state.user_id.clone())).await
+    }
+
+    async fn instances(&self, scope: &Scope) -> Result<Vec<Instance>, CloudError> {
+        self.call("ec2:DescribeInstances", |state| {
+            state.look();
+            let found = state.instances.iter().map(|one| one.instance.clone());
+            Ok(found.filter(|instance| carries(&instance.tags, scope)).collect())
+        })
+        .await
+    }
+
+    async fn instance(&self, id: &str) -> Result<Option<Instance>, CloudError> {
+        self.call("ec2:DescribeInstances", |state| {
+            state.look();
+            Ok(state.instances.iter().find(|one| one.instance.id == id).map(|one| one.instance.clone()))
+        })
+        .await
+    }
+
+    async fn offers(&self, types: &[String], zones: &[String]) -> Result<Vec<Offer>, CloudError> {
+        self.call("ec2:DescribeInstanceTypeOfferings", |state| {
+            let wanted = state.offers.iter().filter(|(zone, kind)| zones.contains(zone) && types.contains(kind));
+            Ok(wanted.map(|(zone, kind)| Offer { zone: zone.clone(), instance_type: kind.clone() }).collect())
+        })
+        .await
+    }
+
+    async fn launch(&self, launch: &Launch) -> Result<Instance, CloudError> {
+        self.call("ec2:RunInstances", |state| {
+            let known =
+                state.instances.iter().find(|one| one.instance.client_token.as_ref() == Some(&launch.client_token));
+            match known {
+                Some(one) if !one.instance.state.is_live() => {
+                    return Err(refused("ec2:RunInstances", "IdempotentInstanceTerminated"));
+                }
+                Some(one) if one.instance.instance_type != launch.instance_type => {
+                    return Err(refused("ec2:RunInstances", "IdempotentParameterMismatch"));
+                }
+                Some(one) => return Ok(one.instance.clone()),
+                None => {}
+            }
+            if !state.key_pairs.contains_key(&launch.key_name) {
+                return Err(refused("ec2:RunInstances", "InvalidKeyPair.NotFound"));
+            }
+            if !state.groups.iter().any(|group| group.id == launch.group_id) {
+                return Err(refused("ec2:RunInstances", "InvalidGroup.NotFound"));
+            }
+            let host = u8::try_from(state.instances.len() + 10).unwrap_or(255);
+            let instance = Instance {
+                id: state.id("i"),
+                state: InstanceState::Pending,
+                instance_type: launch.instance_type.clone(),
+                subnet_id: Some(launch.subnet_id.clone()),
+                public_ip: None,
+                public_dns: None,
+                private_ip: Some(Ipv4Addr::new(10, 0, 1, host)),
+                client_token: Some(launch.client_token.clone()),
+                tags: launch.tags.clone(),
+            };
+            let looks = state.looks;
+            state.instances.push(FakeInstance { instance: instance.clone(), group_id: launch.group_id.clone(), looks });
+            Ok(instance)
+        })
+        .await
+    }
+
+    async fn start(&self, instance_id: &str) -> Result<(), CloudError> {
+        self.call("ec2:StartInstances", |state| {
+            let looks = state.looks;
+            for one in state.instances.iter_mut().filter(|one| one.instance.id == instance_id) {
+                match one.instance.state {
+                    InstanceState::Stopped => {
+                        one.instance.state = InstanceState::Pending;
+                        one.looks = looks;
+                    }
+                    InstanceState::Pending | InstanceState::Running => {}
+                    _ => return Err(refused("ec2:StartInstances", "IncorrectInstanceState")),
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn terminate(&self, instance_id: &str) -> Result<(), CloudError> {
+        self.call("ec2:TerminateInstances", |state| {
+            let looks = state.looks;
+            for one in state.instances.iter_mut().filter(|one| one.instance.id == instance_id) {
+                if one.instance.state.is_live() {
+                    one.instance.state = InstanceState::ShuttingDown;
+                    one.looks = looks;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn groups(&self, name: &str) -> Result<Vec<Group>, CloudError> {
+        self.call("ec2:DescribeSecurityGroups", |state| {
+            Ok(state.groups.iter().filter(|group| group.name == name).cloned().collect())
+        })
+        .await
+    }
+
+    async fn create_group(
+        &self,
+        name: &str,
+        vpc_id: &str,
+        _description: &str,
+        tags: &Tags,
+    ) -> Result<String, CloudError> {
+        self.call("ec2:CreateSecurityGroup", |state| {
+            if state.groups.iter().any(|group| group.name == name && group.vpc_id == vpc_id) {
+                return Err(refused("ec2:CreateSecurityGroup", "InvalidGroup.Duplicate"));
+            }
+            let id = state.id("sg");
+            state.groups.push(Group {
+                id: id.clone(),
+                name: name.to_owned(),
+                vpc_id: vpc_id.to_owned(),
+                open_egress: true,
+                tags: tags.clone(),
+            });
+            Ok(id)
+        })
+        .await
+    }
+
+    async fn close_egress(&self, group_id: &str) -> Result<(), CloudError> {
+        self.call("ec2:RevokeSecurityGroupEgress", |state| {
+            state.groups.iter_mut().filter(|group| group.id == group_id).for_each(|group| group.open_egress = false);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn delete_group(&self, group_id: &str) -> Result<(), CloudError> {
+        self.call("ec2:DeleteSecurityGroup", |state| {
+            let carried =
+                |one: &FakeInstance| one.group_id == group_id && one.instance.state != InstanceState::Terminated;
+            let source = RuleSource::Group(group_id.to_owned());
+            if state.instances.iter().any(carried) || state.rules.iter().any(|rule| rule.source == source) {
+                return Err(refused("ec2:DeleteSecurityGroup", "DependencyViolation"));
+            }
+            state.groups.retain(|group| group.id != group_id);
+            state.rules.retain(|rule| rule.group_id != group_id);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn rules(&self, scope: &Scope) -> Result<Vec<Rule>, CloudError> {
+        self.call("ec2:DescribeSecurityGroupRules", |state| {
+            Ok(state.rules.iter().filter(|rule| carries(&rule.tags, scope)).cloned().collect())
+        })
+        .await
+    }
+
+    async fn authorize(&self, rule: &NewRule) -> Result<Vec<String>, CloudError> {
+        let action = match rule.direction {
+            Direction::Ingress => "ec2:AuthorizeSecurityGroupIngress",
+            Direction::Egress => "ec2:AuthorizeSecurityGroupEgress",
+        };
+        self.call(action, |state| {
+            let equal = |known: &Rule, source: &RuleSource| {
+                known.group_id == rule.group_id
+                    && known.direction == rule.direction
+                    && known.port == Some(rule.port)
+                    && known.source == *source
+            };
+            if rule.sources.iter().any(|source| state.rules.iter().any(|known| equal(known, source))) {
+                return Ok(Vec::new());
+            }
+            let mut made = Vec::new();
+            for source in &rule.sources {
+                let id = state.id("sgr");
+                made.push(id.clone());
+                state.rules.push(Rule {
+                    id,
+                    group_id: rule.group_id.clone(),
+                    direction: rule.direction,
+                    port: Some(rule.port),
+                    source: source.clone(),
+                    tags: rule.tags.clone(),
+                });
+            }
+            Ok(made)
+        })
+        .await
+    }
+
+    async fn revoke(&self, rule: &Rule) -> Result<(), CloudError> {
+        let action = match rule.direction {
+            Direction::Ingress => "ec2:RevokeSecurityGroupIngress",
+            Direction::Egress => "ec2:RevokeSecurityGroupEgress",
+        };
+        self.call(action, |state| {
+            state.rules.retain(|known| known.id != rule.id);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn key_pair(&self, name: &str) -> Result<Option<KeyPair>, CloudError> {
+        self.call("ec2:DescribeKeyPairs", |state| Ok(state.key_pairs.get(name).cloned())).await
+    }
+
+    async fn import_key_pair(&self, name: &str, public_key: &str, tags: &Tags) -> Result<(), CloudError> {
+        self.call("ec2:ImportKeyPair", |state| {
+            if state.key_pairs.contains_key(name) {
+                return Err(refused("ec2:ImportKeyPair", "InvalidKeyPair.Duplicate"));
+            }
+            let pair = KeyPair {
+                id: state.id("key"),
+                name: name.to_owned(),
+                public_key: Some(public_key.to_owned()),
+                tags: tags.clone(),
+            };
+            state.key_pairs.insert(name.to_owned(), pair);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn delete_key_pair(&self, name: &str) -> Result<(), CloudError> {
+        self.call("ec2:DeleteKeyPair", |state| {
+            state.key_pairs.remove(name);
+            Ok(())
+        })
+        .await
+    }
+}
