@@ -1,4 +1,4 @@
-use crate::bastion::{BastionAccess, Shell, ShellError};
+use crate::bastion::{BastionAccess, SSH_CONFIG_FILE, Shell, ShellError};
 use crate::system::{Captured, ProcessError, Processes, SpawnSpec};
 use async_trait::async_trait;
 use std::os::unix::fs::OpenOptionsExt;
@@ -16,7 +16,7 @@ pub(crate) struct SshShell {
 
 impl SshShell {
     pub(crate) fn new(processes: Arc<dyn Processes>, state_dir: &Path) -> Self {
-        Self { processes, config_file: state_dir.join("bastion_ssh_config") }
+        Self { processes, config_file: state_dir.join(SSH_CONFIG_FILE) }
     }
 }
 

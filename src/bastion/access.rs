@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 /// The cache of [`BastionAccess`] in the state folder.
 pub const ACCESS_FILE: &str = "bastion.json";
 
+/// The file for `ssh -F`, in the state folder; written before each use.
+pub const SSH_CONFIG_FILE: &str = "bastion_ssh_config";
+
 /// All that ssh needs to reach the bastion. Cached; AWS stays the truth.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BastionAccess {

@@ -71,7 +71,10 @@ impl LocalState {
         if !self.key_file().is_file() {
             return None;
         }
-        serde_json::from_slice(&std::fs::read(self.dir.join(GENERATION_FILE)).ok()?).ok()
+        let generation: Generation =
+            serde_json::from_slice(&std::fs::read(self.dir.join(GENERATION_FILE)).ok()?).ok()?;
+        // Nothing can be launched with it any more once the host key is gone.
+        (generation.instance_id.is_some() || self.host_private_key().is_some()).then_some(generation)
     }
 
     /// Makes new keys and puts them on disk; the record comes last, so that it never names a key that is not there.
@@ -125,7 +128,9 @@ impl LocalState {
 
     /// Deletes all keys and caches of the bastion; the record first, for the reason above.
     pub(super) fn forget(&self) -> Result<(), BastionError> {
-        for name in [GENERATION_FILE, super::ACCESS_FILE, KEY_FILE, HOST_KEY_FILE, KNOWN_HOSTS_FILE] {
+        for name in
+            [GENERATION_FILE, super::ACCESS_FILE, super::SSH_CONFIG_FILE, KEY_FILE, HOST_KEY_FILE, KNOWN_HOSTS_FILE]
+        {
             remove(&self.dir.join(name))?;
         }
         Ok(())

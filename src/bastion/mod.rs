@@ -24,7 +24,7 @@ mod tags;
 mod template;
 mod user_data;
 
-pub use access::{ACCESS_FILE, BastionAccess};
+pub use access::{ACCESS_FILE, BastionAccess, SSH_CONFIG_FILE};
 pub use cidr::Cidr;
 pub use error::BastionError;
 pub use local::{Generation, LocalState};

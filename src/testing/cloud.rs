@@ -122,6 +122,8 @@ impl FakeCloud {
         action: &'static str,
         effect: impl FnOnce(&mut State) -> Result<T, CloudError>,
     ) -> Result<T, CloudError> {
+        // As on a network, others may come in between.
+        tokio::task::yield_now().await;
         let fault = {
             let mut state = self.state();
             state.calls.push(action);

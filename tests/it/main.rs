@@ -3,8 +3,14 @@
 #![expect(clippy::disallowed_methods, reason = "tests start real programs")]
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere, the functions around it included")]
 
+mod bastion;
+mod bastion_convergence;
+mod bastion_crash;
+mod bastion_rig;
+mod bastion_user_data;
 mod config;
 mod database;
+mod discovery;
 mod ledger;
 mod migrate;
 mod shells;

@@ -1,0 +1,117 @@
+//! `devdb bastion …` as a developer sees it.
+
+use devdb::system::CloudError;
+use devdb::testing::{Answer, FakeCloud, Stage};
+use std::sync::Arc;
+
+const COMMITTED: &str = "project = \"shop\"\n[environment.dev]\nprofile = \"shop-dev\"\nstack = \"AppDbStack\"\n";
+
+fn stage() -> (Stage, Arc<FakeCloud>) {
+    let cloud = Arc::new(FakeCloud::default());
+    (Stage::new().file("devdb.toml", COMMITTED).cloud(&cloud), cloud)
+}
+
+#[test]
+fn up_and_up_again_and_status_and_down() {
+    let (stage, _cloud) = stage();
+    insta::assert_snapshot!("dry_run", stage.run(["devdb", "bastion", "up", "--dry-run"]));
+    insta::assert_snapshot!("up", stage.run(["devdb", "bastion", "up"]));
+    insta::assert_snapshot!("up_again", stage.run(["devdb", "bastion", "up"]));
+    insta::assert_snapshot!("status", stage.run(["devdb", "bastion", "status"]));
+    insta::assert_snapshot!("status_json", stage.run(["devdb", "--json", "bastion", "status"]));
+    insta::assert_snapshot!("down_dry_run", stage.run(["devdb", "bastion", "down", "--dry-run"]));
+    insta::assert_snapshot!("down", stage.run(["devdb", "bastion", "down"]));
+    insta::assert_snapshot!("down_again", stage.run(["devdb", "bastion", "down"]));
+    insta::assert_snapshot!("status_absent", stage.run(["devdb", "bastion", "status"]));
+}
+
+#[test]
+fn up_tells_every_step_in_json() {
+    let (stage, _cloud) = stage();
+    insta::assert_snapshot!(stage.run(["devdb", "--json", "bastion", "up", "--ip", "203.0.113.7"]));
+}
+
+#[test]
+fn without_credentials_the_login_command_is_named() {
+    let stage = Stage::new().file("devdb.toml", COMMITTED);
+    insta::assert_snapshot!(stage.run(["devdb", "bastion", "up"]));
+}
+
+#[test]
+fn expired_credentials_name_the_login_command() {
+    let (stage, cloud) = stage();
+    let expired = || CloudError::ExpiredCredentials {
+        profile: Some("shop-dev".to_owned()),
+        source: Some("the SSO session has expired".into()),
+    };
+    cloud.fail_action("sts:GetCallerIdentity", false, Arc::new(expired));
+    insta::assert_snapshot!(stage.run(["devdb", "bastion", "down"]));
+}
+
+#[test]
+fn a_missing_permission_is_named() {
+    let (stage, cloud) = stage();
+    let denied = || CloudError::Denied { action: "ec2:RunInstances".to_owned(), source: None };
+    cloud.fail_action("ec2:RunInstances", false, Arc::new(denied));
+    insta::assert_snapshot!(stage.run(["devdb", "-q", "bastion", "up"]));
+}
+
+#[test]
+fn a_stack_that_is_not_there_is_looked_for_in_another_region() {
+    let (stage, _cloud) = stage();
+    let stage = stage.var("DEVDB_STACK", "Nope");
+    insta::assert_snapshot!(stage.run(["devdb", "bastion", "up"]));
+}
+
+#[test]
+fn another_principal_is_refused() {
+    let (stage, cloud) = stage();
+    assert_eq!(stage.run(["devdb", "bastion", "up"]).code, 0);
+    cloud.log_in("AROAEXAMPLE:adam@example.com");
+    insta::assert_snapshot!(stage.run(["devdb", "bastion", "down"]));
+}
+
+#[test]
+fn a_silent_echo_service_is_replaced_by_a_flag() {
+    let (stage, _cloud) = stage();
+    stage.tools.echo.set(None);
+    insta::assert_snapshot!(stage.run(["devdb", "bastion", "up"]));
+}
+
+#[test]
+fn an_open_door_is_refused() {
+    let (stage, _cloud) = stage();
+    let stage = stage.var("DEVDB_BASTION_ALLOW_CIDRS", "0.0.0.0/0");
+    insta::assert_snapshot!(stage.run(["devdb", "bastion", "up"]));
+}
+
+#[test]
+fn replacing_asks_and_no_means_no() {
+    let (stage, cloud) = stage();
+    assert_eq!(stage.run(["devdb", "bastion", "up"]).code, 0);
+    let alive = cloud.alive();
+    let stage = stage.var("DEVDB_BASTION_SSH_PORT", "443");
+    insta::assert_snapshot!(stage.run(["devdb", "-q", "bastion", "up"]));
+    let stage = stage.terminal();
+    stage.prompter.script([Answer::Confirm(false)]);
+    assert_eq!(stage.run(["devdb", "-q", "bastion", "up"]).code, 130);
+    assert_eq!(cloud.alive(), alive);
+    assert_eq!(stage.run(["devdb", "-q", "--yes", "bastion", "up"]).code, 0);
+    assert_ne!(cloud.alive(), alive);
+}
+
+#[test]
+fn two_clusters_are_asked_about_or_listed() {
+    let (stage, cloud) = stage();
+    let resource = |logical: &str, physical: &str| devdb::discovery::StackResource {
+        logical_id: logical.to_owned(),
+        physical_id: physical.to_owned(),
+        kind: "AWS::RDS::DBCluster".to_owned(),
+    };
+    cloud.set_stack("AppDbStack", vec![resource("A", "appdb"), resource("B", "blogdb")]);
+    insta::assert_snapshot!(stage.run(["devdb", "bastion", "up", "--dry-run"]));
+    let stage = stage.terminal();
+    stage.prompter.script([Answer::Select(0)]);
+    assert_eq!(stage.run(["devdb", "bastion", "up", "--dry-run"]).code, 0);
+    assert_eq!(stage.prompter.questions(), ["which cluster?"]);
+}
