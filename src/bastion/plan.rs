@@ -63,7 +63,7 @@ impl Planner<'_> {
             if flaw.ask {
                 plan.questions.push(format!("replace instance {}: {}?", instance.id, flaw.reason));
             }
-            plan.steps.push(Step::Terminate { instance_id: instance.id.clone(), reason: flaw.reason.to_owned() });
+            plan.steps.push(Step::Terminate { instance_id: instance.id.clone(), reason: Some(flaw.reason) });
         }
         let group = self.ours.groups.iter().copied().find(|group| group.vpc_id == self.spec.site.vpc_id);
         self.keys(kept, &mut plan)?;

@@ -17,7 +17,7 @@ pub fn plan_down(identity: &Identity, observed: &Observed) -> Result<Plan, Basti
     }
     let mut leaving: Vec<String> = ours.leaving.iter().map(|instance| instance.id.clone()).collect();
     for instance in &ours.live {
-        steps.push(Step::Terminate { instance_id: instance.id.clone(), reason: "down".to_owned() });
+        steps.push(Step::Terminate { instance_id: instance.id.clone(), reason: None });
         leaving.push(instance.id.clone());
     }
     if !leaving.is_empty() {

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 /// One change of the world, or one wait for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    Terminate { instance_id: String, reason: String },
+    Terminate { instance_id: String, reason: Option<&'static str> },
     AwaitTermination { instance_ids: Vec<String> },
     Start { instance_id: String },
     Launch { instance_type: String, subnet_id: String, zone: String, instead_of: Option<String> },
@@ -42,7 +42,10 @@ impl Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Terminate { instance_id, reason } => write!(f, "terminate instance {instance_id} ({reason})"),
+            Self::Terminate { instance_id, reason: None } => write!(f, "terminate instance {instance_id}"),
+            Self::Terminate { instance_id, reason: Some(reason) } => {
+                write!(f, "terminate instance {instance_id} ({reason})")
+            }
             Self::AwaitTermination { instance_ids } => {
                 write!(f, "wait until {} is gone", instance_ids.join(", "))
             }

@@ -9,23 +9,23 @@ use devdb::testing::{FakeCloud, FakeEcho, FakeKeys, FakeShell, FixedClock};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub struct Rig {
-    pub cloud: Arc<FakeCloud>,
-    pub shell: FakeShell,
-    pub echo: FakeEcho,
-    pub keys: FakeKeys,
-    pub clock: FixedClock,
-    pub local: LocalState,
-    pub spec: BastionSpec,
-    pub scope: Scope,
+pub(crate) struct Rig {
+    pub(crate) cloud: Arc<FakeCloud>,
+    pub(crate) shell: FakeShell,
+    pub(crate) echo: FakeEcho,
+    pub(crate) keys: FakeKeys,
+    pub(crate) clock: FixedClock,
+    pub(crate) local: LocalState,
+    pub(crate) spec: BastionSpec,
+    pub(crate) scope: Scope,
     _home: tempfile::TempDir,
 }
 
-pub fn scope(owner: &str) -> Scope {
+pub(crate) fn scope(owner: &str) -> Scope {
     Scope { project: "shop".to_owned(), environment: "dev".to_owned(), owner: owner.to_owned() }
 }
 
-pub fn spec() -> BastionSpec {
+pub(crate) fn spec() -> BastionSpec {
     let subnet = |id: &str, zone: &str| SiteSubnet { id: id.to_owned(), zone: zone.to_owned() };
     BastionSpec {
         site: Site {
@@ -50,12 +50,12 @@ pub fn spec() -> BastionSpec {
 }
 
 impl Rig {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::beside(Arc::new(FakeCloud::default()))
     }
 
     /// Another computer with the same account.
-    pub fn beside(cloud: Arc<FakeCloud>) -> Self {
+    pub(crate) fn beside(cloud: Arc<FakeCloud>) -> Self {
         let home = tempfile::tempdir().unwrap();
         Self {
             cloud,
@@ -70,7 +70,7 @@ impl Rig {
         }
     }
 
-    pub fn workshop<'a>(&'a self, tell: &'a (dyn Fn(Event) + Sync)) -> Workshop<'a> {
+    pub(crate) fn workshop<'a>(&'a self, tell: &'a (dyn Fn(Event) + Sync)) -> Workshop<'a> {
         Workshop {
             cloud: &*self.cloud,
             shell: &self.shell,
@@ -84,7 +84,7 @@ impl Rig {
         }
     }
 
-    pub async fn plan(&self) -> Result<Plan, BastionError> {
+    pub(crate) async fn plan(&self) -> Result<Plan, BastionError> {
         use devdb::system::Clock;
         let workshop = self.workshop(&|_| {});
         let (identity, observed) = bastion::observe_up(&workshop, &self.scope, &self.spec).await?;
@@ -92,7 +92,7 @@ impl Rig {
     }
 
     /// `devdb bastion up --yes`.
-    pub async fn up(&self) -> Result<(BastionReport, BastionAccess), BastionError> {
+    pub(crate) async fn up(&self) -> Result<(BastionReport, BastionAccess), BastionError> {
         use devdb::system::Clock;
         let workshop = self.workshop(&|_| {});
         let (identity, observed) = bastion::observe_up(&workshop, &self.scope, &self.spec).await?;
@@ -100,19 +100,15 @@ impl Rig {
         bastion::up(&workshop, &identity, &self.spec, &observed, &plan).await
     }
 
-    pub async fn down(&self) -> Result<(), BastionError> {
+    pub(crate) async fn down(&self) -> Result<(), BastionError> {
         let workshop = self.workshop(&|_| {});
         let (identity, observed) = bastion::observe_down(&workshop, &self.scope).await?;
         let plan = bastion::plan_down(&identity, &observed)?;
         bastion::down(&workshop, &identity, &observed, &plan).await
     }
 
-    pub fn lines(plan: &Plan) -> Vec<String> {
-        plan.lines()
-    }
-
     /// How many of each kind are alive: instances, groups, keys, rules.
-    pub fn count(&self) -> (usize, usize, usize, usize) {
+    pub(crate) fn count(&self) -> (usize, usize, usize, usize) {
         let alive = self.cloud.alive();
         let of = |kind: &str| alive.iter().filter(|line| line.starts_with(kind)).count();
         (of("instance"), of("group"), of("key"), of("rule"))
@@ -120,9 +116,9 @@ impl Rig {
 }
 
 /// One instance, one group, one key pair; ssh, two ways out, one way into the database.
-pub const COMPLETE: (usize, usize, usize, usize) = (1, 1, 1, 4);
-pub const NOTHING: (usize, usize, usize, usize) = (0, 0, 0, 0);
+pub(crate) const COMPLETE: (usize, usize, usize, usize) = (1, 1, 1, 4);
+pub(crate) const NOTHING: (usize, usize, usize, usize) = (0, 0, 0, 0);
 
-pub fn throttled() -> CloudError {
+pub(crate) fn throttled() -> CloudError {
     CloudError::Throttled { action: "any".to_owned(), source: None }
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere, the functions around it included")]
 
 mod bastion;
+mod bastion_contract;
 mod bastion_convergence;
 mod bastion_crash;
 mod bastion_rig;

@@ -54,19 +54,27 @@ pub(crate) async fn bring_up(args: &UpArgs, context: &Context) -> Result<UpRepor
         return Ok(report);
     }
     announce(&plan, &report, context);
-    if !plan
-        .questions
-        .iter()
-        .map(|question| context.confirm(question))
-        .collect::<Result<Vec<_>, _>>()?
-        .iter()
-        .all(|yes| *yes)
-    {
+    if !agreed(&plan.questions, context)? {
         return Err(context.cancelled());
     }
     let (stands, _) = bastion::up(&workshop, &identity, &spec, &observed, &plan).await?;
     report.bastion = Some(stands);
     Ok(report)
+}
+
+/// Asks what has to be asked, up to the first no. Where nobody can be asked, the question is the finding.
+fn agreed(questions: &[String], context: &Context) -> Result<bool, CommandError> {
+    for question in questions {
+        let answer = context.confirm(question).map_err(|error| CommandError {
+            causes: vec![error.message],
+            message: format!("an answer is needed: {question}"),
+            ..error
+        });
+        if !answer? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn announce(plan: &Plan, report: &UpReport, context: &Context) {

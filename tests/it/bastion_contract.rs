@@ -1,0 +1,206 @@
+//! What the workshops rely on, told once and checked twice: on the fake, and on the AWS adapter against a real API.
+//!
+//! The second run needs `AWS_ENDPOINT_URL` and credentials in the environment and the stack `AppDbStack` behind them:
+//! `scripts/sandbox exec -- cargo test --all-features contract`. Without them it is skipped.
+
+use devdb::bastion::{Direction, Instance, InstanceState, Launch, NewRule, Rule, RuleSource, Scope, Tags};
+use devdb::discovery::{Topology, Wanted, discover};
+use devdb::host::Aws;
+use devdb::system::CloudError;
+use devdb::testing::FakeCloud;
+use std::time::Duration;
+
+const STACK: &str = "AppDbStack";
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH6RSvqDlPxJGsvmUxnVvzMQZMT9tYZLuaJvpmR9zzYS contract";
+
+fn scope(owner: &str) -> Scope {
+    Scope { project: "contract".to_owned(), environment: "dev".to_owned(), owner: owner.to_owned() }
+}
+
+fn tags(owner: &str) -> Tags {
+    let mut tags = Tags::from([("Name".to_owned(), format!("{owner}-db-bastion"))]);
+    for (key, value) in scope(owner).filters() {
+        tags.insert(key.to_owned(), value.to_owned());
+    }
+    tags
+}
+
+/// States move by themselves or with every look; both get there.
+async fn until(cloud: &dyn Aws, id: &str, wanted: InstanceState) -> Instance {
+    for _ in 0..240 {
+        match cloud.instance(id).await.unwrap() {
+            Some(instance) if instance.state == wanted => return instance,
+            _ => tokio::time::sleep(Duration::from_millis(250)).await,
+        }
+    }
+    panic!("{id} never became {wanted:?}");
+}
+
+async fn topology(cloud: &dyn Aws) -> Topology {
+    let wanted = Wanted { stack: Some(STACK.to_owned()), subnet_name: Some("Ingress".to_owned()), ..Wanted::default() };
+    discover(cloud, &wanted).await.unwrap()
+}
+
+async fn contract(cloud: &dyn Aws, owner: &str) {
+    inventory(cloud).await;
+    key_pairs(cloud, owner).await;
+    let place = topology(cloud).await;
+    groups_and_rules(cloud, owner, &place).await;
+    instances(cloud, owner, &place).await;
+}
+
+async fn inventory(cloud: &dyn Aws) {
+    assert!(!cloud.caller().await.unwrap().is_empty());
+    assert!(matches!(cloud.stack_resources("no-such-stack").await, Err(CloudError::NotFound { .. })));
+    assert!(matches!(cloud.cluster("no-such-cluster").await, Err(CloudError::NotFound { .. })));
+    assert!(matches!(cloud.secret("no-such-secret").await, Err(CloudError::NotFound { .. })));
+    let found = topology(cloud).await;
+    let writer = found.cluster.writer().unwrap();
+    assert!(!writer.security_group_ids.is_empty());
+    assert_eq!(found.ingress_subnets[0].zone, writer.zone.clone().unwrap(), "the writer's zone comes first");
+    assert_eq!(found.ingress_subnets.len(), 2);
+    assert_eq!(found.database_cidrs.len(), 2);
+    assert_eq!(found.cluster.port, 5432);
+    assert!(found.cluster.writer_endpoint.contains(".cluster-"));
+    assert!(cloud.secret(&found.secret.unwrap()).await.unwrap().contains("password"));
+}
+
+async fn key_pairs(cloud: &dyn Aws, owner: &str) {
+    let name = scope(owner).resource_name();
+    assert_eq!(cloud.key_pair(&name).await.unwrap(), None);
+    cloud.import_key_pair(&name, KEY, &tags(owner)).await.unwrap();
+    let pair = cloud.key_pair(&name).await.unwrap().unwrap();
+    assert_eq!(pair.tags, tags(owner));
+    let blob = |key: &str| key.split_whitespace().nth(1).map(str::to_owned);
+    assert_eq!(pair.public_key.as_deref().and_then(blob), blob(KEY));
+    let again = cloud.import_key_pair(&name, KEY, &tags(owner)).await.unwrap_err();
+    assert!(again.is_code("InvalidKeyPair.Duplicate"), "{again}");
+    cloud.delete_key_pair(&name).await.unwrap();
+    cloud.delete_key_pair(&name).await.unwrap();
+    assert_eq!(cloud.key_pair(&name).await.unwrap(), None);
+}
+
+async fn groups_and_rules(cloud: &dyn Aws, owner: &str, place: &Topology) {
+    let name = scope(owner).resource_name();
+    assert_eq!(cloud.groups(&name).await.unwrap(), []);
+    let id = cloud.create_group(&name, &place.vpc_id, "devdb contract", &tags(owner)).await.unwrap();
+    let again = cloud.create_group(&name, &place.vpc_id, "devdb contract", &tags(owner)).await.unwrap_err();
+    assert!(again.is_code("InvalidGroup.Duplicate"), "{again}");
+    let group = cloud.groups(&name).await.unwrap().remove(0);
+    assert_eq!((&group.id, &group.vpc_id, &group.tags), (&id, &place.vpc_id, &tags(owner)));
+    assert!(group.open_egress);
+    cloud.close_egress(&id).await.unwrap();
+    cloud.close_egress(&id).await.unwrap();
+    assert!(!cloud.groups(&name).await.unwrap()[0].open_egress);
+
+    let cidr = |text: &str| RuleSource::Cidr(text.to_owned());
+    let rule = |group_id: &str, direction, port, sources: Vec<RuleSource>| NewRule {
+        group_id: group_id.to_owned(),
+        direction,
+        port,
+        sources,
+        description: "devdb contract".to_owned(),
+        tags: tags(owner),
+    };
+    let ssh = rule(&id, Direction::Ingress, 22, vec![cidr("198.51.100.7/32"), cidr("198.51.100.8/32")]);
+    assert_eq!(cloud.authorize(&ssh).await.unwrap().len(), 2);
+    assert_eq!(cloud.authorize(&ssh).await.unwrap(), Vec::<String>::new());
+    let out = rule(&id, Direction::Egress, 5432, vec![cidr("10.0.4.0/24")]);
+    assert_eq!(cloud.authorize(&out).await.unwrap().len(), 1);
+    let database = place.cluster.writer().unwrap().security_group_ids[0].clone();
+    let into = rule(&database, Direction::Ingress, 5432, vec![RuleSource::Group(id.clone())]);
+    let into_id = cloud.authorize(&into).await.unwrap().remove(0);
+
+    let rules = cloud.rules(&scope(owner)).await.unwrap();
+    let facts = |rule: &Rule| (rule.group_id.clone(), rule.direction, rule.port, rule.source.clone());
+    let mut seen: Vec<_> = rules.iter().map(facts).collect();
+    let mut wanted = vec![
+        (id.clone(), Direction::Ingress, Some(22), cidr("198.51.100.7/32")),
+        (id.clone(), Direction::Ingress, Some(22), cidr("198.51.100.8/32")),
+        (id.clone(), Direction::Egress, Some(5432), cidr("10.0.4.0/24")),
+        (database.clone(), Direction::Ingress, Some(5432), RuleSource::Group(id.clone())),
+    ];
+    seen.sort_by_key(|facts| format!("{facts:?}"));
+    wanted.sort_by_key(|facts| format!("{facts:?}"));
+    assert_eq!(seen, wanted);
+    assert!(rules.iter().all(|rule| rule.tags == tags(owner)));
+    assert_eq!(cloud.rules(&scope("somebody-else")).await.unwrap(), []);
+
+    let blocked = cloud.delete_group(&id).await.unwrap_err();
+    assert!(blocked.is_code("DependencyViolation"), "the database's group refers to it: {blocked}");
+    let into = rules.iter().find(|rule| rule.id == into_id).unwrap();
+    cloud.revoke(into).await.unwrap();
+    cloud.revoke(into).await.unwrap();
+    let out = rules.iter().find(|rule| rule.direction == Direction::Egress).unwrap();
+    cloud.revoke(out).await.unwrap();
+    assert_eq!(cloud.rules(&scope(owner)).await.unwrap().len(), 2);
+    cloud.delete_group(&id).await.unwrap();
+    cloud.delete_group(&id).await.unwrap();
+    assert_eq!(cloud.groups(&name).await.unwrap(), []);
+    assert_eq!(cloud.rules(&scope(owner)).await.unwrap(), []);
+}
+
+async fn instances(cloud: &dyn Aws, owner: &str, place: &Topology) {
+    let name = scope(owner).resource_name();
+    let subnet = &place.ingress_subnets[0];
+    let types = ["t2.micro".to_owned(), "no.such".to_owned()];
+    let offers = cloud.offers(&types, std::slice::from_ref(&subnet.zone)).await.unwrap();
+    assert_eq!(offers.len(), 1);
+    assert_eq!((&offers[0].zone, offers[0].instance_type.as_str()), (&subnet.zone, "t2.micro"));
+
+    cloud.import_key_pair(&name, KEY, &tags(owner)).await.unwrap();
+    let group_id = cloud.create_group(&name, &place.vpc_id, "devdb contract", &tags(owner)).await.unwrap();
+    let launch = Launch {
+        client_token: format!("contract-{owner}"),
+        image: "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64".to_owned(),
+        instance_type: "t2.micro".to_owned(),
+        subnet_id: subnet.id.clone(),
+        group_id: group_id.clone(),
+        key_name: name.clone(),
+        kms_key: None,
+        user_data: "#cloud-config\n".to_owned().into(),
+        tags: tags(owner),
+    };
+    let first = cloud.launch(&launch).await.unwrap();
+    assert_eq!(cloud.launch(&launch).await.unwrap().id, first.id, "same token, same instance");
+    let other = Launch { instance_type: "t3.micro".to_owned(), ..launch.clone() };
+    let mismatch = cloud.launch(&other).await.unwrap_err();
+    assert!(mismatch.is_code("IdempotentParameterMismatch"), "{mismatch}");
+    assert!(first.private_ip.is_some(), "known at once: the database's rule needs it");
+    let instance = until(cloud, &first.id, InstanceState::Running).await;
+    assert!(instance.public_ip.is_some());
+    assert_eq!(instance.tags, tags(owner));
+    assert_eq!(instance.client_token, Some(launch.client_token.clone()));
+    assert_eq!(instance.subnet_id.as_ref(), Some(&subnet.id));
+    assert_eq!(cloud.instances(&scope(owner)).await.unwrap().len(), 1);
+    assert_eq!(cloud.instances(&scope("somebody-else")).await.unwrap(), []);
+    assert_eq!(cloud.instance("i-0123456789abcdef0").await.unwrap(), None);
+
+    let carried = cloud.delete_group(&group_id).await.unwrap_err();
+    assert!(carried.is_code("DependencyViolation"), "{carried}");
+    cloud.terminate(&first.id).await.unwrap();
+    cloud.terminate(&first.id).await.unwrap();
+    let gone = until(cloud, &first.id, InstanceState::Terminated).await;
+    assert_eq!(gone.public_ip, None);
+    cloud.delete_group(&group_id).await.unwrap();
+    cloud.delete_key_pair(&name).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_fake_keeps_the_contract() {
+    let cloud = FakeCloud::default();
+    cloud.take_time(2);
+    contract(&cloud, "fake").await;
+}
+
+#[cfg(feature = "aws")]
+#[tokio::test]
+async fn the_aws_adapter_keeps_the_contract() {
+    if std::env::var_os("AWS_ENDPOINT_URL").is_none() {
+        return;
+    }
+    let host = devdb::host::Host::from_process();
+    let target = devdb::host::AwsTarget { profile: None, region: None };
+    let cloud = host.tools.aws(&target).await.unwrap();
+    contract(&*cloud, &format!("c{}", std::process::id())).await;
+}
