@@ -233,6 +233,7 @@ def patch_cluster_instances():
                 "engine": properties["Engine"],
                 "availability_zone": f"{region}{zone}",
                 "promotion_tier": properties.get("PromotionTier", 1),
+                "db_subnet_group_name": cluster.db_subnet_group_name,
                 "port": cluster.port,
                 "vpc_security_group_ids": cluster.vpc_security_group_ids,
                 "tags": [*properties.get("Tags", []), *stack_tags(arguments)],
