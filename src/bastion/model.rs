@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::Ipv4Addr;
 
 /// Tags of a resource.
@@ -107,8 +108,8 @@ pub struct Offer {
     pub instance_type: String,
 }
 
-/// What RunInstances is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What RunInstances is asked for. `Debug` leaves out the user data: it holds the host's private key.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Launch {
     /// Same token and same parameters: the same instance, however often it is asked for.
     pub client_token: String,
@@ -121,4 +122,16 @@ pub struct Launch {
     /// Not encoded.
     pub user_data: zeroize::Zeroizing<String>,
     pub tags: Tags,
+}
+
+impl fmt::Debug for Launch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Launch")
+            .field("client_token", &self.client_token)
+            .field("image", &self.image)
+            .field("instance_type", &self.instance_type)
+            .field("subnet_id", &self.subnet_id)
+            .field("tags", &self.tags)
+            .finish_non_exhaustive()
+    }
 }

@@ -5,7 +5,10 @@ use tokio::time::Instant;
 
 const RUNNING_LIMIT: Duration = Duration::from_secs(180);
 const READY_LIMIT: Duration = Duration::from_secs(300);
+/// Between two looks at EC2, which counts requests.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Between two tries of ssh; a try itself takes its time.
+const SSH_PAUSE: Duration = Duration::from_millis(300);
 
 impl Apply<'_> {
     /// Waits until EC2 calls the instance running and has given it a public address.
@@ -64,7 +67,7 @@ impl Apply<'_> {
                 });
             }
             self.tell(Event::Waiting(waits_for.to_owned()));
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(SSH_PAUSE).await;
         }
         // Its only reader has it now; the public half stays pinned.
         self.workshop.local.forget_host_private_key()?;

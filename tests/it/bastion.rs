@@ -115,3 +115,17 @@ fn two_clusters_are_asked_about_or_listed() {
     assert_eq!(stage.run(["devdb", "bastion", "up", "--dry-run"]).code, 0);
     assert_eq!(stage.prompter.questions(), ["which cluster?"]);
 }
+
+#[test]
+fn an_environment_that_is_reached_directly_needs_no_bastion() {
+    let (stage, cloud) = stage();
+    let stage = stage.var("DEVDB_TRANSPORT", "direct");
+    insta::assert_snapshot!(stage.run(["devdb", "bastion", "up"]), @r#"
+    ------- stderr -------
+    error: environment `dev` is reached directly and needs no bastion
+
+    hint: `transport = "ssh"` in devdb.toml would go through a bastion
+    ------- exit 1
+    "#);
+    assert_eq!(cloud.calls().len(), 0);
+}

@@ -196,11 +196,54 @@ async fn the_fake_keeps_the_contract() {
 #[cfg(feature = "aws")]
 #[tokio::test]
 async fn the_aws_adapter_keeps_the_contract() {
-    if std::env::var_os("AWS_ENDPOINT_URL").is_none() {
-        return;
-    }
+    let Ok(endpoint) = std::env::var("AWS_ENDPOINT_URL") else { return };
     let host = devdb::host::Host::from_process();
     let target = devdb::host::AwsTarget { profile: None, region: None };
     let cloud = host.tools.aws(&target).await.unwrap();
     contract(&*cloud, &format!("c{}", std::process::id())).await;
+    // In the same test, so that no fault hits another one's calls.
+    if std::env::var_os("DEVDB_SANDBOX").is_some() {
+        what_is_refused_is_told_in_words(&*cloud, &endpoint).await;
+    }
+}
+
+/// Needs the sandbox: only its API fails on request.
+#[cfg(feature = "aws")]
+async fn what_is_refused_is_told_in_words(cloud: &dyn Aws, endpoint: &str) {
+    let refused = async |action: &str, service: &str, code: &str, message: &str, count: u32| {
+        let fault = format!(
+            r#"{{"action":"{action}","service":"{service}","code":"{code}","message":"{message}","status":400,"count":{count}}}"#
+        );
+        ureq::post(format!("{endpoint}/sandbox/faults")).send(&fault).unwrap();
+        match service {
+            "ec2" => cloud.groups("nobody").await.unwrap_err(),
+            "rds" => cloud.cluster("nobody").await.unwrap_err(),
+            "cloudformation" => cloud.stack_resources("nobody").await.unwrap_err(),
+            "secretsmanager" => cloud.secret("nobody").await.unwrap_err(),
+            _ => cloud.caller().await.unwrap_err(),
+        }
+    };
+    let groups = "DescribeSecurityGroups";
+    let expired = refused(groups, "ec2", "RequestExpired", "Request has expired.", 1).await;
+    assert!(matches!(expired, CloudError::ExpiredCredentials { .. }), "{expired:?}");
+    let expired = refused("GetCallerIdentity", "sts", "ExpiredToken", "The security token is expired", 1).await;
+    assert!(matches!(expired, CloudError::ExpiredCredentials { .. }), "{expired:?}");
+    let expired = refused("GetSecretValue", "secretsmanager", "ExpiredTokenException", "expired", 1).await;
+    assert!(matches!(expired, CloudError::ExpiredCredentials { .. }), "{expired:?}");
+    let said = "User: ada is not authorized to perform: ec2:DescribeTags because";
+    let denied = refused(groups, "ec2", "UnauthorizedOperation", said, 1).await;
+    assert!(matches!(&denied, CloudError::Denied { action, .. } if action == "ec2:DescribeTags"), "{denied:?}");
+    let denied = refused("GetSecretValue", "secretsmanager", "AccessDeniedException", "no", 1).await;
+    assert!(
+        matches!(&denied, CloudError::Denied { action, .. } if action == "secretsmanager:GetSecretValue"),
+        "{denied:?}"
+    );
+    let denied = refused("DescribeDBClusters", "rds", "AccessDenied", "no", 1).await;
+    assert!(matches!(denied, CloudError::Denied { .. }), "{denied:?}");
+    let denied = refused("ListStackResources", "cloudformation", "AccessDenied", "no", 1).await;
+    assert!(matches!(denied, CloudError::Denied { .. }), "{denied:?}");
+    let throttled = refused(groups, "ec2", "RequestLimitExceeded", "slow down", 4).await;
+    assert!(matches!(throttled, CloudError::Throttled { .. }), "{throttled:?}");
+    let other = refused(groups, "ec2", "InvalidGroup.Reserved", "no", 1).await;
+    assert!(other.is_code("InvalidGroup.Reserved"), "{other:?}");
 }

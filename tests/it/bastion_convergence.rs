@@ -254,7 +254,7 @@ async fn another_host_key_is_a_hard_stop() {
 #[tokio::test(start_paused = true)]
 async fn a_bastion_that_never_answers_is_compared_with_the_callers_address() {
     let rig = Rig::new();
-    rig.shell.script((0..400).map(|_| Err(ShellError::NoAnswer { message: "timed out".to_owned(), timed_out: true })));
+    rig.shell.script((0..2000).map(|_| Err(ShellError::NoAnswer { message: "timed out".to_owned(), timed_out: true })));
     rig.echo.set(Some([203, 0, 113, 99].into()));
     let BastionError::NotReady { findings, .. } = rig.up().await.unwrap_err() else { panic!("another error") };
     assert_eq!(findings, ["you are seen with 203.0.113.99 now, but the security group lets in 198.51.100.7/32"]);

@@ -76,7 +76,13 @@ fn innermost(error: &(dyn Error + 'static)) -> Box<dyn Error + Send + Sync> {
     while let Some(source) = found.source() {
         found = source;
     }
-    found.to_string().into()
+    let text = found.to_string();
+    match text.as_str() {
+        // The SDK's way to say that a profile was named which does not exist or holds nothing.
+        "the credential provider was not enabled" => "there is no such profile, or it holds no credentials".into(),
+        // A list of all the places that were looked at follows; the hint says it in one line.
+        other => other.lines().next().unwrap_or_default().trim_end_matches(". Attempted:").into(),
+    }
 }
 
 #[cfg(test)]

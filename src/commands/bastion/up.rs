@@ -4,7 +4,7 @@ use crate::bastion::{
 };
 use crate::commands::context::Context;
 use crate::commands::topology::fresh_topology;
-use crate::config::{DatabaseRule, Settings};
+use crate::config::{DatabaseRule, Settings, Transport};
 use crate::discovery::Topology;
 use crate::error::CommandError;
 use crate::ui::{ExitStatus, Paint, Report};
@@ -33,6 +33,7 @@ pub(crate) async fn run(args: &UpArgs, context: &Context) -> Result<ExitStatus, 
 
 /// Brings the bastion up; `devdb up` does the same as its first part.
 pub(crate) async fn bring_up(args: &UpArgs, context: &Context) -> Result<UpReport, CommandError> {
+    needs_bastion(context.settings()?)?;
     let bench = Bench::fetch(context).await?;
     let (topology, ssh_cidrs) = tokio::try_join!(fresh_topology(context), ssh_cidrs(args, &bench))?;
     let spec = spec(bench.settings, &topology, ssh_cidrs)?;
@@ -60,6 +61,20 @@ pub(crate) async fn bring_up(args: &UpArgs, context: &Context) -> Result<UpRepor
     let (stands, _) = bastion::up(&workshop, &identity, &spec, &observed, &plan).await?;
     report.bastion = Some(stands);
     Ok(report)
+}
+
+fn needs_bastion(settings: &Settings) -> Result<(), CommandError> {
+    if settings.transport == Transport::Direct {
+        let what = format!("environment `{}` is reached directly and needs no bastion", settings.environment);
+        return Err(CommandError::failed(what).hint("`transport = \"ssh\"` in devdb.toml would go through a bastion"));
+    }
+    // The name goes into sshd's settings and into a script that root runs.
+    let user = &settings.bastion.ssh_user;
+    let allowed = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "_-".contains(letter);
+    if user.is_empty() || user.starts_with('-') || !user.chars().all(allowed) {
+        return Err(CommandError::failed(format!("`bastion.ssh_user` is `{user}`, which is no login name")));
+    }
+    Ok(())
 }
 
 /// Asks what has to be asked, up to the first no. Where nobody can be asked, the question is the finding.
