@@ -6,11 +6,11 @@ pub(crate) mod aws;
 pub(crate) mod bastion_shell;
 #[cfg(feature = "cli")]
 pub(crate) mod clock;
-pub(crate) mod postgres;
 #[cfg(feature = "cli")]
 pub(crate) mod echo;
 #[cfg(feature = "cli")]
 pub(crate) mod keys;
+pub(crate) mod postgres;
 #[cfg(feature = "cli")]
 pub(crate) mod process;
 #[cfg(feature = "cli")]

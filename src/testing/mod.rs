@@ -5,20 +5,20 @@
 
 mod bastion_tools;
 mod clock;
-mod ledger;
 mod cloud;
 mod cloud_ec2;
 mod cloud_inventory;
 mod cloud_state;
+mod ledger;
 mod processes;
 mod prompter;
 mod stage;
 
 pub use bastion_tools::{FakeEcho, FakeKeys, FakeShell};
 pub use clock::FixedClock;
-pub use ledger::FakeLedger;
 pub use cloud::FakeCloud;
 pub use cloud_state::MakeError;
+pub use ledger::FakeLedger;
 pub use processes::FakeProcesses;
 pub use prompter::{Answer, ScriptedPrompter};
 pub use stage::{FakeTools, Outcome, Stage};

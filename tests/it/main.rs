@@ -2,12 +2,12 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests start real programs")]
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere, the functions around it included")]
-#![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it is built on")]
 
 mod bastion;
 mod bastion_contract;
 mod bastion_convergence;
 mod bastion_crash;
+mod bastion_plan;
 mod bastion_rig;
 mod bastion_user_data;
 mod config;
