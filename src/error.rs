@@ -9,6 +9,7 @@ use crate::config::ConfigError;
 use crate::connection::ConnectionError;
 use crate::discovery::DiscoveryError;
 use crate::system::CloudError;
+use crate::tunnel::{PortOwnerKind, Remedy, SpecError, TunnelError};
 use crate::ui::{ExitStatus, Failure, PromptError};
 use std::error::Error;
 
@@ -262,5 +263,64 @@ impl From<BastionError> for CommandError {
             BastionError::Key(_) | BastionError::Template { .. } => Self::from_error(ErrorKind::Bug, &error),
             BastionError::Local { .. } => failed().hint("check the state folder's rights and the disk's space"),
         }
+    }
+}
+
+impl From<TunnelError> for CommandError {
+    fn from(error: TunnelError) -> Self {
+        let kind = match &error {
+            TunnelError::Failed { remedy: Some(Remedy::HostKey | Remedy::Identity), .. } => ErrorKind::Refused,
+            _ => ErrorKind::Failed,
+        };
+        let shown = Self::from_error(kind, &error);
+        match error {
+            TunnelError::PortBusy { target, address, owner, free } => {
+                let shown = match owner.map(|owner| (owner.kind, owner.pid)) {
+                    Some((PortOwnerKind::Ssh, pid)) => {
+                        shown.hint(format!("if that is a forgotten tunnel, end it with `kill {pid}` and try again"))
+                    }
+                    _ => shown,
+                };
+                match free {
+                    Some(free) => shown.hint(format!(
+                        "take a free port instead: set `{target}_port = {free}` under [environment.NAME.tunnel] in devdb.local.toml"
+                    )),
+                    None => shown.hint(format!("free port {}, or choose another `{target}_port`", address.port())),
+                }
+            }
+            TunnelError::Failed { remedy: Some(remedy), .. } => shown.hint(remedy_hint(remedy)),
+            TunnelError::Failed { remedy: None, .. } | TunnelError::NotUp { .. } => {
+                shown.hint("it keeps trying in the background; `devdb tunnel status` tells how it goes")
+            }
+            TunnelError::NotStarted { last: Some(last), .. } => {
+                let mut shown = shown;
+                shown.causes.push(last);
+                shown
+            }
+            TunnelError::Stale { .. } | TunnelError::NotEnded { .. } => shown.hint("`devdb tunnel down` ends it"),
+            TunnelError::ForeignFolder { .. } => shown.hint("set XDG_RUNTIME_DIR to a folder of your own"),
+            _ => shown,
+        }
+    }
+}
+
+/// What to do about a tunnel that gave up.
+pub(crate) fn remedy_hint(remedy: Remedy) -> &'static str {
+    match remedy {
+        Remedy::HostKey => {
+            "somebody else may be answering in the bastion's place; if the bastion was replaced, run `devdb tunnel up`"
+        }
+        Remedy::Authentication => "the bastion does not know this key; run `devdb tunnel up`",
+        Remedy::Identity => {
+            "this is not the database that the settings name; compare `devdb config show` with the endpoint, or set `ca_file`"
+        }
+        Remedy::InstallSsh => "install OpenSSH's client (`openssh-client`) and try again",
+    }
+}
+
+impl From<SpecError> for CommandError {
+    fn from(error: SpecError) -> Self {
+        Self::from_error(ErrorKind::Failed, &error)
+            .hint("`devdb config show --origin` tells where each value comes from")
     }
 }

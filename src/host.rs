@@ -5,6 +5,7 @@ use crate::connection::{Connection, SecretStore};
 use crate::discovery::Inventory;
 use crate::migrate::{MigrationDatabase, SessionSpec};
 use crate::system::{Clock, CloudError, DatabaseError, Processes};
+use crate::tunnel::{Probe, Ssh};
 use crate::ui::Prompter;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
@@ -52,6 +53,12 @@ pub trait Tools: Send + Sync {
     /// Who we are on the internet.
     fn address_echo(&self) -> Arc<dyn AddressEcho>;
     fn key_maker(&self) -> Arc<dyn KeyMaker>;
+
+    /// Opens links to the bastion.
+    fn ssh(&self) -> Arc<dyn Ssh>;
+
+    /// Asks a database who it is.
+    fn probe(&self) -> Arc<dyn Probe>;
 }
 
 /// The taps of the real world.
@@ -136,5 +143,13 @@ impl Tools for RealTools {
 
     fn key_maker(&self) -> Arc<dyn KeyMaker> {
         Arc::new(crate::adapters::keys::Ed25519Keys)
+    }
+
+    fn ssh(&self) -> Arc<dyn Ssh> {
+        Arc::new(crate::adapters::ssh::OpenSsh::new(Arc::new(crate::adapters::process::SystemProcesses)))
+    }
+
+    fn probe(&self) -> Arc<dyn Probe> {
+        Arc::new(crate::adapters::probe::TlsProbe)
     }
 }

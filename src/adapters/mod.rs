@@ -12,6 +12,14 @@ pub(crate) mod echo;
 pub(crate) mod keys;
 pub(crate) mod postgres;
 #[cfg(feature = "cli")]
+pub(crate) mod probe;
+#[cfg(feature = "cli")]
 pub(crate) mod process;
+#[cfg(feature = "cli")]
+pub(crate) mod ssh;
+#[cfg(feature = "cli")]
+mod ssh_config;
+#[cfg(feature = "cli")]
+mod ssh_mux;
 #[cfg(feature = "cli")]
 pub(crate) mod terminal;

@@ -1,7 +1,7 @@
 use crate::system::{Captured, Child, ProcessError, ProcessInfo, Processes, SpawnSpec};
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::IpAddr;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind, Users};
@@ -74,8 +74,7 @@ impl Processes for SystemProcesses {
         let failed = |source| start_error(spec, source);
         let mut command = command(spec);
         command.stdin(Stdio::null()).stdout(open().map_err(failed)?).stderr(open().map_err(failed)?);
-        // A group of its own, so that Ctrl-C at the terminal does not reach it; the child itself calls setsid.
-        command.process_group(0);
+        // No group of its own: setsid(2) refuses the leader of a group, and the child calls it first thing.
         let child = command.spawn().map_err(failed)?;
         Ok(child.id())
     }
@@ -122,6 +121,10 @@ impl Processes for SystemProcesses {
 
     fn kill(&self, pid: u32, started_at: u64) -> Result<bool, ProcessError> {
         self.signal(pid, started_at, Signal::KILL)
+    }
+
+    fn leave_terminal(&self) {
+        let _ = rustix::process::setsid();
     }
 
     fn parent_name(&self) -> Option<String> {

@@ -7,6 +7,7 @@ mod context;
 mod database;
 mod migrate;
 mod topology;
+mod tunnel;
 
 use crate::cli::Cli;
 use crate::error::CommandError;
@@ -27,6 +28,9 @@ pub(crate) enum Command {
     /// Run and list SQL migrations
     #[command(subcommand)]
     Migrate(migrate::MigrateCommand),
+    /// Keep local ports connected to the database
+    #[command(subcommand)]
+    Tunnel(tunnel::TunnelCommand),
 }
 
 pub(crate) async fn run(argv: Vec<OsString>, host: Host) -> ExitStatus {
@@ -60,5 +64,6 @@ async fn dispatch(command: Command, context: &Context) -> Result<ExitStatus, Com
         Command::Bastion(command) => bastion::run(command, context).await,
         Command::Config(command) => config::run(command, context),
         Command::Migrate(command) => migrate::run(command, context).await,
+        Command::Tunnel(command) => tunnel::run(command, context).await,
     }
 }

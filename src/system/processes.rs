@@ -69,6 +69,9 @@ pub trait Processes: Send + Sync {
     fn terminate(&self, pid: u32, started_at: u64) -> Result<bool, ProcessError>;
     /// Sends SIGKILL under the same condition.
     fn kill(&self, pid: u32, started_at: u64) -> Result<bool, ProcessError>;
+    /// Leaves the terminal: no Ctrl-C and no hang-up of the shell reaches this process any more (setsid). Nothing
+    /// happens to the leader of a process group, which is somebody who started the supervisor by hand.
+    fn leave_terminal(&self);
     /// The name of the process that started this one (the user's shell, usually).
     fn parent_name(&self) -> Option<String>;
 }

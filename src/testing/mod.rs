@@ -13,6 +13,7 @@ mod ledger;
 mod processes;
 mod prompter;
 mod stage;
+mod tunnel;
 
 pub use bastion_tools::{FakeEcho, FakeKeys, FakeShell};
 pub use clock::FixedClock;
@@ -22,3 +23,4 @@ pub use ledger::FakeLedger;
 pub use processes::FakeProcesses;
 pub use prompter::{Answer, ScriptedPrompter};
 pub use stage::{FakeTools, Outcome, Stage};
+pub use tunnel::{FakeLink, FakeProbe, FakeSsh};

@@ -100,6 +100,8 @@ impl Processes for FakeProcesses {
         Ok(self.end(pid, started_at))
     }
 
+    fn leave_terminal(&self) {}
+
     fn parent_name(&self) -> Option<String> {
         self.state().parent.clone()
     }

@@ -1,9 +1,13 @@
-use super::{FakeCloud, FakeEcho, FakeKeys, FakeLedger, FakeProcesses, FakeShell, FixedClock, ScriptedPrompter};
+use super::{
+    FakeCloud, FakeEcho, FakeKeys, FakeLedger, FakeProbe, FakeProcesses, FakeShell, FakeSsh, FixedClock,
+    ScriptedPrompter,
+};
 use crate::bastion::{AddressEcho, KeyMaker, Shell};
 use crate::connection::Connection;
 use crate::host::{Aws, AwsTarget, Host, Surroundings, Tools, real_tools};
 use crate::migrate::{MigrationDatabase, SessionSpec};
 use crate::system::{CloudError, DatabaseError, Processes};
+use crate::tunnel::{Probe, Ssh};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,6 +25,8 @@ pub struct FakeTools {
     pub shell: Arc<FakeShell>,
     pub echo: Arc<FakeEcho>,
     pub keys: Arc<FakeKeys>,
+    pub ssh: Arc<FakeSsh>,
+    pub probe: Arc<FakeProbe>,
 }
 
 #[async_trait]
@@ -52,6 +58,14 @@ impl Tools for FakeTools {
 
     fn key_maker(&self) -> Arc<dyn KeyMaker> {
         self.keys.clone()
+    }
+
+    fn ssh(&self) -> Arc<dyn Ssh> {
+        self.ssh.clone()
+    }
+
+    fn probe(&self) -> Arc<dyn Probe> {
+        self.probe.clone()
     }
 }
 

@@ -1,1 +1,39 @@
 //! The tunnel: a supervisor that owns the local ports, with an OpenSSH master behind them.
+//!
+//! [`Control`] is the client's side; [`supervise`] is the background process. What the supervisor decides is in
+//! `machine` (pure), what it does in `session` (the one owner of the ssh session), and what one connection goes
+//! through in `serve`. [`Ssh`], [`Link`] and [`Probe`] are the seams.
+
+mod backoff;
+mod control;
+mod counters;
+mod error;
+mod files;
+mod generation;
+mod listen;
+mod machine;
+mod model;
+mod orphans;
+mod ports;
+mod protocol;
+mod report;
+mod seams;
+mod serve;
+mod service;
+mod session;
+mod spec;
+mod story;
+mod supervisor;
+
+pub use backoff::Backoff;
+pub use control::{Began, Client, Control, Presence, status};
+pub use error::{PortOwner, PortOwnerKind, Remedy, TunnelError};
+pub use files::{Holder, TunnelFiles};
+pub use model::{BastionReport, ConnectionCounts, RestartReport, TargetReport, TargetState, TunnelReport, TunnelState};
+pub use protocol::VERSION;
+pub use seams::{BoxStream, Link, LinkError, LinkRequest, Probe, ProbeError, ProbeReport, Ssh, Stream, identify};
+pub use spec::{
+    HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SpecError, SshPath, SupervisorSpec, TargetSpec,
+};
+pub use story::Story;
+pub use supervisor::{SupervisorTools, read_spec, supervise};

@@ -18,3 +18,4 @@ mod migrate;
 mod shells;
 mod support;
 mod tidy;
+mod tunnel;

@@ -1,4 +1,7 @@
-//! Real services for tests, started on first use and ended with the test binary.
+//! Real services for the tests that need them.
 
+pub(crate) mod database;
 pub(crate) mod postgres;
 pub(crate) mod relay;
+pub(crate) mod sshd;
+pub(crate) mod world;

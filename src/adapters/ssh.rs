@@ -1,0 +1,270 @@
+use super::ssh_config;
+use super::ssh_mux::Mux;
+use crate::system::Processes;
+use crate::tunnel::{BoxStream, Link, LinkError, LinkRequest, Ssh};
+use async_trait::async_trait;
+use openssh::{ForwardType, KnownHosts, Session, SessionBuilder, Socket, Stdio};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// TCP connect, banner and key exchange. Short, because a SYN that was lost while the network was away is not sent
+/// again for seconds; a new attempt sends one at once.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Everything until the master is in the background, authentication included.
+const OPEN_LIMIT: Duration = Duration::from_secs(20);
+const MUX_LIMIT: Duration = Duration::from_secs(2);
+/// How long a master may take to end when it is told to.
+const END_LIMIT: Duration = Duration::from_secs(1);
+
+/// OpenSSH, through the `openssh` crate's native multiplexing.
+pub(crate) struct OpenSsh {
+    processes: Arc<dyn Processes>,
+}
+
+impl OpenSsh {
+    pub(crate) fn new(processes: Arc<dyn Processes>) -> Self {
+        Self { processes }
+    }
+}
+
+#[async_trait]
+impl Ssh for OpenSsh {
+    async fn open(&self, request: &LinkRequest) -> Result<Arc<dyn Link>, LinkError> {
+        let config = request.folder.join("ssh_config");
+        write_private(&config, &ssh_config::render(&request.link)).map_err(failed)?;
+        let mut builder = SessionBuilder::default();
+        // The crate's own default, accept-new, stands on the command line and would beat the file's `yes`.
+        builder.known_hosts_check(KnownHosts::Strict).connect_timeout(CONNECT_LIMIT);
+        builder.control_directory(&request.folder).config_file(&config);
+        let connecting = builder.connect_mux(request.link.instance_id.as_str());
+        let session = match timeout(OPEN_LIMIT, connecting).await {
+            Ok(Ok(session)) => session,
+            Ok(Err(error)) => return Err(translate(&error)),
+            // The ssh that hangs is found by its control path when the supervisor ends or starts again.
+            Err(_) => return Err(LinkError::TimedOut { said: "authentication took too long".to_owned() }),
+        };
+        // Dropping a session blocks, and only makes the master stop listening; a resumed one has no such habit.
+        let (control_path, log) = session.detach();
+        let mut master = Master::new(&control_path, log.as_deref(), self.processes.clone());
+        let forwarded = async {
+            let session = Session::resume_mux(control_path.clone(), None);
+            let mut mux = timeout(MUX_LIMIT, Mux::connect(&control_path)).await.map_err(late)?.map_err(failed)?;
+            let pid = timeout(MUX_LIMIT, mux.pid()).await.map_err(late)?.map_err(failed)?;
+            master.identify(pid, mux);
+            for (index, target) in request.targets.iter().enumerate() {
+                let listen = Socket::UnixSocket { path: master.forward(index).into() };
+                let connect = Socket::TcpSocket { host: target.host.as_str().into(), port: target.port };
+                session.request_port_forward(ForwardType::Local, listen, connect).await.map_err(|e| translate(&e))?;
+            }
+            Ok(session)
+        };
+        match forwarded.await {
+            Ok(session) => {
+                let link = OpenLink { session, master };
+                link.switch_off_nagle();
+                Ok(Arc::new(link))
+            }
+            Err(error) => {
+                master.end().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+struct OpenLink {
+    session: Session,
+    master: Master,
+}
+
+impl OpenLink {
+    /// Runs `true` once. sshd before 10.1 sets TCP_NODELAY only when a session opens; without one, a reply in two
+    /// pieces waits for Nagle and a delayed acknowledgement (146 ms instead of 56 ms at 50 ms round trip).
+    fn switch_off_nagle(&self) {
+        let once = Session::resume_mux(self.session.control_socket().into(), None);
+        tokio::spawn(async move {
+            let _ = timeout(OPEN_LIMIT, run_true(&once)).await;
+        });
+    }
+}
+
+async fn run_true(session: &Session) -> bool {
+    let mut command = session.raw_command("true");
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().await;
+    status.is_ok()
+}
+
+#[async_trait]
+impl Link for OpenLink {
+    async fn connect(&self, target: usize) -> std::io::Result<BoxStream> {
+        Ok(Box::new(UnixStream::connect(self.master.forward(target)).await?))
+    }
+
+    async fn closed(&self) {
+        let _ = self.master.ended.clone().wait_for(|ended| *ended).await;
+    }
+
+    async fn answers(&self, limit: Duration) -> bool {
+        // Opening a session is a round trip to sshd; `-O check` asks only the local process.
+        timeout(limit, run_true(&self.session)).await.unwrap_or(false)
+    }
+
+    async fn close(&self) {
+        self.master.end().await;
+    }
+
+    fn last_words(&self) -> Option<String> {
+        last_words(&self.master.folder.join("log"))
+    }
+
+    fn pid(&self) -> Option<u32> {
+        self.master.pid.map(|(pid, _)| pid)
+    }
+}
+
+/// The master's process and folder. The crate makes a fresh folder for every master, so each generation has
+/// forward sockets of its own; two masters on one path would both listen, and one win silently.
+struct Master {
+    control_path: PathBuf,
+    folder: PathBuf,
+    /// pid and start time.
+    pid: Option<(u32, u64)>,
+    ended: watch::Receiver<bool>,
+    processes: Arc<dyn Processes>,
+}
+
+impl Master {
+    fn new(control_path: &Path, log: Option<&Path>, processes: Arc<dyn Processes>) -> Self {
+        let folder = log.and_then(Path::parent).or(control_path.parent()).unwrap_or(Path::new("/nonexistent"));
+        let (_, ended) = watch::channel(false);
+        Self { control_path: control_path.to_owned(), folder: folder.to_owned(), pid: None, ended, processes }
+    }
+
+    fn identify(&mut self, pid: u32, mux: Mux) {
+        self.pid = self.processes.find(pid).map(|process| (pid, process.started_at));
+        let (sender, ended) = watch::channel(false);
+        self.ended = ended;
+        tokio::spawn(async move {
+            mux.ended().await;
+            sender.send_replace(true);
+        });
+    }
+
+    fn forward(&self, target: usize) -> PathBuf {
+        self.folder.join(format!("t{target}"))
+    }
+
+    async fn end(&self) {
+        let mut ended = self.ended.clone();
+        let told = async {
+            if let Ok(mut mux) = Mux::connect(&self.control_path).await {
+                let _ = mux.terminate().await;
+                mux.ended().await;
+            }
+            let _ = ended.wait_for(|ended| *ended).await;
+        };
+        if timeout(END_LIMIT, told).await.is_err()
+            && let Some((pid, started_at)) = self.pid
+        {
+            // A stopped or wedged ssh reads no message; SIGKILL needs nobody's consent.
+            let _ = self.processes.kill(pid, started_at);
+            let _ = timeout(END_LIMIT, self.ended.clone().wait_for(|ended| *ended)).await;
+        }
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    // A fresh name, then renamed: an ssh that starts at this moment reads the old file or the new one.
+    let draft = path.with_extension("new");
+    let _ = std::fs::remove_file(&draft);
+    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?.write_all(text.as_bytes())?;
+    std::fs::rename(draft, path)
+}
+
+fn failed(error: std::io::Error) -> LinkError {
+    LinkError::Failed { said: error.to_string() }
+}
+
+fn late(_: tokio::time::error::Elapsed) -> LinkError {
+    LinkError::Failed { said: "the ssh master does not answer on its control socket".to_owned() }
+}
+
+/// What ssh said last, on one line.
+fn last_words(log: &Path) -> Option<String> {
+    let mut file = std::fs::File::open(log).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(4096))).ok()?;
+    let mut bytes = Vec::new();
+    file.take(4096).read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+}
+
+fn translate(error: &openssh::Error) -> LinkError {
+    match error {
+        openssh::Error::Connect(error) if error.kind() == std::io::ErrorKind::NotFound => LinkError::NoSsh,
+        openssh::Error::Connect(error) => classify(&error.to_string()),
+        other => LinkError::Failed { said: one_line(&other.to_string()) },
+    }
+}
+
+/// Puts ssh's words into a class. The texts are those of OpenSSH 8.7 to 10.1 (`sshconnect.c`, `sshconnect2.c`).
+fn classify(text: &str) -> LinkError {
+    let said = one_line(text);
+    let has = |part: &str| text.contains(part);
+    let host_key = [
+        "Host key verification failed",
+        "REMOTE HOST IDENTIFICATION HAS CHANGED",
+        "no matching host key type found",
+        "No ED25519 host key is known",
+    ];
+    if host_key.into_iter().any(has) {
+        LinkError::HostKey { said }
+    } else if has("Permission denied (") || has("Too many authentication failures") {
+        LinkError::Authentication { said }
+    } else if has("Network is unreachable") || has("Could not resolve hostname") || has("No route to host") {
+        LinkError::NoNetwork { said }
+    } else if has("timed out") || has("Timeout, server") {
+        LinkError::TimedOut { said }
+    } else if has("Connection refused") {
+        LinkError::Refused { said }
+    } else {
+        LinkError::Failed { said }
+    }
+}
+
+/// ssh frames some messages with lines of `@`; the last line with words in it says the most.
+fn one_line(text: &str) -> String {
+    let words = |line: &&str| line.chars().any(char::is_alphabetic);
+    text.lines().rev().map(str::trim).find(words).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ssh_says_is_put_into_a_class() {
+        let banner =
+            "@@@@@\n@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\n@@@@@\nHost key verification failed.";
+        assert_eq!(classify(banner), LinkError::HostKey { said: "Host key verification failed.".to_owned() });
+        let denied = "ec2-user@203.0.113.7: Permission denied (publickey).";
+        assert!(matches!(classify(denied), LinkError::Authentication { .. }));
+        let late = "connect to host 203.0.113.7 port 22: Connection timed out";
+        assert!(matches!(classify(late), LinkError::TimedOut { .. }));
+        assert!(matches!(classify("Connection timed out during banner exchange"), LinkError::TimedOut { .. }));
+        let away = "connect to host 203.0.113.7 port 22: Network is unreachable";
+        assert!(matches!(classify(away), LinkError::NoNetwork { .. }));
+        let refused = "connect to host 127.0.0.1 port 2222: Connection refused";
+        assert!(matches!(classify(refused), LinkError::Refused { .. }));
+        assert!(matches!(classify("kex_exchange_identification: read: Connection reset"), LinkError::Failed { .. }));
+    }
+}

@@ -1,0 +1,164 @@
+use crate::tunnel::{BoxStream, HostName, Link, LinkError, LinkRequest, Probe, ProbeError, ProbeReport, Ssh, Stream};
+use async_trait::async_trait;
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An ssh whose links lead to an echo in this process. Refusals are scripted; a link can be killed or frozen.
+#[derive(Default)]
+pub struct FakeSsh {
+    refusals: Mutex<VecDeque<LinkError>>,
+    links: Mutex<Vec<Arc<FakeLink>>>,
+    /// Links open only as long as this is set.
+    closed_for_now: AtomicBool,
+}
+
+impl FakeSsh {
+    /// The next attempts fail like this.
+    pub fn refuse(&self, errors: impl IntoIterator<Item = LinkError>) {
+        locked(&self.refusals).extend(errors);
+    }
+
+    /// While set, every attempt times out.
+    pub fn set_unreachable(&self, unreachable: bool) {
+        self.closed_for_now.store(unreachable, SeqCst);
+    }
+
+    /// Every link that was ever opened, in order.
+    pub fn links(&self) -> Vec<Arc<FakeLink>> {
+        locked(&self.links).clone()
+    }
+}
+
+#[async_trait]
+impl Ssh for FakeSsh {
+    async fn open(&self, request: &LinkRequest) -> Result<Arc<dyn Link>, LinkError> {
+        if let Some(refusal) = locked(&self.refusals).pop_front() {
+            return Err(refusal);
+        }
+        if self.closed_for_now.load(SeqCst) {
+            return Err(LinkError::TimedOut { said: "Connection timed out".to_owned() });
+        }
+        let link = Arc::new(FakeLink::new(request.targets.iter().map(|target| target.endpoint()).collect()));
+        locked(&self.links).push(link.clone());
+        Ok(link)
+    }
+}
+
+/// A link that answers every byte with the same byte.
+pub struct FakeLink {
+    endpoints: Vec<String>,
+    dead: watch::Sender<bool>,
+    frozen: AtomicBool,
+}
+
+impl FakeLink {
+    fn new(endpoints: Vec<String>) -> Self {
+        Self { endpoints, dead: watch::Sender::new(false), frozen: AtomicBool::new(false) }
+    }
+
+    /// As SIGKILL of the ssh master.
+    pub fn kill(&self) {
+        self.dead.send_replace(true);
+    }
+
+    /// As a link that is cut silently: everything is accepted, nothing is answered.
+    pub fn freeze(&self) {
+        self.frozen.store(true, SeqCst);
+    }
+
+    pub fn is_dead(&self) -> bool {
+        *self.dead.borrow()
+    }
+}
+
+#[async_trait]
+impl Link for FakeLink {
+    async fn connect(&self, target: usize) -> std::io::Result<BoxStream> {
+        if self.is_dead() || target >= self.endpoints.len() {
+            return Err(std::io::ErrorKind::ConnectionRefused.into());
+        }
+        let (near, mut far) = tokio::io::duplex(4096);
+        let (mut dead, frozen) = (self.dead.subscribe(), self.frozen.load(SeqCst));
+        tokio::spawn(async move {
+            let echo = async {
+                let mut bytes = [0; 1024];
+                while let Ok(count @ 1..) = far.read(&mut bytes).await {
+                    if !frozen && far.write_all(&bytes[..count]).await.is_err() {
+                        break;
+                    }
+                }
+            };
+            tokio::select! {
+                () = echo => {}
+                _ = dead.wait_for(|dead| *dead) => {}
+            }
+        });
+        Ok(Box::new(near))
+    }
+
+    async fn closed(&self) {
+        let _ = self.dead.subscribe().wait_for(|dead| *dead).await;
+    }
+
+    async fn answers(&self, limit: Duration) -> bool {
+        if self.frozen.load(SeqCst) {
+            tokio::time::sleep(limit).await;
+            return false;
+        }
+        !self.is_dead()
+    }
+
+    async fn close(&self) {
+        self.kill();
+    }
+
+    fn last_words(&self) -> Option<String> {
+        Some("killed by the test".to_owned())
+    }
+
+    fn pid(&self) -> Option<u32> {
+        None
+    }
+}
+
+/// A probe with scripted answers; without one, the wanted database answers as soon as a byte comes back.
+#[derive(Default)]
+pub struct FakeProbe {
+    answers: Mutex<VecDeque<Result<ProbeReport, ProbeError>>>,
+}
+
+impl FakeProbe {
+    pub fn answer(&self, answers: impl IntoIterator<Item = Result<ProbeReport, ProbeError>>) {
+        locked(&self.answers).extend(answers);
+    }
+
+    /// What a database with this certificate answers.
+    pub fn certificate(name: &str) -> ProbeReport {
+        ProbeReport { round_trip: Duration::from_millis(12), names: vec![name.to_owned()], distrust: None }
+    }
+}
+
+#[async_trait]
+impl Probe for FakeProbe {
+    async fn probe(&self, mut stream: BoxStream, host: &HostName, _ca: &Path) -> Result<ProbeReport, ProbeError> {
+        if let Some(answer) = locked(&self.answers).pop_front() {
+            return answer;
+        }
+        echoes(&mut stream).await.map_err(|_| ProbeError::Closed)?;
+        Ok(Self::certificate(host.as_str()))
+    }
+}
+
+async fn echoes(stream: &mut impl Stream) -> std::io::Result<()> {
+    stream.write_all(b"?").await?;
+    stream.read_exact(&mut [0]).await.map(|_| ())
+}

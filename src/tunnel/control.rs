@@ -1,0 +1,409 @@
+//! The client's side: finds the supervisor, starts it, talks to it, ends it.
+
+use super::files::{Holder, Lock, TunnelFiles};
+use super::protocol::{self, Hello, Reply, Request};
+use super::{Probe, ProbeError, SupervisorSpec, TargetState, TunnelError, TunnelReport, TunnelState, identify};
+use super::{orphans, ports, read_spec, report, story};
+use crate::system::{Processes, SpawnSpec};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::BufReader;
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::{Instant, sleep, timeout};
+
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+const POLL: Duration = Duration::from_millis(25);
+/// ssh's own connect time-out, twice, and a database that wakes up.
+const UP_LIMIT: Duration = Duration::from_secs(45);
+/// The link works and the database refuses: waiting longer seldom helps.
+const REFUSED_LIMIT: Duration = Duration::from_secs(5);
+
+/// What is behind the lock. The socket's answer is the only proof of life.
+pub enum Presence {
+    Ready(Client),
+    /// Alive, but of another release: it understands status and stop.
+    Outdated(Client),
+    /// Holds the lock and does not answer.
+    Stale(Option<Holder>),
+    Absent,
+}
+
+/// A connection to a supervisor.
+pub struct Client {
+    reader: BufReader<OwnedReadHalf>,
+    writer: OwnedWriteHalf,
+    hello: Hello,
+}
+
+impl Client {
+    async fn connect(socket: &Path) -> Result<Self, TunnelError> {
+        let connecting = async {
+            let stream = UnixStream::connect(socket).await.map_err(TunnelError::Broken)?;
+            let (reader, mut writer) = stream.into_split();
+            let mut reader = BufReader::new(reader);
+            protocol::send(&mut writer, &Hello::mine()).await?;
+            let hello = protocol::receive(&mut reader).await?.ok_or(TunnelError::Protocol { source: None })?;
+            Ok(Self { reader, writer, hello })
+        };
+        let late = |_| TunnelError::Broken(std::io::ErrorKind::TimedOut.into());
+        timeout(ANSWER_LIMIT, connecting).await.map_err(late)?
+    }
+
+    async fn ask(&mut self, request: &Request) -> Result<Reply, TunnelError> {
+        protocol::send(&mut self.writer, request).await?;
+        protocol::receive(&mut self.reader).await?.ok_or(TunnelError::Protocol { source: None })
+    }
+
+    /// The supervisor's release.
+    pub fn version(&self) -> &str {
+        &self.hello.version
+    }
+
+    /// The report; with `probe` every database is asked first.
+    pub async fn status(&mut self, probe: bool) -> Result<TunnelReport, TunnelError> {
+        match self.ask(&Request::Status { probe }).await? {
+            Reply::Status { report } => Ok(*report),
+            _ => Err(TunnelError::Protocol { source: None }),
+        }
+    }
+}
+
+/// What the supervisor says, if there is one: local and fast, no database is asked.
+pub async fn status(state_dir: &Path) -> Option<TunnelReport> {
+    let holder = Lock::holder(&TunnelFiles::new(state_dir).lock())?;
+    let mut client = Client::connect(&holder.socket).await.ok()?;
+    timeout(ANSWER_LIMIT, client.status(false)).await.ok()?.ok()
+}
+
+/// One environment's tunnel.
+pub struct Control {
+    pub state_dir: PathBuf,
+    /// This program, which is the supervisor as well.
+    pub executable: PathBuf,
+    pub processes: Arc<dyn Processes>,
+    pub probe: Arc<dyn Probe>,
+}
+
+/// What has been done, for the caller to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Began {
+    Started,
+    /// It ran already.
+    Reused,
+    Restarted,
+    /// A supervisor of another release, or one that did not answer, was replaced.
+    Replaced,
+}
+
+impl Control {
+    fn files(&self) -> TunnelFiles {
+        TunnelFiles::new(&self.state_dir)
+    }
+
+    /// Finds the supervisor.
+    pub async fn presence(&self) -> Presence {
+        let holder = Lock::holder(&self.files().lock());
+        if let Some(holder) = &holder
+            && let Ok(client) = Client::connect(&holder.socket).await
+        {
+            return if client.hello.suits() { Presence::Ready(client) } else { Presence::Outdated(client) };
+        }
+        if Lock::is_held(&self.files().lock()) { Presence::Stale(holder) } else { Presence::Absent }
+    }
+
+    /// As [`Self::presence`], but gives a supervisor that is just starting the time to open its socket.
+    async fn settled_presence(&self) -> Presence {
+        let limit = Instant::now() + ANSWER_LIMIT;
+        loop {
+            match self.presence().await {
+                Presence::Stale(_) if Instant::now() < limit => sleep(POLL).await,
+                presence => return presence,
+            }
+        }
+    }
+
+    /// The specification that the last `up` used.
+    pub fn last_spec(&self) -> Option<SupervisorSpec> {
+        read_spec(&self.files().spec()).ok()
+    }
+
+    /// Makes the tunnel be up, and returns when the writer answered end to end.
+    ///
+    /// # Errors
+    /// Port in use, a tunnel that gave up, a tunnel that is not up in time (it keeps trying in the background).
+    pub async fn up(
+        &self,
+        spec: &SupervisorSpec,
+        progress: &(dyn Fn(&TunnelReport) + Sync),
+    ) -> Result<(Began, TunnelReport), TunnelError> {
+        if spec.link.is_none() {
+            self.write_spec(spec)?;
+            return Ok((Began::Reused, self.probe_directly(spec).await));
+        }
+        let startup = self.startup_lock().await?;
+        let began = match self.settled_presence().await {
+            Presence::Ready(mut client) => match client.ask(&Request::Use { spec: Box::new(spec.clone()) }).await? {
+                Reply::Accepted => {
+                    self.write_spec(spec)?;
+                    Began::Reused
+                }
+                _ => {
+                    self.replace(spec).await?;
+                    Began::Replaced
+                }
+            },
+            Presence::Outdated(_) | Presence::Stale(_) => {
+                self.replace(spec).await?;
+                Began::Replaced
+            }
+            Presence::Absent => {
+                self.launch(spec).await?;
+                Began::Started
+            }
+        };
+        drop(startup);
+        Ok((began, self.wait_until_up(progress).await?))
+    }
+
+    /// Replaces the link (or the supervisor, where it must be); connections that come meanwhile are held.
+    ///
+    /// # Errors
+    /// As [`Self::up`].
+    pub async fn restart(
+        &self,
+        spec: &SupervisorSpec,
+        progress: &(dyn Fn(&TunnelReport) + Sync),
+    ) -> Result<(Began, TunnelReport), TunnelError> {
+        if spec.link.is_some()
+            && let Presence::Ready(mut client) = self.settled_presence().await
+        {
+            client.ask(&Request::Restart).await?;
+            return Ok((Began::Restarted, self.wait_until_up(progress).await?));
+        }
+        self.up(spec, progress).await
+    }
+
+    /// Ends the supervisor and everything of it; false when there was none.
+    pub async fn down(&self) -> Result<bool, TunnelError> {
+        let startup = self.startup_lock().await?;
+        let ended = match self.settled_presence().await {
+            Presence::Absent => false,
+            Presence::Ready(_) | Presence::Outdated(_) | Presence::Stale(_) => {
+                self.end().await?;
+                true
+            }
+        };
+        self.clean_up().await?;
+        // Without this file a direct route would still be reported as configured.
+        let _ = std::fs::remove_file(self.files().spec());
+        drop(startup);
+        Ok(ended)
+    }
+
+    /// The whole truth: every database is asked.
+    pub async fn status(&self) -> TunnelReport {
+        let spec = self.last_spec();
+        if let Some(spec) = spec.as_ref().filter(|spec| spec.link.is_none()) {
+            return self.probe_directly(spec).await;
+        }
+        let mut report = match self.presence().await {
+            Presence::Ready(mut client) | Presence::Outdated(mut client) => {
+                match timeout(Duration::from_secs(5), client.status(true)).await {
+                    Ok(Ok(report)) => return report,
+                    // It takes its time to ask; what it knows already is better than nothing.
+                    _ => return status(&self.state_dir).await.unwrap_or_else(TunnelReport::stopped),
+                }
+            }
+            Presence::Stale(holder) => {
+                let mut report = TunnelReport::stopped();
+                report.cause = Some("the supervisor does not answer".to_owned());
+                report.pid = holder.map(|holder| holder.pid);
+                report
+            }
+            Presence::Absent => TunnelReport::stopped(),
+        };
+        if let Some(spec) = &spec {
+            report.targets = report::targets(spec);
+            report.bastion = report::bastion(spec);
+            report.equivalent = spec.equivalent();
+        }
+        report
+    }
+
+    async fn startup_lock(&self) -> Result<Lock, TunnelError> {
+        let limit = Instant::now() + UP_LIMIT;
+        loop {
+            if let Some(lock) = Lock::try_take(&self.files().startup_lock())? {
+                return Ok(lock);
+            }
+            if Instant::now() >= limit {
+                return Err(TunnelError::StartupBusy { seconds: UP_LIMIT.as_secs() });
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    async fn replace(&self, spec: &SupervisorSpec) -> Result<(), TunnelError> {
+        self.end().await?;
+        self.launch(spec).await
+    }
+
+    async fn launch(&self, spec: &SupervisorSpec) -> Result<(), TunnelError> {
+        ports::check(spec, self.processes.as_ref()).await?;
+        self.write_spec(spec)?;
+        let files = self.files();
+        let log = files.log();
+        let mut args: Vec<std::ffi::OsString> = ["tunnel", "supervise", "--spec"].map(Into::into).to_vec();
+        args.push(files.spec().into());
+        let program = SpawnSpec {
+            program: self.executable.clone().into(),
+            args,
+            // What ssh would ask or use behind our back; the key alone opens the door.
+            env_remove: vec!["SSH_AUTH_SOCK".into(), "SSH_ASKPASS".into(), "DISPLAY".into()],
+            cwd: Some("/".into()),
+            ..SpawnSpec::default()
+        };
+        let pid = self.processes.spawn_detached(&program, &log)?;
+        let limit = Instant::now() + Duration::from_secs(10);
+        loop {
+            match self.presence().await {
+                Presence::Ready(client) if client.hello.pid == pid => return Ok(()),
+                _ => sleep(POLL).await,
+            }
+            let has_ended = self.processes.find(pid).is_none_or(|process| process.command.is_empty());
+            if has_ended || Instant::now() >= limit {
+                return Err(TunnelError::NotStarted { last: story::last_line(&log), log });
+            }
+        }
+    }
+
+    async fn wait_until_up(&self, progress: &(dyn Fn(&TunnelReport) + Sync)) -> Result<TunnelReport, TunnelError> {
+        let started = Instant::now();
+        let mut refused_since = None;
+        loop {
+            let report = match self.presence().await {
+                Presence::Ready(mut client) | Presence::Outdated(mut client) => client.status(false).await?,
+                Presence::Stale(_) | Presence::Absent => TunnelReport::stopped(),
+            };
+            progress(&report);
+            let cause = || report.cause.clone().unwrap_or_else(|| format!("it is {}", report.state.word()));
+            let waited = started.elapsed();
+            match report.state {
+                TunnelState::Up => return Ok(report),
+                TunnelState::Failed => {
+                    return Err(TunnelError::Failed { cause: cause(), remedy: report.remedy });
+                }
+                TunnelState::Stopping | TunnelState::Stopped => {
+                    return Err(TunnelError::NotUp {
+                        cause: "it was taken down".to_owned(),
+                        seconds: waited.as_secs(),
+                    });
+                }
+                TunnelState::Suspect => {
+                    let since = *refused_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() > REFUSED_LIMIT {
+                        return Err(TunnelError::NotUp { cause: cause(), seconds: waited.as_secs() });
+                    }
+                }
+                TunnelState::Starting | TunnelState::Reconnecting => refused_since = None,
+            }
+            if waited > UP_LIMIT {
+                return Err(TunnelError::NotUp { cause: cause(), seconds: waited.as_secs() });
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// Asks the supervisor to end, and makes sure that it does.
+    async fn end(&self) -> Result<(), TunnelError> {
+        let holder = Lock::holder(&self.files().lock());
+        if let Presence::Ready(mut client) | Presence::Outdated(mut client) = self.presence().await {
+            let _ = timeout(ANSWER_LIMIT, client.ask(&Request::Stop)).await;
+            if self.wait_until_free(Duration::from_secs(10)).await {
+                return Ok(());
+            }
+        }
+        let Some(holder) = holder else {
+            return if self.wait_until_free(ANSWER_LIMIT).await { Ok(()) } else { Err(TunnelError::Stale { pid: 0 }) };
+        };
+        // The lock is held, and its holder signed with pid and start time: this process is ours.
+        self.processes.terminate(holder.pid, holder.started_at)?;
+        if self.wait_until_free(Duration::from_secs(3)).await {
+            return Ok(());
+        }
+        self.processes.kill(holder.pid, holder.started_at)?;
+        if self.wait_until_free(Duration::from_secs(3)).await {
+            return Ok(());
+        }
+        Err(TunnelError::NotEnded { pid: holder.pid })
+    }
+
+    /// Ends what a supervisor that was killed has left behind.
+    async fn clean_up(&self) -> Result<(), TunnelError> {
+        let Some(holder) = Lock::holder(&self.files().lock()) else { return Ok(()) };
+        let Some(folder) = holder.socket.parent().filter(|folder| folder.is_dir()) else { return Ok(()) };
+        // With the lock in hand nobody else can be using the folder.
+        if let Some(_lock) = Lock::try_take(&self.files().lock())? {
+            orphans::sweep(self.processes.as_ref(), folder).await;
+            let _ = std::fs::remove_dir(folder);
+        }
+        Ok(())
+    }
+
+    /// The lock is freed by the kernel when the process has ended, whatever ended it.
+    async fn wait_until_free(&self, patience: Duration) -> bool {
+        let limit = Instant::now() + patience;
+        while Lock::is_held(&self.files().lock()) {
+            if Instant::now() >= limit {
+                return false;
+            }
+            sleep(POLL).await;
+        }
+        true
+    }
+
+    fn write_spec(&self, spec: &SupervisorSpec) -> Result<(), TunnelError> {
+        let path = self.files().spec();
+        let failed = |source| TunnelError::File { path: path.clone(), source };
+        let text = serde_json::to_vec_pretty(spec).map_err(|source| TunnelError::Protocol { source: Some(source) })?;
+        // Renamed into place: a supervisor that starts at this moment reads the old one or the new one.
+        let draft = path.with_extension("json.new");
+        std::fs::write(&draft, text).map_err(failed)?;
+        std::fs::rename(&draft, &path).map_err(failed)
+    }
+
+    /// A direct route has no supervisor: the endpoint itself is asked.
+    async fn probe_directly(&self, spec: &SupervisorSpec) -> TunnelReport {
+        let mut report = TunnelReport::stopped();
+        report.targets = report::targets(spec);
+        for (target, wanted) in report.targets.iter_mut().zip(&spec.targets) {
+            let limit = Duration::from_secs(5);
+            let asked = async {
+                let stream = tokio::net::TcpStream::connect((wanted.host.as_str(), wanted.port)).await;
+                let stream = stream.map_err(|_| ProbeError::Closed)?;
+                self.probe.probe(Box::new(stream), &wanted.host, &spec.ca_file).await
+            };
+            match timeout(limit, asked).await.unwrap_or(Err(ProbeError::Silent { limit })) {
+                Ok(found) => match identify(&found, &wanted.host) {
+                    Ok(name) => {
+                        target.state = TargetState::Up;
+                        target.certificate_name = Some(name);
+                        target.rtt_ms = Some((found.round_trip.as_secs_f64() * 1e5).round() / 100.0);
+                    }
+                    Err(cause) => (target.state, target.cause) = (TargetState::Refused, Some(cause)),
+                },
+                Err(error) => (target.state, target.cause) = (TargetState::Down, Some(error.to_string())),
+            }
+        }
+        let writer = report.targets.first();
+        report.cause = writer.and_then(|writer| writer.cause.clone());
+        report.state = match writer.map(|writer| writer.state) {
+            Some(TargetState::Up) => TunnelState::Up,
+            Some(TargetState::Refused) => TunnelState::Failed,
+            _ => TunnelState::Suspect,
+        };
+        report
+    }
+}

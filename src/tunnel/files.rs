@@ -1,0 +1,187 @@
+//! The supervisor's files: specification, lock and log in the state folder, sockets in a short private one.
+
+use super::TunnelError;
+use serde::{Deserialize, Serialize};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// ssh adds 17 bytes to a control path, the openssh crate 29; `sun_path` has 104 bytes on macOS, NUL included.
+const LONGEST_FOLDER: usize = 57;
+
+fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> TunnelError + '_ {
+    move |source| TunnelError::File { path: path.to_owned(), source }
+}
+
+/// Where an environment's tunnel keeps its files.
+#[derive(Debug, Clone)]
+pub struct TunnelFiles {
+    state_dir: PathBuf,
+}
+
+impl TunnelFiles {
+    pub fn new(state_dir: &Path) -> Self {
+        Self { state_dir: state_dir.to_owned() }
+    }
+
+    /// What the supervisor shall keep alive.
+    pub fn spec(&self) -> PathBuf {
+        self.state_dir.join("tunnel.json")
+    }
+
+    /// Locked for as long as the supervisor lives; never deleted, so that everybody locks the same file.
+    pub fn lock(&self) -> PathBuf {
+        self.state_dir.join("tunnel.lock")
+    }
+
+    /// Locked while somebody starts or replaces the supervisor.
+    pub fn startup_lock(&self) -> PathBuf {
+        self.state_dir.join("tunnel.startup.lock")
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.state_dir.join("tunnel.log")
+    }
+
+    /// The private folder for sockets: created with mode 0700, and refused if it is anybody else's.
+    pub fn socket_folder(&self, runtime_dir: Option<&Path>) -> Result<PathBuf, TunnelError> {
+        let owner = std::fs::metadata(&self.state_dir).map_err(failed(&self.state_dir))?.uid();
+        let name = format!("{:08x}", fnv1a(self.state_dir.as_os_str().as_encoded_bytes()));
+        let in_runtime = runtime_dir.map(|runtime| runtime.join("devdb"));
+        let fits = |base: &PathBuf| base.is_absolute() && base.as_os_str().len() + 9 <= LONGEST_FOLDER;
+        let usable = |base: PathBuf| private(&base, owner).map(|()| base);
+        let base = match in_runtime.filter(fits).map(usable) {
+            Some(Ok(base)) => base,
+            // A runtime folder that is gone (a session that ended) or foreign is no reason to have no tunnel.
+            _ => usable(PathBuf::from(format!("/tmp/devdb-{owner}")))?,
+        };
+        let folder = base.join(name);
+        private(&folder, owner)?;
+        Ok(folder)
+    }
+}
+
+/// Makes a folder that only its owner may enter, or checks that it is one.
+fn private(path: &Path, owner: u32) -> Result<(), TunnelError> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(source) => return Err(TunnelError::File { path: path.to_owned(), source }),
+    }
+    // Not following links: in /tmp anybody could have put one here.
+    let metadata = std::fs::symlink_metadata(path).map_err(failed(path))?;
+    if !metadata.is_dir() || metadata.uid() != owner {
+        return Err(TunnelError::ForeignFolder { path: path.to_owned() });
+    }
+    if metadata.mode() & 0o077 != 0 {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).map_err(failed(path))?;
+    }
+    Ok(())
+}
+
+/// FNV-1a, 32 bits: short and the same in every release.
+fn fnv1a(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}
+
+/// Who holds the lock, as written by the holder. Clients read the socket's path here and never compute it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    pub pid: u32,
+    /// Seconds since the epoch; with the pid it names one process.
+    pub started_at: u64,
+    pub version: String,
+    pub socket: PathBuf,
+}
+
+/// A lock on a file, held until it is dropped or the process ends.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Lock {
+    /// Takes the lock, or says that somebody else has it.
+    pub(super) fn try_take(path: &Path) -> Result<Option<Self>, TunnelError> {
+        // Not truncated: the holder's own words stay readable until the next holder writes.
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+        let file = file.map_err(failed(path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(TunnelError::File { path: path.to_owned(), source }),
+        }
+    }
+
+    /// True when somebody holds the lock. Asks for a shared one, so that those who ask do not disturb each other.
+    pub(super) fn is_held(path: &Path) -> bool {
+        let Ok(file) = File::open(path) else { return false };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
+    /// Writes down who holds it.
+    pub(super) fn sign(&mut self, holder: &Holder, path: &Path) -> Result<(), TunnelError> {
+        let mut text = serde_json::to_vec(holder).unwrap_or_default();
+        text.push(b'\n');
+        let written = self.0.rewind().and_then(|()| self.0.write_all(&text));
+        let cut = written.and_then(|()| self.0.set_len(text.len() as u64));
+        cut.and_then(|()| self.0.sync_data()).map_err(failed(path))
+    }
+
+    /// Who holds it, or held it last.
+    pub(super) fn holder(path: &Path) -> Option<Holder> {
+        let mut text = String::new();
+        File::open(path).ok()?.read_to_string(&mut text).ok()?;
+        serde_json::from_str(text.lines().next()?).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_socket_folder_is_short_private_and_the_same_every_time() {
+        let state = tempfile::tempdir().unwrap();
+        let runtime = tempfile::Builder::new().prefix("r").tempdir_in("/tmp").unwrap();
+        let files = TunnelFiles::new(state.path());
+        let folder = files.socket_folder(Some(runtime.path())).unwrap();
+        assert_eq!(folder, files.socket_folder(Some(runtime.path())).unwrap());
+        assert!(folder.starts_with(runtime.path().join("devdb")) && folder.as_os_str().len() <= LONGEST_FOLDER);
+        assert_eq!(std::fs::metadata(&folder).unwrap().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_long_runtime_folder_is_passed_over() {
+        let state = tempfile::tempdir().unwrap();
+        let long = state.path().join("a".repeat(60));
+        std::fs::create_dir(&long).unwrap();
+        let folder = TunnelFiles::new(state.path()).socket_folder(Some(&long)).unwrap();
+        assert!(folder.starts_with("/tmp"), "{}", folder.display());
+        std::fs::remove_dir(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_link_in_place_of_the_folder_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = std::fs::metadata(folder.path()).unwrap().uid();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("/tmp", &link).unwrap();
+        assert!(matches!(private(&link, owner), Err(TunnelError::ForeignFolder { .. })));
+    }
+
+    #[test]
+    fn one_lock_has_one_holder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tunnel.lock");
+        assert!(!Lock::is_held(&path));
+        let mut lock = Lock::try_take(&path).unwrap().unwrap();
+        assert!(Lock::try_take(&path).unwrap().is_none());
+        let holder = Holder { pid: 7, started_at: 9, version: "1".to_owned(), socket: "/tmp/s".into() };
+        lock.sign(&Holder { version: "a longer one".to_owned(), ..holder.clone() }, &path).unwrap();
+        lock.sign(&holder, &path).unwrap();
+        assert_eq!(Lock::holder(&path), Some(holder));
+        assert!(Lock::is_held(&path));
+        drop(lock);
+        assert!(!Lock::is_held(&path));
+    }
+}

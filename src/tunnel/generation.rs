@@ -1,0 +1,89 @@
+use super::Link;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Whether the database behind a target may be spoken to through this link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Pending,
+    Trusted,
+    Foreign,
+}
+
+/// One ssh master, with what is known of the databases behind it.
+pub(super) struct Generation {
+    pub(super) id: u64,
+    pub(super) link: Arc<dyn Link>,
+    pub(super) opened: tokio::time::Instant,
+    verdicts: Vec<watch::Sender<Verdict>>,
+    /// Connections that run through it.
+    open: watch::Sender<usize>,
+}
+
+impl Generation {
+    pub(super) fn new(id: u64, link: Arc<dyn Link>, targets: usize) -> Self {
+        Self {
+            id,
+            link,
+            opened: tokio::time::Instant::now(),
+            verdicts: (0..targets).map(|_| watch::Sender::new(Verdict::Pending)).collect(),
+            open: watch::Sender::new(0),
+        }
+    }
+
+    pub(super) fn judge(&self, target: usize, verdict: Verdict) {
+        if let Some(sender) = self.verdicts.get(target) {
+            sender.send_replace(verdict);
+        }
+    }
+
+    pub(super) fn verdict(&self, target: usize) -> Verdict {
+        self.verdicts.get(target).map_or(Verdict::Foreign, |sender| *sender.borrow())
+    }
+
+    /// Waits until the target is judged; true when it may be spoken to.
+    pub(super) async fn trusted(&self, target: usize) -> bool {
+        let Some(sender) = self.verdicts.get(target) else { return false };
+        let mut verdicts = sender.subscribe();
+        let judged = verdicts.wait_for(|verdict| *verdict != Verdict::Pending).await;
+        judged.is_ok_and(|verdict| *verdict == Verdict::Trusted)
+    }
+
+    /// Counts a connection for as long as the returned value lives.
+    pub(super) fn enter(self: &Arc<Self>) -> Passenger {
+        self.open.send_modify(|open| *open += 1);
+        Passenger(self.clone())
+    }
+
+    /// Ends when nobody uses the generation.
+    pub(super) async fn idle(&self) {
+        let _ = self.open.subscribe().wait_for(|open| *open == 0).await;
+    }
+}
+
+pub(super) struct Passenger(Arc<Generation>);
+
+impl Drop for Passenger {
+    fn drop(&mut self) {
+        self.0.open.send_modify(|open| *open = open.saturating_sub(1));
+    }
+}
+
+/// What a new connection meets.
+#[derive(Clone)]
+pub(super) enum Gate {
+    /// There is no link; wait.
+    Wait,
+    Open(Arc<Generation>),
+    /// Waiting would not help.
+    Closed,
+}
+
+impl Gate {
+    pub(super) fn generation(&self) -> Option<&Arc<Generation>> {
+        match self {
+            Self::Open(generation) => Some(generation),
+            Self::Wait | Self::Closed => None,
+        }
+    }
+}

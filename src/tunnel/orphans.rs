@@ -1,0 +1,85 @@
+//! ssh masters whose supervisor was killed. Only what carries a control path of our own folder is touched.
+
+use crate::system::{ProcessInfo, Processes};
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// True for an ssh of this user that was started with a control path in `folder`. The folder is private to one
+/// environment (0700, owner checked) and the caller holds that environment's lock, so nobody else can own such an ssh.
+fn is_ours(process: &ProcessInfo, folder: &Path) -> bool {
+    let is_ssh = process.command.first().is_some_and(|program| program.rsplit('/').next() == Some("ssh"));
+    let mut words = process.command.iter().skip_while(|word| *word != "-S").skip(1);
+    process.own && is_ssh && words.next().is_some_and(|path| Path::new(path).starts_with(folder))
+}
+
+/// Ends every orphan of this folder and empties it; returns the pids that were ended.
+pub(super) async fn sweep(processes: &dyn Processes, folder: &Path) -> Vec<u32> {
+    let mut orphans: Vec<ProcessInfo> =
+        processes.list().into_iter().filter(|process| is_ours(process, folder)).collect();
+    let pids = orphans.iter().map(|orphan| orphan.pid).collect();
+    for orphan in &orphans {
+        let _ = processes.terminate(orphan.pid, orphan.started_at);
+    }
+    let limit = Instant::now() + PATIENCE;
+    loop {
+        orphans.retain(|orphan| processes.find(orphan.pid).is_some_and(|found| found.started_at == orphan.started_at));
+        if orphans.is_empty() {
+            break;
+        }
+        if Instant::now() >= limit {
+            for orphan in &orphans {
+                let _ = processes.kill(orphan.pid, orphan.started_at);
+            }
+            break;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    empty(folder);
+    pids
+}
+
+/// Removes what is in the folder; the folder itself stays.
+fn empty(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        // Not following links: `file_type` of a link is a link.
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let _ = if is_folder { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::testing::FakeProcesses;
+
+    fn ssh(pid: u32, own: bool, command: &str) -> ProcessInfo {
+        ProcessInfo {
+            pid,
+            started_at: 100,
+            name: "ssh".to_owned(),
+            command: command.split(' ').map(str::to_owned).collect(),
+            user: None,
+            own,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_an_ssh_with_a_control_path_of_ours_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let ours = format!("{}/.ssh-connectionAb/master", folder.path().display());
+        let processes = FakeProcesses::default();
+        processes.add(ssh(1, true, &format!("ssh -E log -S {ours} -M -f -N i-0abc")));
+        processes.add(ssh(2, true, "ssh -S /tmp/devdb-0/ffffffff/.ssh-connectionAb/master -M i-0abc"));
+        processes.add(ssh(3, true, "ssh -fNL 5432:db:5432 ec2-user@bastion"));
+        processes.add(ssh(4, false, &format!("ssh -S {ours} -M")));
+        processes.add(ssh(5, true, &format!("vim -S {ours}")));
+        std::fs::create_dir(folder.path().join(".ssh-connectionAb")).unwrap();
+        assert_eq!(sweep(&processes, folder.path()).await, [1]);
+        assert_eq!(processes.ended(), [1]);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

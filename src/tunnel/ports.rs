@@ -1,0 +1,78 @@
+//! Who sits on a port that the tunnel needs.
+
+use super::listen::{self, LOOPBACK};
+use super::{PortOwner, PortOwnerKind, SupervisorSpec, TunnelError};
+use crate::system::{ProcessInfo, Processes};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// Finds out before a supervisor is started whether its ports are free; nobody is ever ended here.
+pub(super) async fn check(spec: &SupervisorSpec, processes: &dyn Processes) -> Result<(), TunnelError> {
+    let wanted: Vec<u16> = spec.targets.iter().map(|target| target.local_port).collect();
+    for target in &spec.targets {
+        match listen::bind(target).await {
+            Ok(_) => {}
+            Err(TunnelError::PortBusy { target, address, .. }) => {
+                let owner = owner(processes, address).map(|process| describe(&process));
+                let free = listen::next_free(address.port(), &wanted).await;
+                return Err(TunnelError::PortBusy { target, address, owner, free });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The operating system may know the listener under the wildcard address or the other family only.
+fn owner(processes: &dyn Processes, address: SocketAddr) -> Option<ProcessInfo> {
+    let unspecified = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let mut addresses = vec![address.ip()];
+    addresses.extend(LOOPBACK.into_iter().filter(|ip| *ip != address.ip()));
+    addresses.push(unspecified);
+    addresses.into_iter().find_map(|ip| processes.port_owner(ip, address.port()))
+}
+
+fn describe(process: &ProcessInfo) -> PortOwner {
+    let program = process.command.first().map_or(process.name.as_str(), String::as_str);
+    let program = program.rsplit('/').next().unwrap_or(program).trim_end_matches(':');
+    let kind = match program {
+        "ssh" | "autossh" => PortOwnerKind::Ssh,
+        "postgres" | "postmaster" | "postgresql" => PortOwnerKind::PostgreSql,
+        "devdb" => PortOwnerKind::Devdb,
+        _ => PortOwnerKind::Other,
+    };
+    let mut command = process.command.join(" ");
+    if command.is_empty() {
+        command.clone_from(&process.name);
+    }
+    if let Some((cut, _)) = command.char_indices().nth(120) {
+        command.truncate(cut);
+        command.push('…');
+    }
+    PortOwner { pid: process.pid, user: process.user.clone(), command, kind }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(command: &str) -> ProcessInfo {
+        ProcessInfo {
+            pid: 7,
+            started_at: 1,
+            name: "x".to_owned(),
+            command: command.split(' ').map(str::to_owned).collect(),
+            user: Some("ada".to_owned()),
+            own: true,
+        }
+    }
+
+    #[test]
+    fn the_owner_is_told_by_its_program() {
+        let kind = |command: &str| describe(&process(command)).kind;
+        assert_eq!(kind("ssh -fNL 5432:db:5432 ada@bastion"), PortOwnerKind::Ssh);
+        assert_eq!(kind("/usr/lib/postgresql/15/bin/postgres -D /data"), PortOwnerKind::PostgreSql);
+        assert_eq!(kind("postgres: main: checkpointer"), PortOwnerKind::PostgreSql);
+        assert_eq!(kind("/home/ada/.cargo/bin/devdb tunnel supervise --spec x"), PortOwnerKind::Devdb);
+        assert_eq!(kind("node ssh"), PortOwnerKind::Other);
+    }
+}

@@ -1,0 +1,111 @@
+//! What clients and the supervisor say to each other: one JSON document a line, over the supervisor's unix socket.
+
+use super::{SupervisorSpec, TunnelError, TunnelReport};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// Raised when a message changes its meaning. `hello`, `status` and `stop` keep theirs for ever, so that any
+/// devdb can replace any supervisor.
+pub(super) const PROTOCOL: u32 = 1;
+/// The release that a supervisor and its clients must share.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+const LONGEST_LINE: u64 = 1024 * 1024;
+
+/// The first line of both sides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Hello {
+    pub(super) protocol: u32,
+    pub(super) version: String,
+    pub(super) pid: u32,
+}
+
+impl Hello {
+    pub(super) fn mine() -> Self {
+        Self { protocol: PROTOCOL, version: VERSION.to_owned(), pid: std::process::id() }
+    }
+
+    /// Whether the two sides may say more to each other than hello, status and stop.
+    pub(super) fn suits(&self) -> bool {
+        self.protocol == PROTOCOL && self.version == VERSION
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+pub(super) enum Request {
+    /// `probe`: ask every database first.
+    Status {
+        probe: bool,
+    },
+    /// Take up this specification, if it differs.
+    Use {
+        spec: Box<SupervisorSpec>,
+    },
+    /// Replace the link.
+    Restart,
+    Stop,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub(super) enum Reply {
+    Status {
+        report: Box<TunnelReport>,
+    },
+    Accepted,
+    /// Only a new supervisor can do that: the ports differ.
+    NeedsReplacement,
+    Refused {
+        reason: String,
+    },
+}
+
+/// Writes one message.
+pub(super) async fn send<T: Serialize>(stream: &mut (impl AsyncWrite + Unpin), message: &T) -> Result<(), TunnelError> {
+    let mut line = serde_json::to_vec(message).map_err(|source| TunnelError::Protocol { source: Some(source) })?;
+    line.push(b'\n');
+    stream.write_all(&line).await.map_err(TunnelError::Broken)
+}
+
+/// Reads one message; `None` when the other side has left.
+pub(super) async fn receive<T: DeserializeOwned>(
+    stream: &mut (impl AsyncBufRead + Unpin),
+) -> Result<Option<T>, TunnelError> {
+    let mut line = Vec::new();
+    let count = stream.take(LONGEST_LINE).read_until(b'\n', &mut line).await.map_err(TunnelError::Broken)?;
+    if count == 0 {
+        return Ok(None);
+    }
+    serde_json::from_slice(&line).map(Some).map_err(|source| TunnelError::Protocol { source: Some(source) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_that_every_release_understands_are_written_like_this() {
+        let hello = Hello { protocol: 1, version: "0.1.0".to_owned(), pid: 7 };
+        assert_eq!(serde_json::to_string(&hello).unwrap(), r#"{"protocol":1,"version":"0.1.0","pid":7}"#);
+        assert_eq!(serde_json::to_string(&Request::Stop).unwrap(), r#"{"request":"stop"}"#);
+        let status = serde_json::to_string(&Request::Status { probe: true }).unwrap();
+        assert_eq!(status, r#"{"request":"status","probe":true}"#);
+        assert_eq!(serde_json::to_string(&Reply::Accepted).unwrap(), r#"{"reply":"accepted"}"#);
+    }
+
+    #[test]
+    fn the_report_is_the_contract() {
+        let mut report = serde_json::to_value(TunnelReport::stopped()).unwrap();
+        for key in ["state", "since", "cause", "restarts", "targets", "bastion"] {
+            assert!(report.as_object_mut().unwrap().remove(key).is_some(), "{key}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_too_long_or_cut_short_is_an_error_and_not_a_hang() {
+        let mut cut = &b"{\"request\":\"sto"[..];
+        assert!(receive::<Request>(&mut cut).await.is_err());
+        assert_eq!(receive::<Request>(&mut &b""[..]).await.unwrap(), None);
+    }
+}

@@ -1,0 +1,116 @@
+use super::counters::Counters;
+use super::machine::Machine;
+use super::{BastionReport, ConnectionCounts, SupervisorSpec, TargetReport, TargetState, TunnelReport};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What a probe found: the certificate's name and the round trip, or the state, its cause, and whether it was silence.
+pub(super) type Found = Result<(String, Duration), (TargetState, String, bool)>;
+
+/// The report as the session knows it; counts are filled in when somebody asks.
+#[derive(Debug, Clone)]
+pub(super) struct Snapshot {
+    report: TunnelReport,
+    pub(super) next_attempt: Option<Instant>,
+}
+
+impl Snapshot {
+    pub(super) fn new(spec: &SupervisorSpec, local: &[(Vec<SocketAddr>, Vec<SocketAddr>)]) -> Self {
+        let mut report = TunnelReport::stopped();
+        report.targets = targets(spec);
+        for (target, (bound, skipped)) in report.targets.iter_mut().zip(local) {
+            target.local.clone_from(bound);
+            target.skipped.clone_from(skipped);
+        }
+        report.pid = Some(std::process::id());
+        report.version = Some(super::VERSION.to_owned());
+        Self { report, next_attempt: None }
+    }
+
+    pub(super) fn take(&mut self, machine: &Machine, spec: &SupervisorSpec) {
+        let report = &mut self.report;
+        report.state = machine.state;
+        report.since = Some(machine.since);
+        report.cause.clone_from(&machine.cause);
+        report.remedy = machine.remedy;
+        report.restarts.clone_from(&machine.restarts);
+        report.attempt = machine.attempts;
+        report.equivalent = spec.equivalent();
+        report.bastion = bastion(spec);
+        for (target, wanted) in report.targets.iter_mut().zip(&spec.targets) {
+            target.endpoint = wanted.endpoint();
+        }
+    }
+
+    pub(super) fn ssh_pid(&mut self, pid: Option<u32>) {
+        if let Some(bastion) = &mut self.report.bastion {
+            bastion.ssh_pid = pid;
+        }
+    }
+
+    /// A new link: what was known of the databases was known through the old one.
+    pub(super) fn forget_targets(&mut self) {
+        for target in &mut self.report.targets {
+            (target.state, target.cause) = (TargetState::Unknown, None);
+        }
+    }
+
+    pub(super) fn probed(&mut self, target: usize, found: &Found) {
+        let Some(target) = self.report.targets.get_mut(target) else { return };
+        match found {
+            Ok((name, round_trip)) => {
+                target.state = TargetState::Up;
+                target.certificate_name = Some(name.clone());
+                target.rtt_ms = Some((round_trip.as_secs_f64() * 1e5).round() / 100.0);
+                target.cause = None;
+            }
+            Err((state, cause, _)) => {
+                target.state = *state;
+                target.cause = Some(cause.clone());
+            }
+        }
+    }
+
+    pub(super) fn report(&self, counters: &[Arc<Counters>]) -> TunnelReport {
+        let mut report = self.report.clone();
+        for (target, counters) in report.targets.iter_mut().zip(counters) {
+            target.bytes = counters.bytes.load(Relaxed);
+            target.connections = counters.connections();
+        }
+        let pause = self.next_attempt.map(|at| at.saturating_duration_since(Instant::now()));
+        report.next_attempt_in_ms =
+            pause.filter(|pause| !pause.is_zero()).map(|pause| pause.as_millis().try_into().unwrap_or(u64::MAX));
+        report
+    }
+}
+
+/// The targets of a specification, before anything is known of them.
+pub(super) fn targets(spec: &SupervisorSpec) -> Vec<TargetReport> {
+    let target = |wanted: &super::TargetSpec| TargetReport {
+        name: wanted.name.clone(),
+        state: TargetState::Unknown,
+        local: Vec::new(),
+        endpoint: wanted.endpoint(),
+        certificate_name: None,
+        rtt_ms: None,
+        bytes: 0,
+        connections: ConnectionCounts::default(),
+        cause: None,
+        skipped: Vec::new(),
+    };
+    spec.targets.iter().map(target).collect()
+}
+
+pub(super) fn bastion(spec: &SupervisorSpec) -> Option<BastionReport> {
+    let link = spec.link.as_ref()?;
+    Some(BastionReport {
+        instance_id: link.instance_id.to_string(),
+        address: link.address.to_string(),
+        ssh_port: link.ssh_port,
+        user: link.user.to_string(),
+        ssh_pid: None,
+    })
+}

@@ -1,0 +1,172 @@
+use super::{HostName, LinkSpec, Remedy, TargetSpec};
+use async_trait::async_trait;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A connection, whatever carries it.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+pub type BoxStream = Box<dyn Stream>;
+
+/// Why a link could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// Somebody else may be answering; nothing was sent to them.
+    #[error("the bastion showed a host key that is not the pinned one")]
+    HostKey { said: String },
+    #[error("the bastion did not accept the key")]
+    Authentication { said: String },
+    #[error("the bastion did not answer")]
+    TimedOut { said: String },
+    #[error("the bastion refused the connection")]
+    Refused { said: String },
+    #[error("this machine has no network")]
+    NoNetwork { said: String },
+    #[error("`ssh` was not found on this machine")]
+    NoSsh,
+    #[error("ssh failed")]
+    Failed { said: String },
+}
+
+impl LinkError {
+    /// What ssh itself said, on one line.
+    pub fn said(&self) -> &str {
+        match self {
+            Self::NoSsh => "",
+            Self::HostKey { said }
+            | Self::Authentication { said }
+            | Self::TimedOut { said }
+            | Self::Refused { said }
+            | Self::NoNetwork { said }
+            | Self::Failed { said } => said,
+        }
+    }
+
+    /// Set where retrying cannot help.
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::HostKey { .. } => Some(Remedy::HostKey),
+            Self::Authentication { .. } => Some(Remedy::Authentication),
+            Self::NoSsh => Some(Remedy::InstallSsh),
+            _ => None,
+        }
+    }
+}
+
+/// What a link is opened with.
+#[derive(Debug, Clone)]
+pub struct LinkRequest {
+    pub link: LinkSpec,
+    pub targets: Vec<TargetSpec>,
+    /// The environment's private folder for sockets; a path below it proves that an ssh is ours.
+    pub folder: PathBuf,
+}
+
+/// Opens links to the bastion.
+#[async_trait]
+pub trait Ssh: Send + Sync {
+    /// Authenticates, checks the pinned host key, and sets up one forward for each target.
+    ///
+    /// Never drop the future halfway: an ssh that has just been started would be left alone. It ends by itself.
+    async fn open(&self, request: &LinkRequest) -> Result<Arc<dyn Link>, LinkError>;
+}
+
+/// One live ssh master with its forwards: a generation of the tunnel.
+#[async_trait]
+pub trait Link: Send + Sync {
+    /// Opens a connection to the target with this index.
+    async fn connect(&self, target: usize) -> std::io::Result<BoxStream>;
+    /// Ends when the link has died, whatever the cause; returns at once for a dead one.
+    async fn closed(&self);
+    /// Asks the bastion for a round trip. False: no answer within `limit`.
+    async fn answers(&self, limit: Duration) -> bool;
+    /// Ends the link and everything that runs through it; nothing of it is left afterwards.
+    async fn close(&self);
+    /// The last thing that ssh logged.
+    fn last_words(&self) -> Option<String>;
+    /// The ssh master's process.
+    fn pid(&self) -> Option<u32>;
+}
+
+/// What answered at the other end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProbeReport {
+    /// One round trip, taken from the TLS handshake.
+    pub round_trip: Duration,
+    /// DNS names in the certificate.
+    pub names: Vec<String>,
+    /// Why the certificate is not to be believed, if it is not.
+    pub distrust: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProbeError {
+    /// Accepted, then silence.
+    #[error("the database did not answer within {} s", limit.as_secs())]
+    Silent { limit: Duration },
+    /// Accepted, then closed: the bastion could not reach the endpoint, or the endpoint refused.
+    #[error("the database could not be reached from the bastion")]
+    Closed,
+    #[error("what answers is not PostgreSQL")]
+    NotPostgres,
+    #[error("the database offers no TLS")]
+    NoTls,
+    #[error("the TLS handshake with the database failed: {said}")]
+    Tls { said: String },
+    #[error("the certificate file {} could not be used: {said}", path.display())]
+    Authority { path: PathBuf, said: String },
+}
+
+/// Asks a database who it is, without a password.
+#[async_trait]
+pub trait Probe: Send + Sync {
+    /// SSLRequest, full TLS handshake, close. A full handshake leaves no line in the server's log; a bare SSLRequest does.
+    ///
+    /// Source: PostgreSQL documentation, "Frontend/Backend Protocol", SSL Session Encryption.
+    async fn probe(&self, stream: BoxStream, host: &HostName, ca_file: &Path) -> Result<ProbeReport, ProbeError>;
+}
+
+/// Decides whether the database that answered is the wanted one; returns the certificate's name for it.
+pub fn identify(report: &ProbeReport, host: &HostName) -> Result<String, String> {
+    if let Some(distrust) = &report.distrust {
+        return Err(format!("the certificate is not to be believed: {distrust}"));
+    }
+    let wanted = host.as_str().to_ascii_lowercase();
+    let covers = |name: &&String| {
+        let name = name.to_ascii_lowercase();
+        // RFC 6125 §6.4.3: a star stands for exactly one whole leftmost label.
+        name == wanted
+            || name.strip_prefix("*.").is_some_and(|rest| wanted.split_once('.').is_some_and(|(_, tail)| tail == rest))
+    };
+    report
+        .names
+        .iter()
+        .find(covers)
+        .cloned()
+        .ok_or_else(|| format!("the certificate is for {}, not for {host}", report.names.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(names: &[&str]) -> ProbeReport {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        ProbeReport { round_trip: Duration::ZERO, names, distrust: None }
+    }
+
+    #[test]
+    fn the_certificate_must_name_the_endpoint() {
+        let host = HostName::parse("db.cluster-x.eu-west-1.rds.amazonaws.com").unwrap();
+        let exact = report(&["other", "DB.cluster-x.eu-west-1.rds.amazonaws.com"]);
+        assert_eq!(identify(&exact, &host).unwrap(), "DB.cluster-x.eu-west-1.rds.amazonaws.com");
+        assert!(identify(&report(&["*.cluster-x.eu-west-1.rds.amazonaws.com"]), &host).is_ok());
+        assert!(identify(&report(&["*.eu-west-1.rds.amazonaws.com"]), &host).is_err());
+        assert!(identify(&report(&["staging.cluster-y.eu-west-1.rds.amazonaws.com"]), &host).is_err());
+        let distrusted = ProbeReport { distrust: Some("expired".to_owned()), ..exact };
+        assert!(identify(&distrusted, &host).is_err());
+    }
+}

@@ -1,0 +1,212 @@
+//! One client connection: held while there is no link, then spliced to the endpoint.
+
+use super::counters::{Count, Counters, Metered};
+use super::generation::{Gate, Generation};
+use super::{BoxStream, Stream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// So many connections may wait at once; a pool that spins must not eat the machine.
+pub(super) const MOST_HELD: usize = 512;
+/// What a client says before the first answer is kept up to this size, to be said again to the next generation.
+/// PostgreSQL's SSLRequest has 8 bytes, a startup packet at most 10,000 (`MAX_STARTUP_PACKET_LENGTH`).
+const LONGEST_GREETING: usize = 16 * 1024;
+/// So long may a first answer take before the link is looked at.
+const DOUBT_AFTER: Duration = Duration::from_secs(3);
+/// A dead ssh master is noticed within a millisecond; a connection that ends before that was ended by the database.
+const DEATH_NOTICE: Duration = Duration::from_millis(250);
+const COPY_BUFFER: usize = 64 * 1024;
+
+/// What connections tell the owner of the link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Remark {
+    /// A client waits in vain.
+    Doubt(&'static str),
+    /// A client has an answer from this target, which nobody has identified yet.
+    Unidentified(usize),
+}
+
+/// What all connections share.
+pub(super) struct Hub {
+    pub(super) gate: watch::Receiver<Gate>,
+    pub(super) hold: Duration,
+    pub(super) counters: Vec<Arc<Counters>>,
+    pub(super) held: AtomicUsize,
+    pub(super) remarks: mpsc::UnboundedSender<Remark>,
+}
+
+enum Attempt {
+    Answered(BoxStream),
+    /// The generation is gone; nothing was answered, so the next one may be asked.
+    GenerationGone,
+    /// The client left, or the database ended it.
+    Over,
+}
+
+/// Serves one client until it or the database ends.
+pub(super) async fn serve<S: Stream>(client: S, target: usize, hub: Arc<Hub>) {
+    let Some(counters) = hub.counters.get(target).cloned() else { return };
+    counters.arrived();
+    let mut client = Metered::new(client, counters.clone());
+    let mut gate = hub.gate.clone();
+    let mut greeting = Vec::new();
+    let deadline = Instant::now() + hub.hold;
+    let mut last = 0;
+    loop {
+        let waited = hold(&mut client, &mut greeting, &mut gate, last, &hub, &counters);
+        let Ok(Some(generation)) = timeout_at(deadline, waited).await else { return };
+        last = generation.id;
+        let passenger = generation.enter();
+        let open = counters.count(Count::Open);
+        match attempt(&mut client, &mut greeting, &mut gate, &generation, target, &hub, deadline).await {
+            Attempt::Answered(mut upstream) => {
+                let copied =
+                    tokio::io::copy_bidirectional_with_sizes(&mut client, &mut upstream, COPY_BUFFER, COPY_BUFFER);
+                let _ = copied.await;
+                return;
+            }
+            Attempt::GenerationGone => drop((passenger, open)),
+            Attempt::Over => return,
+        }
+    }
+}
+
+/// Waits for a generation newer than `last`, listening to the client meanwhile; `None` when waiting is pointless.
+async fn hold<S: Stream>(
+    client: &mut S,
+    greeting: &mut Vec<u8>,
+    gate: &mut watch::Receiver<Gate>,
+    last: u64,
+    hub: &Hub,
+    counters: &Arc<Counters>,
+) -> Option<Arc<Generation>> {
+    let newer = |gate: &Gate| match gate {
+        Gate::Open(generation) if generation.id > last => Some(Some(generation.clone())),
+        Gate::Closed => Some(None),
+        Gate::Open(_) | Gate::Wait => None,
+    };
+    if let Some(decided) = newer(&gate.borrow_and_update()) {
+        return decided;
+    }
+    let slot = Slot::take(&hub.held)?;
+    let held = counters.count(Count::Held);
+    let found = loop {
+        tokio::select! {
+            changed = gate.changed() => {
+                changed.ok()?;
+                if let Some(decided) = newer(&gate.borrow_and_update()) {
+                    break decided;
+                }
+            }
+            more = listen(client, greeting), if greeting.len() < LONGEST_GREETING => {
+                if !more {
+                    return None;
+                }
+            }
+        }
+    };
+    drop((slot, held));
+    found
+}
+
+/// Reads more of the greeting; false when the client has left.
+async fn listen<S: Stream>(client: &mut S, greeting: &mut Vec<u8>) -> bool {
+    let mut bytes = [0; 2048];
+    match client.read(&mut bytes).await {
+        Ok(0) | Err(_) => false,
+        Ok(count) => {
+            greeting.extend_from_slice(&bytes[..count]);
+            true
+        }
+    }
+}
+
+/// Carries the greeting to the endpoint until its first answer. Nothing that a database says reaches the client
+/// before its certificate was seen: a reconnect may end at another machine than before.
+async fn attempt<S: Stream>(
+    client: &mut S,
+    greeting: &mut Vec<u8>,
+    gate: &mut watch::Receiver<Gate>,
+    generation: &Generation,
+    target: usize,
+    hub: &Hub,
+    deadline: Instant,
+) -> Attempt {
+    let Ok(mut upstream) = generation.link.connect(target).await else { return Attempt::GenerationGone };
+    let mut said = 0;
+    let mut answer = vec![0; 8192];
+    let mut doubtful = false;
+    let doubt = sleep(DOUBT_AFTER);
+    tokio::pin!(doubt);
+    let first = loop {
+        if said < greeting.len() {
+            if upstream.write_all(&greeting[said..]).await.is_err() {
+                return ended_early(generation, hub).await;
+            }
+            said = greeting.len();
+        }
+        tokio::select! {
+            read = upstream.read(&mut answer) => match read {
+                Ok(count) if count > 0 => break count,
+                _ => return ended_early(generation, hub).await,
+            },
+            more = listen(client, greeting), if greeting.len() < LONGEST_GREETING => {
+                if !more {
+                    return Attempt::Over;
+                }
+            }
+            () = replaced(gate, generation.id) => return Attempt::GenerationGone,
+            () = &mut doubt, if !doubtful && said > 0 => {
+                doubtful = true;
+                let _ = hub.remarks.send(Remark::Doubt("a client gets no answer"));
+            }
+        }
+    };
+    if generation.verdict(target) == super::generation::Verdict::Pending {
+        let _ = hub.remarks.send(Remark::Unidentified(target));
+    }
+    let trusted = tokio::select! {
+        trusted = timeout_at(deadline, generation.trusted(target)) => trusted.unwrap_or(false),
+        () = replaced(gate, generation.id) => return Attempt::GenerationGone,
+    };
+    if !trusted || client.write_all(&answer[..first]).await.is_err() {
+        return Attempt::Over;
+    }
+    Attempt::Answered(upstream)
+}
+
+async fn ended_early(generation: &Generation, hub: &Hub) -> Attempt {
+    tokio::select! {
+        () = generation.link.closed() => Attempt::GenerationGone,
+        () = sleep(DEATH_NOTICE) => {
+            let _ = hub.remarks.send(Remark::Doubt("the database closed a connection without a word"));
+            Attempt::Over
+        }
+    }
+}
+
+/// Ends when new connections no longer go to this generation.
+async fn replaced(gate: &mut watch::Receiver<Gate>, id: u64) {
+    let other = |gate: &Gate| gate.generation().is_none_or(|generation| generation.id != id);
+    // An error means that the supervisor is stopping, which is a replacement by nothing.
+    let _ = gate.wait_for(other).await;
+}
+
+struct Slot<'a>(&'a AtomicUsize);
+
+impl<'a> Slot<'a> {
+    fn take(held: &'a AtomicUsize) -> Option<Self> {
+        let taken = held.fetch_update(Relaxed, Relaxed, |count| (count < MOST_HELD).then_some(count + 1));
+        taken.ok().map(|_| Self(held))
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}

@@ -1,0 +1,402 @@
+//! The one owner of the ssh session: everybody else sends it messages.
+
+use super::generation::{Gate, Generation, Verdict};
+use super::machine::{Action, Event, Machine};
+use super::report::Snapshot;
+use super::serve::Remark;
+use super::{
+    Link, LinkError, LinkRequest, Probe, ProbeError, ProbeReport, Ssh, Story, SupervisorSpec, TargetState, TunnelState,
+    identify,
+};
+use crate::system::Clock;
+use std::hash::{BuildHasher, Hasher};
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior, sleep, timeout};
+
+/// A database that was paused may take this long to wake up.
+const FIRST_PROBE_LIMIT: Duration = Duration::from_secs(15);
+const PROBE_LIMIT: Duration = Duration::from_secs(3);
+const CHECK_LIMIT: Duration = Duration::from_secs(3);
+const TICK: Duration = Duration::from_secs(2);
+/// Ticks that come this much too late mean that the machine, or this process, stood still.
+const SLEPT: Duration = Duration::from_secs(5);
+
+/// What the session is asked to do.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Take up this specification; the answer is false when only a new supervisor can.
+    Use {
+        spec: Box<SupervisorSpec>,
+        done: oneshot::Sender<bool>,
+    },
+    Restart {
+        cause: String,
+    },
+    /// Ask every database once more; answered when all have been asked.
+    Probe {
+        done: oneshot::Sender<()>,
+    },
+    /// New connections are not served any more; those that run may finish.
+    Drain,
+    /// End every link, and return.
+    Stop,
+}
+
+/// What its own errands report back.
+enum Note {
+    Due { errand: u64 },
+    Opened { errand: u64, result: Result<Arc<dyn Link>, LinkError> },
+    Lost { id: u64 },
+    Checked { id: u64, answers: bool },
+    ProbeDue { id: u64, appointment: u64 },
+    Probed { id: u64, target: usize, result: Result<ProbeReport, ProbeError> },
+}
+
+pub(super) struct Tools {
+    pub(super) ssh: Arc<dyn Ssh>,
+    pub(super) probe: Arc<dyn Probe>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) story: Arc<Story>,
+}
+
+pub(super) struct Session {
+    spec: SupervisorSpec,
+    folder: PathBuf,
+    tools: Tools,
+    machine: Machine,
+    gate: watch::Sender<Gate>,
+    snapshot: watch::Sender<Snapshot>,
+    generation: Option<Arc<Generation>>,
+    retired: Vec<Weak<Generation>>,
+    /// The only errand whose link is wanted; an older one's is closed when it arrives.
+    errand: u64,
+    /// The only pending probe that counts; otherwise every `status` would begin a series of its own.
+    appointment: u64,
+    probing: Vec<(u64, usize)>,
+    waiting_for_probes: Vec<oneshot::Sender<()>>,
+    notes: mpsc::UnboundedSender<Note>,
+    inbox: mpsc::UnboundedReceiver<Note>,
+}
+
+impl Session {
+    pub(super) fn new(
+        spec: SupervisorSpec,
+        folder: PathBuf,
+        tools: Tools,
+        gate: watch::Sender<Gate>,
+        snapshot: watch::Sender<Snapshot>,
+    ) -> Self {
+        let machine = Machine::new(tools.clock.now(), super::Backoff::default());
+        let (notes, inbox) = mpsc::unbounded_channel();
+        Self {
+            spec,
+            folder,
+            tools,
+            machine,
+            gate,
+            snapshot,
+            generation: None,
+            retired: Vec::new(),
+            errand: 0,
+            appointment: 0,
+            probing: Vec::new(),
+            waiting_for_probes: Vec::new(),
+            notes,
+            inbox,
+        }
+    }
+
+    /// Runs until it is told to stop; afterwards no link is left.
+    pub(super) async fn run(
+        mut self,
+        mut commands: mpsc::UnboundedReceiver<Command>,
+        mut remarks: mpsc::UnboundedReceiver<Remark>,
+    ) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last_tick = self.tools.clock.now();
+        self.happened(Event::Started);
+        loop {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(Command::Stop) | None => return self.stop().await,
+                    Some(command) => self.obey(command),
+                },
+                Some(note) = self.inbox.recv() => self.note(note),
+                Some(remark) = remarks.recv() => match remark {
+                    Remark::Doubt(cause) => self.happened(Event::Suspicion { cause: cause.to_owned() }),
+                    Remark::Unidentified(target) => self.probe(target),
+                },
+                _ = tick.tick() => {
+                    let now = self.tools.clock.now();
+                    let late = now.duration_since(last_tick).unsigned_abs().saturating_sub(TICK);
+                    last_tick = now;
+                    if late > SLEPT {
+                        let cause = format!("the machine stood still for {} s", late.as_secs());
+                        self.happened(Event::Suspicion { cause });
+                    }
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Use { spec, done } => {
+                let ports = |spec: &SupervisorSpec| -> Vec<(String, u16)> {
+                    spec.targets.iter().map(|target| (target.name.clone(), target.local_port)).collect()
+                };
+                let fits = ports(&spec) == ports(&self.spec)
+                    && spec.hold_ms == self.spec.hold_ms
+                    && spec.link.is_some() == self.spec.link.is_some();
+                if fits && (*spec != self.spec || self.machine.state == TunnelState::Failed) {
+                    let changed = *spec != self.spec;
+                    self.spec = *spec;
+                    let cause = if changed { "the way to the database has changed" } else { "asked to try again" };
+                    self.happened(Event::RestartAsked { cause: cause.to_owned() });
+                }
+                let _ = done.send(fits);
+            }
+            Command::Restart { cause } => self.happened(Event::RestartAsked { cause }),
+            Command::Probe { done } => {
+                for target in 0..self.spec.targets.len() {
+                    self.probe(target);
+                }
+                self.waiting_for_probes.push(done);
+                self.answer_those_who_wait();
+            }
+            Command::Drain => self.happened(Event::StopAsked),
+            Command::Stop => {}
+        }
+    }
+
+    fn note(&mut self, note: Note) {
+        match note {
+            Note::Due { errand } if errand == self.errand => self.open(errand),
+            Note::Opened { errand, result } if errand == self.errand => match result {
+                Ok(link) => {
+                    self.adopt(link);
+                    self.happened(Event::LinkOpened);
+                }
+                Err(error) => self.happened(Event::LinkFailed(error)),
+            },
+            Note::Opened { result: Ok(link), .. } => {
+                tokio::spawn(async move { link.close().await });
+            }
+            Note::Due { .. } | Note::Opened { .. } => {}
+            Note::Lost { id } => {
+                let Some(generation) = self.current(id) else { return };
+                let cause = match generation.link.last_words() {
+                    Some(words) => format!("ssh ended: {words}"),
+                    None => "ssh ended".to_owned(),
+                };
+                self.happened(Event::LinkLost { cause, lived: generation.opened.elapsed() });
+            }
+            Note::Checked { id, answers } => {
+                let Some(generation) = self.current(id) else { return };
+                let lived = generation.opened.elapsed();
+                self.happened(if answers { Event::LinkAnswers } else { Event::LinkSilent { lived } });
+            }
+            Note::ProbeDue { id, appointment } if appointment == self.appointment && self.current(id).is_some() => {
+                self.probe(0);
+            }
+            Note::ProbeDue { .. } => {}
+            Note::Probed { id, target, result } => {
+                self.probing.retain(|probe| *probe != (id, target));
+                if let Some(generation) = self.current(id) {
+                    self.probed(&generation, target, result);
+                }
+                self.answer_those_who_wait();
+            }
+        }
+    }
+
+    /// The present generation, if it is this one.
+    fn current(&self, id: u64) -> Option<Arc<Generation>> {
+        self.generation.clone().filter(|generation| generation.id == id)
+    }
+
+    fn happened(&mut self, event: Event) {
+        let before = (self.machine.state, self.machine.cause.clone());
+        let now = self.tools.clock.now();
+        let actions = self.machine.on(event, now, random());
+        let after = (self.machine.state, self.machine.cause.clone());
+        if after != before {
+            let because = after.1.map(|cause| format!(": {cause}")).unwrap_or_default();
+            self.tools.story.tell(now, &format!("{}{because}", after.0.word()));
+        }
+        let mut next_attempt = None;
+        for action in actions {
+            match action {
+                Action::OpenLink { after } => {
+                    self.errand += 1;
+                    next_attempt = Some(Instant::now() + after);
+                    self.later(after, Note::Due { errand: self.errand });
+                }
+                Action::Probe { after } => {
+                    if let Some(id) = self.generation.as_ref().map(|generation| generation.id) {
+                        self.appointment += 1;
+                        self.later(after, Note::ProbeDue { id, appointment: self.appointment });
+                    }
+                }
+                Action::CheckLink => self.check_link(),
+                Action::RetireLink => self.retire(false),
+                Action::CloseLink => self.retire(true),
+            }
+        }
+        self.publish(next_attempt);
+    }
+
+    fn publish(&mut self, next_attempt: Option<Instant>) {
+        let gate = match (self.machine.state, &self.generation) {
+            (TunnelState::Failed | TunnelState::Stopping, _) => Gate::Closed,
+            (_, Some(generation)) => Gate::Open(generation.clone()),
+            (_, None) => Gate::Wait,
+        };
+        self.gate.send_replace(gate);
+        self.snapshot.send_modify(|snapshot| {
+            snapshot.take(&self.machine, &self.spec);
+            snapshot.next_attempt = next_attempt;
+            snapshot.ssh_pid(self.generation.as_ref().and_then(|generation| generation.link.pid()));
+        });
+    }
+
+    fn later(&self, after: Duration, note: Note) {
+        let notes = self.notes.clone();
+        if after.is_zero() {
+            let _ = notes.send(note);
+            return;
+        }
+        tokio::spawn(async move {
+            sleep(after).await;
+            let _ = notes.send(note);
+        });
+    }
+
+    fn open(&self, errand: u64) {
+        let Some(link) = self.spec.link.clone() else { return };
+        let request = LinkRequest { link, targets: self.spec.targets.clone(), folder: self.folder.clone() };
+        let (ssh, notes) = (self.tools.ssh.clone(), self.notes.clone());
+        tokio::spawn(async move {
+            let result = ssh.open(&request).await;
+            let _ = notes.send(Note::Opened { errand, result });
+        });
+    }
+
+    fn adopt(&mut self, link: Arc<dyn Link>) {
+        let id = self.errand;
+        let generation = Arc::new(Generation::new(id, link, self.spec.targets.len()));
+        let (link, notes) = (generation.link.clone(), self.notes.clone());
+        tokio::spawn(async move {
+            link.closed().await;
+            let _ = notes.send(Note::Lost { id });
+        });
+        self.generation = Some(generation);
+        self.snapshot.send_modify(Snapshot::forget_targets);
+        for reader in 1..self.spec.targets.len() {
+            self.probe(reader);
+        }
+    }
+
+    fn retire(&mut self, at_once: bool) {
+        let Some(generation) = self.generation.take() else { return };
+        self.retired.retain(|old| old.strong_count() > 0);
+        self.retired.push(Arc::downgrade(&generation));
+        tokio::spawn(async move {
+            if !at_once {
+                tokio::select! {
+                    () = generation.idle() => {}
+                    () = generation.link.closed() => {}
+                }
+            }
+            generation.link.close().await;
+        });
+    }
+
+    fn check_link(&self) {
+        let Some(generation) = self.generation.clone() else { return };
+        let notes = self.notes.clone();
+        tokio::spawn(async move {
+            let answers = generation.link.answers(CHECK_LIMIT).await;
+            let _ = notes.send(Note::Checked { id: generation.id, answers });
+        });
+    }
+
+    fn probe(&mut self, target: usize) {
+        let Some(generation) = self.generation.clone() else { return };
+        let Some(wanted) = self.spec.targets.get(target) else { return };
+        if self.probing.contains(&(generation.id, target)) {
+            return;
+        }
+        self.probing.push((generation.id, target));
+        let known = generation.verdict(target) == Verdict::Trusted;
+        let limit = if known { PROBE_LIMIT } else { FIRST_PROBE_LIMIT };
+        let (host, ca_file) = (wanted.host.clone(), self.spec.ca_file.clone());
+        let (probe, notes) = (self.tools.probe.clone(), self.notes.clone());
+        tokio::spawn(async move {
+            let asked = async {
+                let stream = generation.link.connect(target).await.map_err(|_| ProbeError::Closed)?;
+                probe.probe(stream, &host, &ca_file).await
+            };
+            let result = timeout(limit, asked).await.unwrap_or(Err(ProbeError::Silent { limit }));
+            let _ = notes.send(Note::Probed { id: generation.id, target, result });
+        });
+    }
+
+    fn probed(&mut self, generation: &Generation, target: usize, result: Result<ProbeReport, ProbeError>) {
+        let Some(wanted) = self.spec.targets.get(target) else { return };
+        let found = match &result {
+            Ok(report) => match identify(report, &wanted.host) {
+                Ok(name) => Ok((name, report.round_trip)),
+                Err(cause) => Err((TargetState::Refused, cause, false)),
+            },
+            // Without a certificate nobody can tell which database this is.
+            Err(error @ (ProbeError::NotPostgres | ProbeError::NoTls | ProbeError::Authority { .. })) => {
+                Err((TargetState::Refused, error.to_string(), false))
+            }
+            Err(error) => Err((TargetState::Down, error.to_string(), matches!(error, ProbeError::Silent { .. }))),
+        };
+        match &found {
+            Ok(_) => generation.judge(target, Verdict::Trusted),
+            Err((TargetState::Refused, ..)) => generation.judge(target, Verdict::Foreign),
+            // A database that was trusted and is down stays trusted: what comes back is asked again.
+            Err(_) => {}
+        }
+        self.snapshot.send_modify(|snapshot| snapshot.probed(target, &found));
+        if target == 0 {
+            self.happened(match found {
+                Ok(_) => Event::WriterUp,
+                Err((TargetState::Refused, cause, _)) => Event::WriterForeign { cause },
+                Err((_, cause, silent)) => Event::WriterDown { cause, silent },
+            });
+        }
+    }
+
+    fn answer_those_who_wait(&mut self) {
+        let id = self.generation.as_ref().map(|generation| generation.id);
+        if !self.probing.iter().any(|(probed, _)| Some(*probed) == id) {
+            for done in self.waiting_for_probes.drain(..) {
+                let _ = done.send(());
+            }
+        }
+    }
+
+    async fn stop(&mut self) {
+        let current = self.generation.take();
+        let retired = self.retired.drain(..).filter_map(|old| old.upgrade());
+        let closing: Vec<_> =
+            current.into_iter().chain(retired).map(|old| tokio::spawn(async move { old.link.close().await })).collect();
+        for closed in closing {
+            let _ = closed.await;
+        }
+    }
+}
+
+/// A number in `0..1`. The hasher's seed is the standard library's own source of randomness.
+fn random() -> f64 {
+    let number = std::collections::hash_map::RandomState::new().build_hasher().finish();
+    (number >> 11) as f64 / (1_u64 << 53) as f64
+}

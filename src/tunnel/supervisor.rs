@@ -1,0 +1,183 @@
+//! The background process that owns the local ports and keeps the link behind them alive.
+
+use super::counters::Counters;
+use super::files::{Holder, Lock, TunnelFiles};
+use super::generation::Gate;
+use super::listen::{self, Listeners};
+use super::report::Snapshot;
+use super::serve::{self, Hub};
+use super::service::{self, Desk, Office};
+use super::session::{Command, Session, Tools};
+use super::{Probe, Ssh, Story, SupervisorSpec, TunnelError, orphans};
+use crate::system::{Clock, Processes};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+/// Somebody who only looks may hold the lock for a moment.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// Open connections get this long to finish when the tunnel is taken down.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// What a supervisor needs from the world.
+pub struct SupervisorTools {
+    pub ssh: Arc<dyn Ssh>,
+    pub probe: Arc<dyn Probe>,
+    pub clock: Arc<dyn Clock>,
+    pub processes: Arc<dyn Processes>,
+    /// `$XDG_RUNTIME_DIR`.
+    pub runtime_dir: Option<PathBuf>,
+}
+
+/// Supervises until somebody says stop, or `ended` completes (a signal). The state folder is the one that the
+/// specification lies in.
+pub async fn supervise(
+    spec_file: &Path,
+    tools: SupervisorTools,
+    ended: impl Future<Output = ()> + Send,
+) -> Result<(), TunnelError> {
+    let files = TunnelFiles::new(spec_file.parent().unwrap_or(Path::new(".")));
+    let story = Arc::new(Story::open(&files.log()));
+    let clock = tools.clock.clone();
+    let ran = run(spec_file, &files, story.clone(), tools, ended).await;
+    match &ran {
+        Ok(()) => story.tell(clock.now(), "stopped"),
+        Err(error) => story.tell(clock.now(), &format!("did not start: {}", with_causes(error))),
+    }
+    ran
+}
+
+/// Nobody reads the background process's error report; the log gets it in one line.
+fn with_causes(error: &TunnelError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+async fn run(
+    spec_file: &Path,
+    files: &TunnelFiles,
+    story: Arc<Story>,
+    tools: SupervisorTools,
+    ended: impl Future<Output = ()> + Send,
+) -> Result<(), TunnelError> {
+    let mut lock = take_lock(files).await?;
+    let spec = read_spec(spec_file)?;
+    let folder = files.socket_folder(tools.runtime_dir.as_deref())?;
+    let tell = |line: &str| story.tell(tools.clock.now(), line);
+
+    let listeners = bind_all(&spec).await?;
+    let swept = orphans::sweep(tools.processes.as_ref(), &folder).await;
+    if !swept.is_empty() {
+        tell(&format!("ended what a killed supervisor left behind: ssh {swept:?}"));
+    }
+
+    let desk = Desk::open(&folder)?;
+    let pid = std::process::id();
+    let started_at = tools.processes.find(pid).map_or(0, |process| process.started_at);
+    let version = super::VERSION.to_owned();
+    lock.sign(&Holder { pid, started_at, version, socket: desk.path().to_owned() }, &files.lock())?;
+    tell(&format!("devdb {} supervises as process {pid}", super::VERSION));
+
+    let local: Vec<_> = listeners.iter().map(|target| (target.local.clone(), target.skipped.clone())).collect();
+    let (gate_sender, gate) = watch::channel(Gate::Wait);
+    let (snapshot_sender, snapshot) = watch::channel(Snapshot::new(&spec, &local));
+    let (commands, command_inbox) = mpsc::unbounded_channel();
+    let (remarks, remark_inbox) = mpsc::unbounded_channel();
+    let counters: Vec<_> = spec.targets.iter().map(|_| Arc::new(Counters::default())).collect();
+    let hub = Arc::new(Hub { gate, hold: spec.hold(), counters: counters.clone(), held: AtomicUsize::new(0), remarks });
+    let session_tools = Tools { ssh: tools.ssh, probe: tools.probe, clock: tools.clock.clone(), story: story.clone() };
+    let session = Session::new(spec, folder.clone(), session_tools, gate_sender, snapshot_sender);
+
+    let session = tokio::spawn(session.run(command_inbox, remark_inbox));
+    let accepting: Vec<_> = accept_all(listeners, &hub);
+    let (stop, mut stop_asked) = watch::channel(false);
+    let serving = tokio::spawn(service::run(desk, Office { commands: commands.clone(), snapshot, counters, stop }));
+
+    tokio::select! {
+        () = ended => {}
+        _ = stop_asked.wait_for(|asked| *asked) => {}
+    }
+
+    let _ = commands.send(Command::Drain);
+    // The listeners go first: a connection that nobody will serve is better refused than held.
+    for listener in accepting {
+        listener.abort();
+        let _ = listener.await;
+    }
+    drain(&hub.counters).await;
+    let _ = commands.send(Command::Stop);
+    let _ = session.await;
+    serving.abort();
+    let _ = serving.await;
+    // An ssh that was still being started knows nothing of the end; it is found by its control path.
+    orphans::sweep(tools.processes.as_ref(), &folder).await;
+    let _ = std::fs::remove_dir(&folder);
+    drop(lock);
+    Ok(())
+}
+
+async fn take_lock(files: &TunnelFiles) -> Result<Lock, TunnelError> {
+    let limit = Instant::now() + LOCK_PATIENCE;
+    loop {
+        if let Some(lock) = Lock::try_take(&files.lock())? {
+            return Ok(lock);
+        }
+        if Instant::now() >= limit {
+            return Err(TunnelError::AlreadyRuns);
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Reads a specification and checks every value in it.
+pub fn read_spec(path: &Path) -> Result<SupervisorSpec, TunnelError> {
+    let text = std::fs::read(path).map_err(|source| TunnelError::File { path: path.to_owned(), source })?;
+    serde_json::from_slice(&text).map_err(|source| TunnelError::SpecFile { path: path.to_owned(), source })
+}
+
+/// All ports or none.
+async fn bind_all(spec: &SupervisorSpec) -> Result<Vec<Listeners>, TunnelError> {
+    let mut all = Vec::new();
+    for target in &spec.targets {
+        all.push(listen::bind(target).await?);
+    }
+    Ok(all)
+}
+
+fn accept_all(listeners: Vec<Listeners>, hub: &Arc<Hub>) -> Vec<JoinHandle<()>> {
+    let with_target = listeners.into_iter().enumerate();
+    let flat = with_target.flat_map(|(target, found)| found.bound.into_iter().map(move |listener| (target, listener)));
+    flat.map(|(target, listener)| tokio::spawn(accept(listener, target, hub.clone()))).collect()
+}
+
+async fn accept(listener: TcpListener, target: usize, hub: Arc<Hub>) {
+    loop {
+        match listener.accept().await {
+            Ok((client, _)) => {
+                // Nagle would hold back the second half of a request until the first is acknowledged.
+                let _ = client.set_nodelay(true);
+                tokio::spawn(serve::serve(client, target, hub.clone()));
+            }
+            // Out of file descriptors, usually: the connection stays in the queue until some are free.
+            Err(_) => sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// Waits until nobody uses the tunnel any more, but not for long.
+async fn drain(counters: &[Arc<Counters>]) {
+    let limit = Instant::now() + DRAIN;
+    while counters.iter().any(|counters| counters.connections().open > 0) && Instant::now() < limit {
+        sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,147 @@
+//! A laptop with a project, a bastion and a database, for the real `devdb` binary.
+
+use super::database::{Authority, Database};
+use super::sshd::{Sshd, command, eventually, free_port};
+use serde_json::{Value, json};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+pub(crate) struct World {
+    home: tempfile::TempDir,
+    pub(crate) sshd: Sshd,
+    pub(crate) authority: Authority,
+    pub(crate) database: Option<Database>,
+    pub(crate) database_port: u16,
+    pub(crate) port: u16,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let home = tempfile::Builder::new().prefix("devdb-t-").tempdir_in("/tmp").unwrap();
+        let authority = Authority::new(&home.path().join("ca.pem"));
+        let database = Database::start(&authority, "localhost");
+        let database_port = database.port;
+        let world =
+            Self { home, sshd: Sshd::start(), authority, database: Some(database), database_port, port: free_port() };
+        for folder in ["project", "run"] {
+            std::fs::create_dir(world.path(folder)).unwrap();
+        }
+        std::fs::write(world.path("project/devdb.toml"), "project = \"shop\"\n[environment.dev]\n").unwrap();
+        world.write_spec("i-0test");
+        world
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    pub(crate) fn write_spec(&self, instance: &str) {
+        let spec = json!({
+            "link": {
+                "instance_id": instance, "address": "127.0.0.1", "ssh_port": self.sshd.port, "user": Sshd::user(),
+                "identity_file": self.sshd.path("login_key"), "known_hosts_file": self.sshd.path("known_hosts"),
+            },
+            "targets": [{"name": "writer", "host": "localhost", "port": self.database_port, "local_port": self.port}],
+            "ca_file": self.path("ca.pem"),
+            "hold_ms": 20_000,
+        });
+        std::fs::write(self.path("spec.json"), spec.to_string()).unwrap();
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    pub(crate) fn command(&self, verb: &str) -> Command {
+        let mut devdb = command(env!("CARGO_BIN_EXE_devdb"));
+        devdb.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.home.path());
+        devdb.env("XDG_RUNTIME_DIR", self.path("run")).env("DEVDB_ALIAS", "ada");
+        devdb.current_dir(self.path("project")).args(["--json", "tunnel", verb]).stdin(Stdio::null());
+        if matches!(verb, "up" | "restart") {
+            devdb.arg("--spec").arg(self.path("spec.json"));
+        }
+        devdb
+    }
+
+    pub(crate) fn run(&self, verb: &str) -> Output {
+        self.command(verb).output().unwrap()
+    }
+
+    /// Runs a verb that must succeed; its document.
+    pub(crate) fn done(&self, verb: &str) -> Value {
+        let output = self.run(verb);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{verb}: {said}\n{}", self.log());
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Runs a verb that must fail: its exit code and the error's message and hints.
+    pub(crate) fn refused(&self, verb: &str) -> (i32, String) {
+        let output = self.run(verb);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "{verb}: {said}");
+        (output.status.code().unwrap(), said)
+    }
+
+    pub(crate) fn status(&self) -> Value {
+        let output = self.run("status");
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    pub(crate) fn wait_for_state(&self, state: &str) -> Value {
+        eventually(state, Duration::from_secs(20), || Some(self.status()).filter(|report| report["state"] == state))
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.state("tunnel.log")).unwrap_or_default()
+    }
+
+    pub(crate) fn state(&self, name: &str) -> PathBuf {
+        self.path(".local/state/devdb/shop/dev").join(name)
+    }
+
+    /// The processes with a word in their command line that names this world's folder: supervisors and ssh masters.
+    pub(crate) fn processes(&self) -> Vec<(u32, String)> {
+        let folder = self.home.path().display().to_string();
+        let entries = std::fs::read_dir("/proc").unwrap().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        pids.filter_map(|pid| {
+            let command =
+                String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/cmdline")).ok()?).replace('\0', " ");
+            command.contains(&folder).then_some((pid, command))
+        })
+        .collect()
+    }
+
+    pub(crate) fn masters(&self) -> Vec<u32> {
+        let ssh = |(pid, command): (u32, String)| command.starts_with("ssh ").then_some(pid);
+        self.processes().into_iter().filter_map(ssh).collect()
+    }
+
+    pub(crate) fn supervisors(&self) -> Vec<u32> {
+        let devdb = |(pid, command): (u32, String)| command.contains(" tunnel supervise ").then_some(pid);
+        self.processes().into_iter().filter_map(devdb).collect()
+    }
+
+    pub(crate) fn signal(&self, pid: u32, signal: &str) {
+        assert!(command("kill").args([signal, &pid.to_string()]).status().unwrap().success());
+    }
+
+    /// No process, no socket, no port.
+    pub(crate) fn assert_nothing_is_left(&self) {
+        assert_eq!(self.processes(), []);
+        let sockets: Vec<_> = std::fs::read_dir(self.path("run/devdb")).into_iter().flatten().flatten().collect();
+        assert!(sockets.is_empty(), "{sockets:?}");
+        assert!(std::net::TcpListener::bind(self.address()).is_ok());
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for (pid, _) in self.processes() {
+            let _ = command("kill").args(["-9", &pid.to_string()]).stderr(Stdio::null()).status();
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The real binary, a real sshd, and a database that shakes hands.
+
+use crate::support::database::{Database, is_served};
+use crate::support::sshd::eventually;
+use crate::support::world::World;
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+const LIMIT: Duration = Duration::from_secs(15);
+
+#[test]
+fn up_status_restart_and_down_leave_nothing_behind() {
+    let world = World::new();
+    let report = world.done("up");
+    assert_eq!(report["state"], "up");
+    assert_eq!(report["targets"][0]["certificate_name"], "localhost");
+    assert_eq!(report["targets"][0]["local"][0], world.address().to_string());
+    is_served(world.address(), LIMIT).unwrap();
+
+    let report = world.status();
+    assert_eq!((&report["state"], &report["targets"][0]["state"]), (&"up".into(), &"up".into()));
+    assert!(report["targets"][0]["rtt_ms"].as_f64().unwrap() > 0.0);
+    assert!(report["targets"][0]["bytes"].as_u64().unwrap() >= 9);
+
+    let (supervisors, masters) = (world.supervisors(), world.masters());
+    assert_eq!((supervisors.len(), masters.len()), (1, 1));
+    let report = world.done("restart");
+    assert_eq!(report["restarts"][0]["cause"], "restart was asked for");
+    assert_eq!(world.supervisors(), supervisors);
+    eventually("one new master", LIMIT, || Some(world.masters()).filter(|new| new.len() == 1 && *new != masters));
+    is_served(world.address(), LIMIT).unwrap();
+
+    assert_eq!(world.done("down")["was_running"], true);
+    world.assert_nothing_is_left();
+    assert_eq!(world.done("down")["was_running"], false);
+    assert_eq!(world.run("status").status.code(), Some(3));
+}
+
+#[test]
+fn a_killed_master_is_replaced_and_the_next_connection_is_served() {
+    let world = World::new();
+    world.done("up");
+    let old = world.masters();
+    world.signal(old[0], "-9");
+    let served = is_served(world.address(), LIMIT).unwrap();
+    assert!(served < Duration::from_secs(5), "{served:?}");
+    let report = world.wait_for_state("up");
+    assert_eq!(report["restarts"].as_array().unwrap().len(), 1);
+    assert_ne!(world.masters(), old);
+    world.done("down");
+    world.assert_nothing_is_left();
+}
+
+#[test]
+fn no_connection_is_refused_while_the_link_is_replaced_again_and_again() {
+    let world = World::new();
+    world.done("up");
+    let end = Instant::now() + Duration::from_secs(4);
+    let served: usize = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut served = 0;
+                    while Instant::now() < end {
+                        is_served(world.address(), LIMIT).unwrap_or_else(|error| panic!("{error}: {}", world.log()));
+                        served += 1;
+                    }
+                    served
+                })
+            })
+            .collect();
+        world.done("restart");
+        if let Some(master) = world.masters().first() {
+            world.signal(*master, "-9");
+        }
+        world.wait_for_state("up");
+        world.done("restart");
+        clients.into_iter().map(|client| client.join().unwrap()).sum()
+    });
+    assert!(served > 20, "{served}");
+    world.done("down");
+    world.assert_nothing_is_left();
+}
+
+#[test]
+fn a_swapped_host_key_ends_the_tunnel_and_the_port_closes_at_once() {
+    let mut world = World::new();
+    world.done("up");
+    world.sshd.swap_host_key();
+    let master = world.masters()[0];
+    world.signal(master, "-9");
+    let report = world.wait_for_state("failed");
+    assert_eq!(report["remedy"], "host_key");
+    assert!(report["cause"].as_str().unwrap().contains("host key"), "{report}");
+    assert!(world.masters().is_empty());
+    let asked = Instant::now();
+    assert!(is_served(world.address(), LIMIT).is_err());
+    assert!(asked.elapsed() < Duration::from_secs(1));
+
+    let (code, said) = world.refused("up");
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("host key") && said.contains("hints"), "{said}");
+    world.done("down");
+    world.assert_nothing_is_left();
+}
+
+#[test]
+fn an_unknown_host_key_is_not_trusted_on_first_use() {
+    let world = World::new();
+    world.write_spec("i-0other");
+    let (code, said) = world.refused("up");
+    assert_eq!(code, 4, "{said}");
+    let known_hosts = std::fs::read_to_string(world.sshd.path("known_hosts")).unwrap();
+    assert!(!known_hosts.contains("i-0other"), "{known_hosts}");
+    world.done("down");
+}
+
+#[test]
+fn another_database_behind_the_endpoint_is_refused() {
+    let mut world = World::new();
+    world.database = None;
+    world.database = Some(Database::start_on(&world.authority, "staging", world.database_port));
+    let (code, said) = world.refused("up");
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("the certificate is for staging, not for localhost"), "{said}");
+    assert!(is_served(world.address(), LIMIT).is_err());
+    assert!(world.masters().is_empty());
+    world.done("down");
+}
+
+#[test]
+fn a_database_that_is_down_is_told_apart_from_a_dead_link_and_comes_back_by_itself() {
+    let mut world = World::new();
+    world.done("up");
+    let masters = world.masters();
+    world.database = None;
+    let report = world.status();
+    assert_eq!((&report["state"], &report["targets"][0]["state"]), (&"suspect".into(), &"down".into()));
+    world.database = Some(Database::start_on(&world.authority, "localhost", world.database_port));
+    world.wait_for_state("up");
+    is_served(world.address(), LIMIT).unwrap();
+    assert_eq!(world.masters(), masters, "a database that is down is no reason for a new ssh");
+    world.done("down");
+}
+
+#[test]
+fn a_killed_supervisor_is_replaced_and_its_master_cleaned_up() {
+    let world = World::new();
+    world.done("up");
+    let (supervisors, masters) = (world.supervisors(), world.masters());
+    world.signal(supervisors[0], "-9");
+    eventually("its end", LIMIT, || world.supervisors().is_empty().then_some(()));
+    assert_eq!(world.masters(), masters, "the master outlives its supervisor");
+    assert_eq!(world.status()["state"], "stopped");
+
+    world.done("up");
+    is_served(world.address(), LIMIT).unwrap();
+    assert_eq!(world.supervisors().len(), 1);
+    let now = world.masters();
+    assert!(now.len() == 1 && now != masters, "{now:?}");
+    world.done("down");
+    world.assert_nothing_is_left();
+}
+
+#[test]
+fn down_after_a_killed_supervisor_cleans_up_too() {
+    let world = World::new();
+    world.done("up");
+    world.signal(world.supervisors()[0], "-9");
+    eventually("its end", LIMIT, || world.supervisors().is_empty().then_some(()));
+    world.done("down");
+    world.assert_nothing_is_left();
+}
+
+#[test]
+fn a_supervisor_that_does_not_answer_is_replaced() {
+    let world = World::new();
+    world.done("up");
+    let old = world.supervisors()[0];
+    world.signal(old, "-STOP");
+    world.done("up");
+    assert_ne!(world.supervisors(), [old]);
+    assert_eq!(world.supervisors().len(), 1);
+    is_served(world.address(), LIMIT).unwrap();
+    world.done("down");
+    world.assert_nothing_is_left();
+}
+
+#[test]
+fn twenty_at_once_start_one_supervisor() {
+    let world = World::new();
+    let start = |_| world.command("up").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let all: Vec<_> = (0..20).map(start).collect();
+    for child in all {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}\n{}", String::from_utf8_lossy(&output.stderr), world.log());
+    }
+    assert_eq!((world.supervisors().len(), world.masters().len()), (1, 1));
+    assert_eq!(world.log().matches("supervises as process").count(), 1);
+    world.done("down");
+    world.assert_nothing_is_left();
+}
+
+#[test]
+fn a_busy_port_is_told_with_its_owner_and_nobody_is_ended() {
+    let world = World::new();
+    let owner = TcpListener::bind(world.address()).unwrap();
+    let (code, said) = world.refused("up");
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains(&format!("port {} is in use on 127.0.0.1", world.port)), "{said}");
+    assert!(said.contains(&format!("pid {}", std::process::id())), "{said}");
+    assert!(said.contains("writer_port = "), "{said}");
+    assert_eq!(world.processes(), []);
+    drop(owner);
+    world.done("up");
+    world.done("down");
+}
+
+#[test]
+fn a_vanished_control_socket_does_not_hide_the_supervisor_for_long() {
+    let world = World::new();
+    world.done("up");
+    let folder = std::fs::read_dir(world.path("run/devdb")).unwrap().next().unwrap().unwrap().path();
+    std::fs::remove_file(folder.join("devdb.sock")).unwrap();
+    world.wait_for_state("up");
+    assert_eq!(world.supervisors().len(), 1);
+    world.done("down");
+    world.assert_nothing_is_left();
+}
