@@ -1,81 +1,21 @@
 //! The client's side: finds the supervisor, starts it, talks to it, ends it.
 
-use super::files::{Holder, Lock, TunnelFiles};
-use super::protocol::{self, Hello, Reply, Request};
-use super::{Probe, ProbeError, SupervisorSpec, TargetState, TunnelError, TunnelReport, TunnelState, identify};
-use super::{orphans, ports, read_spec, report, story};
+use super::client::{ANSWER_LIMIT, Presence, status};
+use super::files::{Lock, TunnelFiles};
+use super::protocol::{Reply, Request};
+use super::{Probe, SupervisorSpec, TunnelError, TunnelReport, TunnelState};
+use super::{direct, orphans, ports, read_spec, report, story};
 use crate::system::{Processes, SpawnSpec};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::BufReader;
-use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, sleep, timeout};
 
-const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(25);
 /// ssh's own connect time-out, twice, and a database that wakes up.
 const UP_LIMIT: Duration = Duration::from_secs(45);
 /// The link works and the database refuses: waiting longer seldom helps.
 const REFUSED_LIMIT: Duration = Duration::from_secs(5);
-
-/// What is behind the lock. The socket's answer is the only proof of life.
-pub enum Presence {
-    Ready(Client),
-    /// Alive, but of another release: it understands status and stop.
-    Outdated(Client),
-    /// Holds the lock and does not answer.
-    Stale(Option<Holder>),
-    Absent,
-}
-
-/// A connection to a supervisor.
-pub struct Client {
-    reader: BufReader<OwnedReadHalf>,
-    writer: OwnedWriteHalf,
-    hello: Hello,
-}
-
-impl Client {
-    async fn connect(socket: &Path) -> Result<Self, TunnelError> {
-        let connecting = async {
-            let stream = UnixStream::connect(socket).await.map_err(TunnelError::Broken)?;
-            let (reader, mut writer) = stream.into_split();
-            let mut reader = BufReader::new(reader);
-            protocol::send(&mut writer, &Hello::mine()).await?;
-            let hello = protocol::receive(&mut reader).await?.ok_or(TunnelError::Protocol { source: None })?;
-            Ok(Self { reader, writer, hello })
-        };
-        let late = |_| TunnelError::Broken(std::io::ErrorKind::TimedOut.into());
-        timeout(ANSWER_LIMIT, connecting).await.map_err(late)?
-    }
-
-    async fn ask(&mut self, request: &Request) -> Result<Reply, TunnelError> {
-        protocol::send(&mut self.writer, request).await?;
-        protocol::receive(&mut self.reader).await?.ok_or(TunnelError::Protocol { source: None })
-    }
-
-    /// The supervisor's release.
-    pub fn version(&self) -> &str {
-        &self.hello.version
-    }
-
-    /// The report; with `probe` every database is asked first.
-    pub async fn status(&mut self, probe: bool) -> Result<TunnelReport, TunnelError> {
-        match self.ask(&Request::Status { probe }).await? {
-            Reply::Status { report } => Ok(*report),
-            _ => Err(TunnelError::Protocol { source: None }),
-        }
-    }
-}
-
-/// What the supervisor says, if there is one: local and fast, no database is asked.
-pub async fn status(state_dir: &Path) -> Option<TunnelReport> {
-    let holder = Lock::holder(&TunnelFiles::new(state_dir).lock())?;
-    let mut client = Client::connect(&holder.socket).await.ok()?;
-    timeout(ANSWER_LIMIT, client.status(false)).await.ok()?.ok()
-}
 
 /// One environment's tunnel.
 pub struct Control {
@@ -104,13 +44,7 @@ impl Control {
 
     /// Finds the supervisor.
     pub async fn presence(&self) -> Presence {
-        let holder = Lock::holder(&self.files().lock());
-        if let Some(holder) = &holder
-            && let Ok(client) = Client::connect(&holder.socket).await
-        {
-            return if client.hello.suits() { Presence::Ready(client) } else { Presence::Outdated(client) };
-        }
-        if Lock::is_held(&self.files().lock()) { Presence::Stale(holder) } else { Presence::Absent }
+        Presence::of(&self.files()).await
     }
 
     /// As [`Self::presence`], but gives a supervisor that is just starting the time to open its socket.
@@ -140,7 +74,7 @@ impl Control {
     ) -> Result<(Began, TunnelReport), TunnelError> {
         if spec.link.is_none() {
             self.write_spec(spec)?;
-            return Ok((Began::Reused, self.probe_directly(spec).await));
+            return Ok((Began::Reused, direct::report(spec, self.probe.as_ref()).await));
         }
         let startup = self.startup_lock().await?;
         let began = match self.settled_presence().await {
@@ -206,7 +140,7 @@ impl Control {
     pub async fn status(&self) -> TunnelReport {
         let spec = self.last_spec();
         if let Some(spec) = spec.as_ref().filter(|spec| spec.link.is_none()) {
-            return self.probe_directly(spec).await;
+            return direct::report(spec, self.probe.as_ref()).await;
         }
         let mut report = match self.presence().await {
             Presence::Ready(mut client) | Presence::Outdated(mut client) => {
@@ -269,7 +203,7 @@ impl Control {
         let limit = Instant::now() + Duration::from_secs(10);
         loop {
             match self.presence().await {
-                Presence::Ready(client) if client.hello.pid == pid => return Ok(()),
+                Presence::Ready(client) if client.pid() == pid => return Ok(()),
                 _ => sleep(POLL).await,
             }
             let has_ended = self.processes.find(pid).is_none_or(|process| process.command.is_empty());
@@ -372,38 +306,5 @@ impl Control {
         let draft = path.with_extension("json.new");
         std::fs::write(&draft, text).map_err(failed)?;
         std::fs::rename(&draft, &path).map_err(failed)
-    }
-
-    /// A direct route has no supervisor: the endpoint itself is asked.
-    async fn probe_directly(&self, spec: &SupervisorSpec) -> TunnelReport {
-        let mut report = TunnelReport::stopped();
-        report.targets = report::targets(spec);
-        for (target, wanted) in report.targets.iter_mut().zip(&spec.targets) {
-            let limit = Duration::from_secs(5);
-            let asked = async {
-                let stream = tokio::net::TcpStream::connect((wanted.host.as_str(), wanted.port)).await;
-                let stream = stream.map_err(|_| ProbeError::Closed)?;
-                self.probe.probe(Box::new(stream), &wanted.host, &spec.ca_file).await
-            };
-            match timeout(limit, asked).await.unwrap_or(Err(ProbeError::Silent { limit })) {
-                Ok(found) => match identify(&found, &wanted.host) {
-                    Ok(name) => {
-                        target.state = TargetState::Up;
-                        target.certificate_name = Some(name);
-                        target.rtt_ms = Some((found.round_trip.as_secs_f64() * 1e5).round() / 100.0);
-                    }
-                    Err(cause) => (target.state, target.cause) = (TargetState::Refused, Some(cause)),
-                },
-                Err(error) => (target.state, target.cause) = (TargetState::Down, Some(error.to_string())),
-            }
-        }
-        let writer = report.targets.first();
-        report.cause = writer.and_then(|writer| writer.cause.clone());
-        report.state = match writer.map(|writer| writer.state) {
-            Some(TargetState::Up) => TunnelState::Up,
-            Some(TargetState::Refused) => TunnelState::Failed,
-            _ => TunnelState::Suspect,
-        };
-        report
     }
 }

@@ -5,8 +5,10 @@
 //! through in `serve`. [`Ssh`], [`Link`] and [`Probe`] are the seams.
 
 mod backoff;
+mod client;
 mod control;
 mod counters;
+mod direct;
 mod error;
 mod files;
 mod generation;
@@ -16,6 +18,8 @@ mod model;
 mod orphans;
 mod ports;
 mod protocol;
+#[cfg(all(test, feature = "testing"))]
+mod rehearsal;
 mod report;
 mod seams;
 mod serve;
@@ -26,7 +30,8 @@ mod story;
 mod supervisor;
 
 pub use backoff::Backoff;
-pub use control::{Began, Client, Control, Presence, status};
+pub use client::{Client, Presence, status};
+pub use control::{Began, Control};
 pub use error::{PortOwner, PortOwnerKind, Remedy, TunnelError};
 pub use files::{Holder, TunnelFiles};
 pub use model::{BastionReport, ConnectionCounts, RestartReport, TargetReport, TargetState, TunnelReport, TunnelState};

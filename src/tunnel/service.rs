@@ -112,7 +112,9 @@ async fn answer(request: Request, office: &Office) -> Reply {
             if asked.await == Ok(true) { Reply::Accepted } else { Reply::NeedsReplacement }
         }
         Request::Restart => {
-            let _ = office.commands.send(Command::Restart { cause: "restart was asked for".to_owned() });
+            let (done, begun) = oneshot::channel();
+            let _ = office.commands.send(Command::Restart { cause: "restart was asked for".to_owned(), done });
+            let _ = begun.await;
             Reply::Accepted
         }
         Request::Stop => {

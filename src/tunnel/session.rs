@@ -28,17 +28,11 @@ const SLEPT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) enum Command {
     /// Take up this specification; the answer is false when only a new supervisor can.
-    Use {
-        spec: Box<SupervisorSpec>,
-        done: oneshot::Sender<bool>,
-    },
-    Restart {
-        cause: String,
-    },
+    Use { spec: Box<SupervisorSpec>, done: oneshot::Sender<bool> },
+    /// Replace the link; answered when the old one is out of use, so that nobody takes its `up` for the new one's.
+    Restart { cause: String, done: oneshot::Sender<()> },
     /// Ask every database once more; answered when all have been asked.
-    Probe {
-        done: oneshot::Sender<()>,
-    },
+    Probe { done: oneshot::Sender<()> },
     /// New connections are not served any more; those that run may finish.
     Drain,
     /// End every link, and return.
@@ -160,7 +154,10 @@ impl Session {
                 }
                 let _ = done.send(fits);
             }
-            Command::Restart { cause } => self.happened(Event::RestartAsked { cause }),
+            Command::Restart { cause, done } => {
+                self.happened(Event::RestartAsked { cause });
+                let _ = done.send(());
+            }
             Command::Probe { done } => {
                 for target in 0..self.spec.targets.len() {
                     self.probe(target);

@@ -19,3 +19,4 @@ mod shells;
 mod support;
 mod tidy;
 mod tunnel;
+mod tunnel_seams;

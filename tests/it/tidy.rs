@@ -130,6 +130,10 @@ fn rooms_import_only_what_the_table_allows() {
         };
         for (line, text) in code(&source.text) {
             for name in imports(text) {
+                // Tests inside a room rehearse with the fakes; the product cannot, because it is built without them.
+                if name == "testing" {
+                    continue;
+                }
                 let is_room = ROOMS.iter().any(|(room, _)| *room == name);
                 if is_room && name != source.room && !allowed.contains(&name.as_str()) {
                     wrong.push(format!(
