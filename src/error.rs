@@ -269,7 +269,8 @@ impl From<BastionError> for CommandError {
 impl From<TunnelError> for CommandError {
     fn from(error: TunnelError) -> Self {
         let kind = match &error {
-            TunnelError::Failed { remedy: Some(Remedy::HostKey | Remedy::Identity), .. } => ErrorKind::Refused,
+            TunnelError::Failed { remedy: Some(Remedy::HostKey | Remedy::Identity), .. }
+            | TunnelError::Unreachable { remedy: Some(_), .. } => ErrorKind::Refused,
             _ => ErrorKind::Failed,
         };
         let shown = Self::from_error(kind, &error);
@@ -288,7 +289,10 @@ impl From<TunnelError> for CommandError {
                     None => shown.hint(format!("free port {}, or choose another `{target}_port`", address.port())),
                 }
             }
-            TunnelError::Failed { remedy: Some(remedy), .. } => shown.hint(remedy_hint(remedy)),
+            TunnelError::Failed { remedy: Some(remedy), .. }
+            | TunnelError::Unreachable { remedy: Some(remedy), .. } => shown.hint(remedy_hint(remedy)),
+            TunnelError::Unreachable { remedy: None, .. } => shown
+                .hint("connect the VPN that leads into the VPC, or set `transport = \"ssh\"` to go through a bastion"),
             TunnelError::Failed { remedy: None, .. } | TunnelError::NotUp { .. } => {
                 shown.hint("it keeps trying in the background; `devdb tunnel status` tells how it goes")
             }

@@ -1,7 +1,7 @@
 use super::ssh_config;
 use super::ssh_mux::Mux;
-use crate::system::Processes;
-use crate::tunnel::{BoxStream, Link, LinkError, LinkRequest, Ssh};
+use crate::system::{ProcessInfo, Processes};
+use crate::tunnel::{BoxStream, Link, LinkError, LinkRequest, Ssh, control_path};
 use async_trait::async_trait;
 use openssh::{ForwardType, KnownHosts, Session, SessionBuilder, Socket, Stdio};
 use std::io::{Read, Seek, SeekFrom};
@@ -33,6 +33,18 @@ impl OpenSsh {
     }
 }
 
+impl OpenSsh {
+    /// Ends an ssh that hangs before it is in the background. Its folder went with the future that waited for it.
+    fn end_abandoned(&self, folder: &Path) {
+        let is_abandoned = |process: &ProcessInfo| {
+            control_path(process, folder).and_then(Path::parent).is_some_and(|home| !home.exists())
+        };
+        for process in self.processes.list().into_iter().filter(is_abandoned) {
+            let _ = self.processes.kill(process.pid, process.started_at);
+        }
+    }
+}
+
 #[async_trait]
 impl Ssh for OpenSsh {
     async fn open(&self, request: &LinkRequest) -> Result<Arc<dyn Link>, LinkError> {
@@ -46,8 +58,10 @@ impl Ssh for OpenSsh {
         let session = match timeout(OPEN_LIMIT, connecting).await {
             Ok(Ok(session)) => session,
             Ok(Err(error)) => return Err(translate(&error)),
-            // The ssh that hangs is found by its control path when the supervisor ends or starts again.
-            Err(_) => return Err(LinkError::TimedOut { said: "authentication took too long".to_owned() }),
+            Err(_) => {
+                self.end_abandoned(&request.folder);
+                return Err(LinkError::TimedOut { said: "authentication took too long".to_owned() });
+            }
         };
         // Dropping a session blocks, and only makes the master stop listening; a resumed one has no such habit.
         let (control_path, log) = session.detach();

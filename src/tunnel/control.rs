@@ -35,6 +35,8 @@ pub enum Began {
     Restarted,
     /// A supervisor of another release, or one that did not answer, was replaced.
     Replaced,
+    /// The route is direct; there is nothing to start.
+    NotNeeded,
 }
 
 impl Control {
@@ -74,7 +76,8 @@ impl Control {
     ) -> Result<(Began, TunnelReport), TunnelError> {
         if spec.link.is_none() {
             self.write_spec(spec)?;
-            return Ok((Began::Reused, direct::report(spec, self.probe.as_ref()).await));
+            let report = direct::report(spec, self.probe.as_ref()).await;
+            return if report.is_up() { Ok((Began::NotNeeded, report)) } else { Err(direct::refusal(&report)) };
         }
         let startup = self.startup_lock().await?;
         let began = match self.settled_presence().await {
@@ -117,6 +120,22 @@ impl Control {
             return Ok((Began::Restarted, self.wait_until_up(progress).await?));
         }
         self.up(spec, progress).await
+    }
+
+    /// Waits until the tunnel is up, whoever starts it; the report is the last one that was seen.
+    pub async fn wait(&self, limit: Duration) -> TunnelReport {
+        let end = Instant::now() + limit;
+        loop {
+            let report = match self.last_spec().filter(|spec| spec.link.is_none()) {
+                Some(spec) => direct::report(&spec, self.probe.as_ref()).await,
+                None => status(&self.state_dir).await.unwrap_or_else(TunnelReport::stopped),
+            };
+            // A tunnel that gave up will not come up while one waits.
+            if report.is_up() || report.state == TunnelState::Failed || Instant::now() >= end {
+                return report;
+            }
+            sleep(POLL * 4).await;
+        }
     }
 
     /// Ends the supervisor and everything of it; false when there was none.

@@ -1,6 +1,7 @@
 //! `transport = "direct"`: there is no supervisor, so the endpoints themselves are asked.
 
-use super::{Probe, ProbeError, SupervisorSpec, TargetState, TunnelReport, TunnelState, identify, report};
+use super::{Probe, ProbeError, Remedy, SupervisorSpec, TargetState, TunnelError, TunnelReport, TunnelState};
+use super::{identify, report};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -13,7 +14,7 @@ pub(super) async fn report(spec: &SupervisorSpec, probe: &dyn Probe) -> TunnelRe
     for (target, wanted) in report.targets.iter_mut().zip(&spec.targets) {
         let asked = async {
             let stream = tokio::net::TcpStream::connect((wanted.host.as_str(), wanted.port)).await;
-            let stream = stream.map_err(|_| ProbeError::Closed)?;
+            let stream = stream.map_err(|error| ProbeError::Unreachable { said: error.to_string() })?;
             probe.probe(Box::new(stream), &wanted.host, &spec.ca_file).await
         };
         match timeout(LIMIT, asked).await.unwrap_or(Err(ProbeError::Silent { limit: LIMIT })) {
@@ -36,4 +37,11 @@ pub(super) async fn report(spec: &SupervisorSpec, probe: &dyn Probe) -> TunnelRe
         _ => TunnelState::Suspect,
     };
     report
+}
+
+/// Why a direct route is not usable.
+pub(super) fn refusal(report: &TunnelReport) -> TunnelError {
+    let cause = report.cause.clone().unwrap_or_else(|| "the database did not answer".to_owned());
+    let remedy = (report.state == TunnelState::Failed).then_some(Remedy::Identity);
+    TunnelError::Unreachable { cause, remedy }
 }

@@ -53,6 +53,9 @@ pub enum TunnelError {
     Failed { cause: String, remedy: Option<Remedy> },
     #[error("the tunnel is not up after {seconds} s: {cause}")]
     NotUp { cause: String, seconds: u64 },
+    /// A direct route does not lead to the database.
+    #[error("the database cannot be used: {cause}")]
+    Unreachable { cause: String, remedy: Option<Remedy> },
     #[error("the supervisor did not start; its log is {}", log.display())]
     NotStarted { log: PathBuf, last: Option<String> },
     #[error("the supervisor (process {pid}) does not answer")]

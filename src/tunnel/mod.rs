@@ -35,6 +35,7 @@ pub use control::{Began, Control};
 pub use error::{PortOwner, PortOwnerKind, Remedy, TunnelError};
 pub use files::{Holder, TunnelFiles};
 pub use model::{BastionReport, ConnectionCounts, RestartReport, TargetReport, TargetState, TunnelReport, TunnelState};
+pub use orphans::control_path;
 pub use protocol::VERSION;
 pub use seams::{BoxStream, Link, LinkError, LinkRequest, Probe, ProbeError, ProbeReport, Ssh, Stream, identify};
 pub use spec::{

@@ -7,18 +7,19 @@ use tokio::time::{Instant, sleep};
 
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// True for an ssh of this user that was started with a control path in `folder`. The folder is private to one
+/// The control path of an ssh of this user that was started with one in `folder`. The folder is private to one
 /// environment (0700, owner checked) and the caller holds that environment's lock, so nobody else can own such an ssh.
-fn is_ours(process: &ProcessInfo, folder: &Path) -> bool {
+pub fn control_path<'a>(process: &'a ProcessInfo, folder: &Path) -> Option<&'a Path> {
     let is_ssh = process.command.first().is_some_and(|program| program.rsplit('/').next() == Some("ssh"));
     let mut words = process.command.iter().skip_while(|word| *word != "-S").skip(1);
-    process.own && is_ssh && words.next().is_some_and(|path| Path::new(path).starts_with(folder))
+    let path = words.next().map(Path::new).filter(|_| process.own && is_ssh)?;
+    path.starts_with(folder).then_some(path)
 }
 
 /// Ends every orphan of this folder and empties it; returns the pids that were ended.
 pub(super) async fn sweep(processes: &dyn Processes, folder: &Path) -> Vec<u32> {
     let mut orphans: Vec<ProcessInfo> =
-        processes.list().into_iter().filter(|process| is_ours(process, folder)).collect();
+        processes.list().into_iter().filter(|process| control_path(process, folder).is_some()).collect();
     let pids = orphans.iter().map(|orphan| orphan.pid).collect();
     for orphan in &orphans {
         let _ = processes.terminate(orphan.pid, orphan.started_at);

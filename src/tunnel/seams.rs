@@ -110,6 +110,9 @@ pub enum ProbeError {
     /// Accepted, then closed: the bastion could not reach the endpoint, or the endpoint refused.
     #[error("the database could not be reached from the bastion")]
     Closed,
+    /// A direct route that does not lead there.
+    #[error("the database could not be reached: {said}")]
+    Unreachable { said: String },
     #[error("what answers is not PostgreSQL")]
     NotPostgres,
     #[error("the database offers no TLS")]

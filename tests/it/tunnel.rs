@@ -1,8 +1,9 @@
 //! The real binary, a real sshd, and a database that shakes hands.
 
-use crate::support::database::{Database, is_served};
+use crate::support::database::{Authority, Database, is_served};
 use crate::support::sshd::eventually;
 use crate::support::world::World;
+use devdb::testing::Stage;
 use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -227,4 +228,64 @@ fn a_vanished_control_socket_does_not_hide_the_supervisor_for_long() {
     assert_eq!(world.supervisors().len(), 1);
     world.done("down");
     world.assert_nothing_is_left();
+}
+
+const PROJECT: &str = "project = \"shop\"\n[environment.dev]\n";
+
+#[test]
+fn without_a_supervisor_status_says_so_and_exits_3() {
+    let stage = Stage::new().file("devdb.toml", PROJECT);
+    insta::assert_snapshot!(stage.run(["devdb", "tunnel", "status"]), @r"
+    tunnel stopped
+    ------- stderr -------
+    ------- exit 3
+    ");
+    insta::assert_snapshot!(stage.run(["devdb", "tunnel", "down"]), @r"
+    no tunnel was running
+    ------- stderr -------
+    ------- exit 0
+    ");
+    insta::assert_snapshot!(stage.run(["devdb", "tunnel", "wait", "--timeout", "10ms"]), @r"
+    tunnel stopped
+    ------- stderr -------
+    ------- exit 3
+    ");
+}
+
+#[test]
+fn a_direct_route_is_probed_and_needs_no_supervisor() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca_file = folder.path().join("ca.pem");
+    let authority = Authority::new(&ca_file);
+    let database = Database::start(&authority, "localhost");
+    let port = database.port;
+    let spec = serde_json::json!({
+        "link": null,
+        "targets": [{"name": "writer", "host": "localhost", "port": port, "local_port": 5432}],
+        "ca_file": ca_file,
+        "hold_ms": 1000,
+    });
+    let stage = Stage::new().file("devdb.toml", PROJECT).file("spec.json", &spec.to_string());
+    let text = |outcome: devdb::testing::Outcome| outcome.to_string().replace(&port.to_string(), "[PORT]");
+    // The fake probe waits for an echo; this database answers `?` by closing, so the answer is scripted.
+    let answer = || Ok(devdb::testing::FakeProbe::certificate("localhost"));
+    stage.tools.probe.answer([answer(), answer()]);
+    insta::assert_snapshot!(text(stage.run(["devdb", "tunnel", "up", "--spec", "spec.json"])), @r"
+    tunnel up
+      writer  localhost:[PORT]  12.0 ms
+              certificate  localhost
+    ------- stderr -------
+      tunnel not needed: the route is direct
+    ------- exit 0
+    ");
+    assert_eq!(stage.run(["devdb", "tunnel", "status"]).code, 0);
+    stage.tools.probe.answer([Err(devdb::tunnel::ProbeError::Unreachable { said: "timed out".to_owned() })]);
+    insta::assert_snapshot!(text(stage.run(["devdb", "tunnel", "up", "--spec", "spec.json"])), @r#"
+    ------- stderr -------
+    error: the database cannot be used: the database could not be reached: timed out
+
+    hint: connect the VPN that leads into the VPC, or set `transport = "ssh"` to go through a bastion
+    ------- exit 1
+    "#);
+    assert!(stage.processes.spawned().is_empty());
 }

@@ -6,6 +6,7 @@ mod screen;
 mod status;
 mod supervise;
 mod up;
+mod wait;
 
 use super::context::Context;
 use crate::error::CommandError;
@@ -20,6 +21,7 @@ pub(crate) enum TunnelCommand {
     Down(down::DownArgs),
     Restart(restart::RestartArgs),
     Status(status::StatusArgs),
+    Wait(wait::WaitArgs),
     #[command(hide = true)]
     Supervise(supervise::SuperviseArgs),
 }
@@ -30,6 +32,7 @@ pub(crate) async fn run(command: TunnelCommand, context: &Context) -> Result<Exi
         TunnelCommand::Down(args) => down::run(&args, context).await,
         TunnelCommand::Restart(args) => restart::run(&args, context).await,
         TunnelCommand::Status(args) => status::run(&args, context).await,
+        TunnelCommand::Wait(args) => wait::run(&args, context).await,
         TunnelCommand::Supervise(args) => supervise::run(&args, context).await,
     }
 }
@@ -56,7 +59,7 @@ struct SpecSource {
 impl SpecSource {
     async fn resolve(&self, context: &Context) -> Result<SupervisorSpec, CommandError> {
         match &self.spec {
-            Some(file) => Ok(read_spec(file)?),
+            Some(file) => Ok(read_spec(&context.host().surroundings.cwd.join(file))?),
             None => discovered(context).await,
         }
     }

@@ -1,6 +1,7 @@
 use super::{SpecSource, control, screen, up};
 use crate::commands::context::Context;
 use crate::error::CommandError;
+use crate::tunnel::Began;
 use crate::ui::ExitStatus;
 
 /// Replace the SSH connection; new connections wait for the new one and are not refused
@@ -20,7 +21,11 @@ pub(crate) async fn run(args: &RestartArgs, context: &Context) -> Result<ExitSta
         None => args.source.resolve(context).await?,
     };
     let step = context.printer().step("tunnel");
-    let (_, report) = control.restart(&spec, &|report| step.note(&screen::progress(report))).await?;
-    step.done("tunnel restarted");
+    let (began, report) = control.restart(&spec, &|report| step.note(&screen::progress(report))).await?;
+    step.done(match began {
+        Began::NotNeeded => "nothing to restart: the route is direct",
+        Began::Started => "tunnel started; none was running",
+        _ => "tunnel restarted",
+    });
     up::tell(context, report)
 }

@@ -24,6 +24,7 @@ pub(crate) async fn run(args: &UpArgs, context: &Context) -> Result<ExitStatus, 
         Began::Reused => "tunnel runs already",
         Began::Restarted => "tunnel restarted",
         Began::Replaced => "tunnel supervisor replaced",
+        Began::NotNeeded => "tunnel not needed: the route is direct",
     });
     tell(context, if needs_look(&report) { control.status().await } else { report })
 }
