@@ -28,9 +28,10 @@ impl Backoff {
         doubled.min(self.cap).mul_f64(random.clamp(0.0, 1.0))
     }
 
-    /// The attempt number that a loss begins with: a link that never lived long keeps its count.
+    /// The attempt number that a loss begins with. Each second of a link's life makes up for one attempt and a stable
+    /// minute for all of them: a link that is killed twice comes back at once, one that dies at once does not.
     pub fn attempts_after(&self, attempts: u32, lived: Duration) -> u32 {
-        if lived >= self.stable { 0 } else { attempts }
+        if lived >= self.stable { 0 } else { attempts.saturating_sub(lived.as_secs().try_into().unwrap_or(u32::MAX)) }
     }
 }
 
@@ -48,8 +49,10 @@ mod tests {
 
     #[test]
     fn a_stable_minute_wipes_the_slate() {
-        assert_eq!(Backoff::default().attempts_after(7, Duration::from_secs(59)), 7);
-        assert_eq!(Backoff::default().attempts_after(7, Duration::from_secs(60)), 0);
+        assert_eq!(Backoff::default().attempts_after(70, Duration::from_secs(59)), 11);
+        assert_eq!(Backoff::default().attempts_after(1, Duration::from_secs(1)), 0);
+        assert_eq!(Backoff::default().attempts_after(1, Duration::from_millis(900)), 1);
+        assert_eq!(Backoff::default().attempts_after(70, Duration::from_secs(60)), 0);
     }
 
     proptest! {

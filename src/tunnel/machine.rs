@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn a_link_that_keeps_dying_is_replaced_more_and_more_slowly() {
         let mut machine = up();
-        assert_eq!(machine.on(lost(1), NOW, 1.0), [Action::CloseLink, open(500)]);
+        assert_eq!(machine.on(lost(0), NOW, 1.0), [Action::CloseLink, open(500)]);
         assert_eq!(machine.on(Event::LinkFailed(LinkError::TimedOut { said: String::new() }), NOW, 1.0), [open(1000)]);
         assert_eq!(machine.on(Event::LinkFailed(LinkError::TimedOut { said: String::new() }), NOW, 0.5), [open(1000)]);
     }

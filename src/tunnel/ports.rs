@@ -4,9 +4,18 @@ use super::listen::{self, LOOPBACK};
 use super::{PortOwner, PortOwnerKind, SupervisorSpec, TunnelError};
 use crate::system::{ProcessInfo, Processes};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+const PATIENCE: Duration = Duration::from_millis(400);
 
 /// Finds out before a supervisor is started whether its ports are free; nobody is ever ended here.
 pub(super) async fn check(spec: &SupervisorSpec, processes: &dyn Processes) -> Result<(), TunnelError> {
+    // A process that is ending may have let go of its lock and not yet of its ports.
+    let limit = Instant::now() + PATIENCE;
+    while try_all(spec).await.is_err() && Instant::now() < limit {
+        sleep(Duration::from_millis(20)).await;
+    }
     let wanted: Vec<u16> = spec.targets.iter().map(|target| target.local_port).collect();
     for target in &spec.targets {
         match listen::bind(target).await {
@@ -18,6 +27,13 @@ pub(super) async fn check(spec: &SupervisorSpec, processes: &dyn Processes) -> R
             }
             Err(error) => return Err(error),
         }
+    }
+    Ok(())
+}
+
+async fn try_all(spec: &SupervisorSpec) -> Result<(), TunnelError> {
+    for target in &spec.targets {
+        listen::bind(target).await?;
     }
     Ok(())
 }

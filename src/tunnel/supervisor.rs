@@ -122,7 +122,8 @@ async fn run(
     // An ssh that was still being started knows nothing of the end; it is found by its control path.
     orphans::sweep(tools.processes.as_ref(), &folder).await;
     let _ = std::fs::remove_dir(&folder);
-    drop(lock);
+    // The kernel lets go of the lock when the process has ended, so whoever finds it free finds no process either.
+    std::mem::forget(lock);
     Ok(())
 }
 
