@@ -12,6 +12,13 @@ use tokio::time::timeout;
 
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
+/// A database that hangs is asked for three seconds.
+const PROBE_LIMIT: Duration = Duration::from_secs(5);
+
+fn late(_: tokio::time::error::Elapsed) -> TunnelError {
+    TunnelError::Broken(std::io::ErrorKind::TimedOut.into())
+}
+
 /// What is behind the lock. The socket's answer is the only proof of life.
 pub enum Presence {
     Ready(Client),
@@ -51,13 +58,16 @@ impl Client {
             let hello = protocol::receive(&mut reader).await?.ok_or(TunnelError::Protocol { source: None })?;
             Ok(Self { reader, writer, hello })
         };
-        let late = |_| TunnelError::Broken(std::io::ErrorKind::TimedOut.into());
         timeout(ANSWER_LIMIT, connecting).await.map_err(late)?
     }
 
-    pub(super) async fn ask(&mut self, request: &Request) -> Result<Reply, TunnelError> {
-        protocol::send(&mut self.writer, request).await?;
-        protocol::receive(&mut self.reader).await?.ok_or(TunnelError::Protocol { source: None })
+    /// Asks, and waits no longer than this: a supervisor that was stopped in mid-conversation answers never.
+    pub(super) async fn ask(&mut self, request: &Request, limit: Duration) -> Result<Reply, TunnelError> {
+        let asking = async {
+            protocol::send(&mut self.writer, request).await?;
+            protocol::receive(&mut self.reader).await?.ok_or(TunnelError::Protocol { source: None })
+        };
+        timeout(limit, asking).await.map_err(late)?
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -71,7 +81,8 @@ impl Client {
 
     /// The report; with `probe` every database is asked first.
     pub async fn status(&mut self, probe: bool) -> Result<TunnelReport, TunnelError> {
-        match self.ask(&Request::Status { probe }).await? {
+        let limit = if probe { PROBE_LIMIT } else { ANSWER_LIMIT };
+        match self.ask(&Request::Status { probe }, limit).await? {
             Reply::Status { report } => Ok(*report),
             _ => Err(TunnelError::Protocol { source: None }),
         }
@@ -82,5 +93,25 @@ impl Client {
 pub async fn status(state_dir: &Path) -> Option<TunnelReport> {
     let holder = Lock::holder(&TunnelFiles::new(state_dir).lock())?;
     let mut client = Client::connect(&holder.socket).await.ok()?;
-    timeout(ANSWER_LIMIT, client.status(false)).await.ok()?.ok()
+    client.status(false).await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_supervisor_that_falls_silent_after_its_hello_keeps_nobody_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("s");
+        let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            protocol::send(&mut stream, &Hello::mine()).await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        let mut client = Client::connect(&socket).await.unwrap();
+        let silence = client.ask(&Request::Stop, Duration::from_millis(20)).await;
+        assert!(matches!(silence, Err(TunnelError::Broken(_))), "{silence:?}");
+    }
 }

@@ -9,7 +9,7 @@ use crate::system::{Processes, SpawnSpec};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 const POLL: Duration = Duration::from_millis(25);
 /// ssh's own connect time-out, twice, and a database that wakes up.
@@ -81,16 +81,16 @@ impl Control {
         }
         let startup = self.startup_lock().await?;
         let began = match self.settled_presence().await {
-            Presence::Ready(mut client) => match client.ask(&Request::Use { spec: Box::new(spec.clone()) }).await? {
-                Reply::Accepted => {
+            Presence::Ready(mut client) => {
+                let request = Request::Use { spec: Box::new(spec.clone()) };
+                if let Ok(Reply::Accepted) = client.ask(&request, ANSWER_LIMIT).await {
                     self.write_spec(spec)?;
                     Began::Reused
-                }
-                _ => {
+                } else {
                     self.replace(spec).await?;
                     Began::Replaced
                 }
-            },
+            }
             Presence::Outdated(_) | Presence::Stale(_) => {
                 self.replace(spec).await?;
                 Began::Replaced
@@ -115,8 +115,8 @@ impl Control {
     ) -> Result<(Began, TunnelReport), TunnelError> {
         if spec.link.is_some()
             && let Presence::Ready(mut client) = self.settled_presence().await
+            && client.ask(&Request::Restart, ANSWER_LIMIT).await.is_ok()
         {
-            client.ask(&Request::Restart).await?;
             return Ok((Began::Restarted, self.wait_until_up(progress).await?));
         }
         self.up(spec, progress).await
@@ -163,10 +163,10 @@ impl Control {
         }
         let mut report = match self.presence().await {
             Presence::Ready(mut client) | Presence::Outdated(mut client) => {
-                match timeout(Duration::from_secs(5), client.status(true)).await {
-                    Ok(Ok(report)) => return report,
+                match client.status(true).await {
+                    Ok(report) => return report,
                     // It takes its time to ask; what it knows already is better than nothing.
-                    _ => return status(&self.state_dir).await.unwrap_or_else(TunnelReport::stopped),
+                    Err(_) => return status(&self.state_dir).await.unwrap_or_else(TunnelReport::stopped),
                 }
             }
             Presence::Stale(holder) => {
@@ -238,7 +238,10 @@ impl Control {
         loop {
             let report = match self.presence().await {
                 Presence::Ready(mut client) | Presence::Outdated(mut client) => client.status(false).await?,
-                Presence::Stale(_) | Presence::Absent => TunnelReport::stopped(),
+                Presence::Stale(holder) => {
+                    return Err(TunnelError::Stale { pid: holder.map_or(0, |holder| holder.pid) });
+                }
+                Presence::Absent => TunnelReport::stopped(),
             };
             progress(&report);
             let cause = || report.cause.clone().unwrap_or_else(|| format!("it is {}", report.state.word()));
@@ -273,7 +276,7 @@ impl Control {
     async fn end(&self) -> Result<(), TunnelError> {
         let holder = Lock::holder(&self.files().lock());
         if let Presence::Ready(mut client) | Presence::Outdated(mut client) = self.presence().await {
-            let _ = timeout(ANSWER_LIMIT, client.ask(&Request::Stop)).await;
+            let _ = client.ask(&Request::Stop, ANSWER_LIMIT).await;
             if self.wait_until_free(Duration::from_secs(10)).await {
                 return Ok(());
             }

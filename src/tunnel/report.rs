@@ -1,6 +1,6 @@
 use super::counters::Counters;
 use super::machine::Machine;
-use super::{BastionReport, ConnectionCounts, SupervisorSpec, TargetReport, TargetState, TunnelReport};
+use super::{BastionReport, ConnectionCounts, SupervisorSpec, TargetReport, TargetState, TunnelReport, TunnelState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -20,6 +20,8 @@ pub(super) struct Snapshot {
 impl Snapshot {
     pub(super) fn new(spec: &SupervisorSpec, local: &[(Vec<SocketAddr>, Vec<SocketAddr>)]) -> Self {
         let mut report = TunnelReport::stopped();
+        // A client may ask before the session has said its first word.
+        report.state = TunnelState::Starting;
         report.targets = targets(spec);
         for (target, (bound, skipped)) in report.targets.iter_mut().zip(local) {
             target.local.clone_from(bound);

@@ -126,7 +126,7 @@ fn another_database_behind_the_endpoint_is_refused() {
     assert_eq!(code, 4, "{said}");
     assert!(said.contains("the certificate is for staging, not for localhost"), "{said}");
     assert!(is_served(world.address(), LIMIT).is_err());
-    assert!(world.masters().is_empty());
+    eventually("no master", LIMIT, || world.masters().is_empty().then_some(()));
     world.done("down");
 }
 
