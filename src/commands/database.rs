@@ -1,13 +1,19 @@
 //! Which database a command reaches, and how it says so.
 
 use super::context::Context;
+use super::environment::environment_connection;
 use crate::config::{EnvironmentKind, MigrationSettings, Resolved};
 use crate::connection::{Connection, Role};
 use crate::error::{CommandError, ErrorKind};
-use crate::migrate::{LedgerNames, MigrationDatabase, Reached, SessionSpec};
+use crate::migrate::{
+    Engine, FolderSource, LedgerNames, MigrationDatabase, Options, Reached, SessionSpec, StatusReport,
+};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
+
+/// Reading the ledger waits for nobody's lock for long.
+const STATUS_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Which database, if not the selected environment's.
 #[derive(Debug, clap::Args)]
@@ -110,6 +116,30 @@ pub(crate) async fn migration_database(
     provenance: &Provenance,
     lock_timeout: Duration,
 ) -> Result<Box<dyn MigrationDatabase>, CommandError> {
+    let database = session(context, connection, lock_timeout).await?;
+    context.printer().status(&format!(
+        "database {} as {}, {} ({provenance})",
+        describe(connection),
+        connection.user,
+        how_known(database.reached())
+    ));
+    Ok(database)
+}
+
+/// What the ledger of this database says about the project's migrations.
+pub(crate) async fn ledger_status(context: &Context, connection: &Connection) -> Result<StatusReport, CommandError> {
+    let settings = migration_settings(context)?;
+    let source = FolderSource::open(&settings.dir, &context.host().surroundings.cwd)?;
+    let mut session = session(context, connection, STATUS_LOCK_TIMEOUT).await?;
+    let options = Options { allow_unordered: settings.allow_unordered, ..Options::default() };
+    Ok(Engine { source: &source, options }.status(session.as_mut()).await?)
+}
+
+async fn session(
+    context: &Context,
+    connection: &Connection,
+    lock_timeout: Duration,
+) -> Result<Box<dyn MigrationDatabase>, CommandError> {
     let settings = migration_settings(context)?;
     let spec = SessionSpec {
         ledger: LedgerNames {
@@ -120,14 +150,7 @@ pub(crate) async fn migration_database(
         application_name: application_name(context),
         lock_timeout,
     };
-    let database = context.host().tools.migration_database(connection, &spec).await?;
-    context.printer().status(&format!(
-        "database {} as {}, {} ({provenance})",
-        describe(connection),
-        connection.user,
-        how_known(database.reached())
-    ));
-    Ok(database)
+    Ok(context.host().tools.migration_database(connection, &spec).await?)
 }
 
 /// Where the migrations are and how the ledger is called, with or without an environment.
@@ -164,8 +187,4 @@ fn application_name(context: &Context) -> String {
     let alias: String = alias.chars().filter(char::is_ascii_graphic).take(32).collect();
     // The hasher's keys are random: two runs never share a name.
     format!("devdb/{alias}/{:08x}", RandomState::new().build_hasher().finish() & 0xffff_ffff)
-}
-
-async fn environment_connection(_context: &Context, _role: Role) -> Result<Connection, CommandError> {
-    Err(CommandError::failed("the environment's database cannot be found yet"))
 }

@@ -5,6 +5,7 @@ use crate::config::Transport;
 use crate::connection::{self, Connection, DatabaseSecret, Endpoint, Login, Role};
 use crate::discovery::Topology;
 use crate::error::CommandError;
+use crate::host::AwsTarget;
 use crate::system::CloudError;
 use crate::tunnel::{
     self, HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SshPath, SupervisorSpec, TargetSpec, TunnelState,
@@ -56,24 +57,29 @@ pub(crate) async fn access(context: &Context, role: Role) -> Result<Access, Comm
 
 /// The topology from the cache and the secret it names; a cache that AWS contradicts is dropped and discovered anew.
 async fn topology_and_secret(context: &Context) -> Result<(Topology, DatabaseSecret), CommandError> {
+    let target = context.aws_target()?;
     let cached = topology(context).await?;
-    match secret(context, &cached).await {
+    match secret(context, &target, &cached).await {
         Ok(secret) => Ok((cached, DatabaseSecret::parse(&secret)?)),
         Err(CloudError::NotFound { .. }) => {
             let fresh = fresh_topology(context).await?;
-            let text = secret(context, &fresh).await?;
+            let text = secret(context, &target, &fresh).await?;
             Ok((fresh, DatabaseSecret::parse(&text)?))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-async fn secret(context: &Context, topology: &Topology) -> Result<zeroize::Zeroizing<String>, CloudError> {
+async fn secret(
+    context: &Context,
+    target: &AwsTarget,
+    topology: &Topology,
+) -> Result<zeroize::Zeroizing<String>, CloudError> {
     let id = topology.secret.as_deref().ok_or_else(|| CloudError::NotFound {
         what: format!("a secret for cluster `{}`", topology.cluster.id),
         source: None,
     })?;
-    context.aws().await?.secret(id).await
+    context.host().tools.aws(target).await?.secret(id).await
 }
 
 fn endpoint_name(topology: &Topology, role: Role) -> Result<String, CommandError> {
@@ -98,9 +104,10 @@ async fn local_end(context: &Context, role: Role) -> Result<(Option<(IpAddr, u16
         Role::Reader => settings.tunnel.reader_port,
     };
     let running = tunnel::status(context.state_dir()?.path()).await;
-    let port = running.as_ref().and_then(|report| report.local_port(role.name())).unwrap_or(configured);
-    let is_up = running.is_some_and(|report| report.is_up());
-    Ok((Some((Ipv4Addr::LOCALHOST.into(), port)), is_up))
+    let bound = running.as_ref().and_then(|report| report.target(role.name())?.local.first().copied());
+    let is_up = running.is_some_and(|report| report.state == TunnelState::Up);
+    let local = bound.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, configured).into());
+    Ok((Some((local.ip(), local.port())), is_up))
 }
 
 /// The configured CA file, or the shipped bundle at its stable path.

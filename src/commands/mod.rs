@@ -5,9 +5,14 @@ mod bastion;
 mod config;
 mod context;
 mod database;
+mod down;
+mod env;
+mod environment;
 mod migrate;
+mod status;
 mod topology;
 mod tunnel;
+mod up;
 
 use crate::cli::Cli;
 use crate::error::CommandError;
@@ -19,18 +24,22 @@ use std::ffi::OsString;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Up(up::WholeUpArgs),
+    Down(down::WholeDownArgs),
+    Status(status::StatusArgs),
     /// Provision the bastion in the database's VPC, and remove it
     #[command(subcommand)]
     Bastion(bastion::BastionCommand),
-    /// Show the effective settings
-    #[command(subcommand)]
-    Config(config::ConfigCommand),
-    /// Run and list SQL migrations
-    #[command(subcommand)]
-    Migrate(migrate::MigrateCommand),
     /// Keep local ports connected to the database
     #[command(subcommand)]
     Tunnel(tunnel::TunnelCommand),
+    Env(env::EnvArgs),
+    /// Run and list SQL migrations
+    #[command(subcommand)]
+    Migrate(migrate::MigrateCommand),
+    /// Show the effective settings
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
 }
 
 pub(crate) async fn run(argv: Vec<OsString>, host: Host) -> ExitStatus {
@@ -61,9 +70,13 @@ pub(crate) async fn run(argv: Vec<OsString>, host: Host) -> ExitStatus {
 
 async fn dispatch(command: Command, context: &Context) -> Result<ExitStatus, CommandError> {
     match command {
+        Command::Up(args) => up::run(&args, context).await,
+        Command::Down(args) => down::run(&args, context).await,
+        Command::Status(args) => status::run(&args, context).await,
         Command::Bastion(command) => bastion::run(command, context).await,
-        Command::Config(command) => config::run(command, context),
-        Command::Migrate(command) => migrate::run(command, context).await,
         Command::Tunnel(command) => tunnel::run(command, context).await,
+        Command::Env(args) => env::run(&args, context).await,
+        Command::Migrate(command) => migrate::run(command, context).await,
+        Command::Config(command) => config::run(command, context),
     }
 }

@@ -31,7 +31,6 @@ fn wanted(settings: &Settings) -> Wanted {
 /// The topology, from the cache where it is warm: no call then.
 ///
 /// Whoever learns from AWS that something in it is gone calls [`fresh_topology`].
-#[allow(dead_code, reason = "the verbs of the next rooms call it")]
 pub(crate) async fn topology(context: &Context) -> Result<Topology, CommandError> {
     let cached = Cache::of(context)?;
     match cache::load(&cached.path, &cached.wanted) {

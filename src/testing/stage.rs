@@ -155,6 +155,11 @@ impl Stage {
 
     /// Runs one command line in the box.
     pub fn run<const N: usize>(&self, argv: [&str; N]) -> Outcome {
+        self.run_all(&argv)
+    }
+
+    /// The same for a command line whose length is not known beforehand.
+    pub fn run_all(&self, argv: &[&str]) -> Outcome {
         let (out, err) = (Shared::default(), Shared::default());
         let host = Host {
             surroundings: Surroundings {

@@ -13,8 +13,11 @@ mod bastion_user_data;
 mod config;
 mod database;
 mod discovery;
+mod help;
 mod ledger;
 mod migrate;
+#[cfg(feature = "aws")]
+mod sandbox;
 mod shells;
 mod support;
 mod tidy;

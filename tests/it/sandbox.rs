@@ -3,7 +3,8 @@
 use crate::support::laptop::{Laptop, eventually};
 use std::time::Duration;
 
-const QUERY: &str = r#"eval "$(devdb env)" && psql -Atc 'select current_user, ssl from pg_stat_ssl where pid = pg_backend_pid()'"#;
+const QUERY: &str =
+    r#"eval "$(devdb env)" && psql -Atc 'select current_user, ssl from pg_stat_ssl where pid = pg_backend_pid()'"#;
 
 #[test]
 fn the_runbook_runs_end_to_end() {
@@ -142,7 +143,9 @@ fn the_password_is_nowhere_but_where_it_was_asked_for() {
     let password = variables["PGPASSWORD"].as_str().unwrap().to_owned();
     assert!(password.len() > 8);
     let mut seen = String::new();
-    for words in ["status --json", "tunnel status --json -vv", "bastion status -vv", "migrate status -vv", "config show"] {
+    for words in
+        ["status --json", "tunnel status --json -vv", "bastion status -vv", "migrate status -vv", "config show"]
+    {
         let answer = laptop.devdb(words);
         seen.push_str(&answer.stdout);
         seen.push_str(&answer.stderr);

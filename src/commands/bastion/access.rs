@@ -4,7 +4,6 @@ use crate::commands::context::Context;
 use crate::error::{CommandError, ErrorKind};
 
 /// The way to the bastion: from the cache while it has not expired, else from AWS.
-#[allow(dead_code, reason = "the tunnel's verbs call it")]
 pub(crate) async fn bastion_access(context: &Context) -> Result<BastionAccess, CommandError> {
     let settings = context.settings()?;
     let state_dir = context.state_dir()?;
@@ -19,7 +18,6 @@ pub(crate) async fn bastion_access(context: &Context) -> Result<BastionAccess, C
     Ok(BastionAccess { proxy_command: ssh.proxy_command, proxy_jump: ssh.proxy_jump, ..access })
 }
 
-#[allow(dead_code, reason = "the tunnel's verbs call it")]
 async fn asked(context: &Context) -> Result<BastionAccess, CommandError> {
     let settings = context.settings()?;
     let aws = context.host().tools.aws(&context.aws_target()?).await?;

@@ -13,7 +13,7 @@ use serde::Serialize;
 pub(crate) struct DownArgs {
     /// Show what would be done, and do nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(crate) dry_run: bool,
 }
 
 pub(crate) async fn run(args: &DownArgs, context: &Context) -> Result<ExitStatus, CommandError> {
@@ -43,7 +43,7 @@ pub(crate) async fn take_down(args: &DownArgs, context: &Context) -> Result<Down
 #[derive(Debug, Serialize)]
 pub(crate) struct DownReport {
     name: String,
-    dry_run: bool,
+    pub(crate) dry_run: bool,
     pub(crate) changed: bool,
     steps: Vec<String>,
 }

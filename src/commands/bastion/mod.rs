@@ -11,8 +11,9 @@ use crate::error::CommandError;
 use crate::ui::ExitStatus;
 use clap::Subcommand;
 
-#[allow(unused_imports, reason = "`devdb up` and `devdb down` bring it up and down with the rest")]
-pub(crate) use {down::take_down, up::bring_up};
+pub(crate) use down::{DownArgs, DownReport, take_down};
+pub(crate) use status::{report, time_left};
+pub(crate) use up::{UpArgs, bring_up};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BastionCommand {

@@ -10,17 +10,22 @@ use serde::Serialize;
 pub(crate) struct StatusArgs {}
 
 pub(crate) async fn run(_args: &StatusArgs, context: &Context) -> Result<ExitStatus, CommandError> {
-    let aws = context.host().tools.aws(&context.aws_target()?).await?;
     let scope = scope(context.settings()?);
-    let bastion = bastion::status(&*aws, &scope).await?;
+    let bastion = report(context).await?;
     let is_running = bastion.state == BastionStatus::Running;
     let left = bastion.expires_at.map(|expiry| time_left(expiry, context.host().clock.now()));
     context.printer().report(&StatusReport { bastion, name: scope.instance_name(), left })?;
     Ok(if is_running { ExitStatus::Success } else { ExitStatus::No })
 }
 
+/// What AWS says stands there now.
+pub(crate) async fn report(context: &Context) -> Result<BastionReport, CommandError> {
+    let aws = context.host().tools.aws(&context.aws_target()?).await?;
+    Ok(bastion::status(&*aws, &scope(context.settings()?)).await?)
+}
+
 /// `in 3h 20m`, `12m ago`.
-fn time_left(expiry: jiff::Timestamp, now: jiff::Timestamp) -> String {
+pub(crate) fn time_left(expiry: jiff::Timestamp, now: jiff::Timestamp) -> String {
     let minutes = expiry.duration_since(now).as_secs() / 60;
     let (hours, minutes_left) = (minutes.abs() / 60, minutes.abs() % 60);
     let span = if hours > 0 { format!("{hours}h {minutes_left}m") } else { format!("{minutes_left}m") };

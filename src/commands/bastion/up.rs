@@ -19,7 +19,7 @@ use std::net::Ipv4Addr;
 pub(crate) struct UpArgs {
     /// Show what would be done, and do nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Let in this IPv4 address instead of the one that the echo service sees (may be repeated)
     #[arg(long, value_name = "ADDRESS")]
     ip: Vec<Ipv4Addr>,

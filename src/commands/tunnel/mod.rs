@@ -9,8 +9,9 @@ mod up;
 mod wait;
 
 use super::context::Context;
+use super::environment;
 use crate::error::CommandError;
-use crate::tunnel::{Control, SupervisorSpec, read_spec};
+use crate::tunnel::{Control, SupervisorSpec, TunnelReport, read_spec};
 use crate::ui::ExitStatus;
 use clap::Subcommand;
 use std::path::PathBuf;
@@ -37,8 +38,18 @@ pub(crate) async fn run(command: TunnelCommand, context: &Context) -> Result<Exi
     }
 }
 
+/// Brings the tunnel up; `devdb up` does the same as its second part.
+pub(crate) async fn bring_up(context: &Context) -> Result<ExitStatus, CommandError> {
+    up::run(&up::UpArgs::default(), context).await
+}
+
+/// What the tunnel says after every database behind it was asked.
+pub(crate) async fn asked(context: &Context) -> Result<TunnelReport, CommandError> {
+    Ok(control(context)?.status().await)
+}
+
 /// The tunnel of the selected environment.
-pub(super) fn control(context: &Context) -> Result<Control, CommandError> {
+pub(crate) fn control(context: &Context) -> Result<Control, CommandError> {
     let host = context.host();
     Ok(Control {
         state_dir: context.state_dir()?.ensure()?.to_owned(),
@@ -49,7 +60,7 @@ pub(super) fn control(context: &Context) -> Result<Control, CommandError> {
 }
 
 /// Where the specification comes from: discovery, or a file that somebody prepared.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 struct SpecSource {
     /// Take the specification from this file instead of discovering it
     #[arg(long, hide = true, value_name = "FILE")]
@@ -60,13 +71,7 @@ impl SpecSource {
     async fn resolve(&self, context: &Context) -> Result<SupervisorSpec, CommandError> {
         match &self.spec {
             Some(file) => Ok(read_spec(&context.host().surroundings.cwd.join(file))?),
-            None => discovered(context).await,
+            None => environment::tunnel_spec(context).await,
         }
     }
-}
-
-/// Stands in for `environment::tunnel_spec`, which needs the bastion's verbs.
-async fn discovered(context: &Context) -> Result<SupervisorSpec, CommandError> {
-    let _ = context.settings()?;
-    Err(CommandError::failed("the way to the database is not known yet"))
 }

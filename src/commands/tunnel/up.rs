@@ -8,7 +8,7 @@ use crate::ui::ExitStatus;
 ///
 /// A supervisor in the background owns the local ports and keeps an SSH connection alive behind them.
 /// The command ends when the database answered end to end with the right certificate.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct UpArgs {
     #[command(flatten)]
     source: SpecSource,

@@ -94,6 +94,15 @@ impl Laptop {
         self.command(&[], &["bash", "-c", line]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
+    /// Runs one test of this very binary on the laptop.
+    #[track_caller]
+    pub(crate) fn repeats(&self, test: &str) {
+        let binary = std::env::current_exe().unwrap();
+        let argv = [binary.to_str().unwrap(), "--exact", test, "--nocapture"];
+        let answer = Answer::of(test, self.command(&[], &argv).output().unwrap()).expect_code(0);
+        assert!(answer.stdout.contains("1 passed"), "{}", answer.stdout);
+    }
+
     pub(crate) fn fault(&self, words: &str) {
         let argv: Vec<&str> = ["fault"].into_iter().chain(words.split_whitespace()).collect();
         Answer::of(words, sandbox(&argv).output().unwrap()).expect_code(0);
