@@ -3,10 +3,15 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
+
+/// How long an answer is under way.
+const LENGTH: Duration = Duration::from_millis(25);
 
 /// A TCP relay on 127.0.0.1 that counts round trips and can be cut.
 ///
-/// A round trip is counted each time the direction turns from answers to requests: what a client must wait for.
+/// A round trip is counted each time the direction turns from answers to requests: what a client must wait for. The
+/// link has a length, so that requests sent without waiting are all under way before the first answer arrives.
 pub(crate) struct Relay {
     pub(crate) port: u16,
     state: Arc<State>,
@@ -77,6 +82,7 @@ impl State {
                     return;
                 }
             } else {
+                thread::sleep(LENGTH);
                 self.asking.store(false, Ordering::SeqCst);
                 if self.swallowing.load(Ordering::SeqCst) {
                     self.cut();
