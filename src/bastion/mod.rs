@@ -29,7 +29,7 @@ pub use cidr::Cidr;
 pub use error::BastionError;
 pub use local::{Generation, LocalState};
 pub use model::{
-    Direction, Group, Instance, InstanceState, KeyPair, Launch, NewRule, Offer, Rule, RuleSource, Scope, Tags,
+    Caller, Direction, Group, Instance, InstanceState, KeyPair, Launch, NewRule, Offer, Rule, RuleSource, Scope, Tags,
 };
 pub use observe::Observed;
 pub use plan::plan_up;

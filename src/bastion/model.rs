@@ -5,6 +5,16 @@ use std::net::Ipv4Addr;
 /// Tags of a resource.
 pub type Tags = BTreeMap<String, String>;
 
+/// The answer of GetCallerIdentity (STS API reference).
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Caller {
+    /// `AIDA…` for a user, `AROA…:session` for a role.
+    pub user_id: String,
+    /// The account's twelve digits.
+    pub account: String,
+    pub arn: String,
+}
+
 /// What tells one developer's resources in one environment from everybody else's: the values of three tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {

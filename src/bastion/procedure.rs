@@ -26,14 +26,14 @@ pub struct Workshop<'a> {
 pub async fn observe_down(workshop: &Workshop<'_>, scope: &Scope) -> Result<(Identity, Observed), BastionError> {
     let name = scope.resource_name();
     let cloud = workshop.cloud;
-    let (user_id, instances, groups, rules, key_pair) = tokio::try_join!(
+    let (caller, instances, groups, rules, key_pair) = tokio::try_join!(
         cloud.caller(),
         cloud.instances(scope),
         cloud.groups(&name),
         cloud.rules(scope),
         cloud.key_pair(&name),
     )?;
-    let identity = Identity { scope: scope.clone(), principal: Principal::from_user_id(&user_id) };
+    let identity = Identity { scope: scope.clone(), principal: Principal::from_user_id(&caller.user_id) };
     let observed = Observed {
         instances,
         groups,

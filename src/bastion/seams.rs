@@ -1,4 +1,4 @@
-use super::{BastionAccess, Group, Instance, KeyPair, Launch, NewRule, Offer, Rule, Scope, Tags};
+use super::{BastionAccess, Caller, Group, Instance, KeyPair, Launch, NewRule, Offer, Rule, Scope, Tags};
 use crate::system::CloudError;
 use async_trait::async_trait;
 use std::net::Ipv4Addr;
@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 /// Deleting what is gone already is a success.
 #[async_trait]
 pub trait Cloud: Send + Sync {
-    /// The `UserId` of the credentials.
-    async fn caller(&self) -> Result<String, CloudError>;
+    /// Whose credentials these are.
+    async fn caller(&self) -> Result<Caller, CloudError>;
 
     /// Instances that carry the scope's tags, terminated ones too.
     async fn instances(&self, scope: &Scope) -> Result<Vec<Instance>, CloudError>;

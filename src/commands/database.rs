@@ -121,7 +121,7 @@ pub(crate) async fn migration_database(
         "database {} as {}, {} ({provenance})",
         describe(connection),
         connection.user,
-        how_known(database.reached())
+        how_known(database.reached(), connection)
     ));
     Ok(database)
 }
@@ -170,8 +170,9 @@ fn describe(connection: &Connection) -> String {
     }
 }
 
-fn how_known(reached: &Reached) -> String {
+fn how_known(reached: &Reached, connection: &Connection) -> String {
     match &reached.certificate_name {
+        Some(name) if *name == connection.host => "certificate verified".to_owned(),
         Some(name) => format!("certificate verified for {name}"),
         None if reached.encrypted => "encrypted, certificate not verified".to_owned(),
         None => "not verified".to_owned(),

@@ -113,7 +113,11 @@ async fn local_end(context: &Context, role: Role) -> Result<(Option<(IpAddr, u16
 /// The configured CA file, or the shipped bundle at its stable path.
 pub(crate) fn ca_file(context: &Context) -> Result<PathBuf, CommandError> {
     if let Some(path) = &context.settings()?.ca_file {
-        return Ok(path.clone());
+        return match path.is_file() {
+            true => Ok(path.clone()),
+            false => Err(CommandError::failed(format!("there is no CA file {}", path.display()))
+                .hint("correct `ca_file` in devdb.toml, or leave it out to use the RDS bundle that devdb brings")),
+        };
     }
     let state = context.state_dir()?;
     let path = state.ensure()?.join(RDS_CA_FILE);

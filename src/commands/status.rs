@@ -1,6 +1,7 @@
 use super::context::Context;
 use super::{bastion, database, environment, tunnel};
-use crate::bastion::{BastionReport, BastionStatus};
+use crate::bastion::{BastionReport, BastionStatus, Caller};
+use crate::config::Transport;
 use crate::connection::Role;
 use crate::error::CommandError;
 use crate::migrate::{MigrationState, StatusReport as MigrationReport};
@@ -30,6 +31,7 @@ pub(crate) async fn run(_args: &StatusArgs, context: &Context) -> Result<ExitSta
         environment: settings.environment.clone(),
         alias: settings.alias.as_str().to_owned(),
         region: settings.region.clone(),
+        transport: settings.transport,
         identity: Part::from(identity),
         time_left: None,
         bastion: Part::from(bastion),
@@ -43,7 +45,7 @@ pub(crate) async fn run(_args: &StatusArgs, context: &Context) -> Result<ExitSta
     Ok(if all_is_well { ExitStatus::Success } else { ExitStatus::No })
 }
 
-async fn identity(context: &Context) -> Result<String, CommandError> {
+async fn identity(context: &Context) -> Result<Caller, CommandError> {
     Ok(context.host().tools.aws(&context.aws_target()?).await?.caller().await?)
 }
 
@@ -111,8 +113,8 @@ struct WholeReport {
     environment: String,
     alias: String,
     region: Option<String>,
-    /// The STS user id of the credentials.
-    identity: Part<String>,
+    transport: Transport,
+    identity: Part<Caller>,
     bastion: Part<BastionReport>,
     #[serde(skip)]
     time_left: Option<String>,
@@ -129,12 +131,13 @@ impl WholeReport {
     }
 
     fn all_is_well(&self) -> bool {
-        let bastion_runs = self.bastion.known().is_some_and(|bastion| bastion.state == BastionStatus::Running);
+        let runs = |bastion: &BastionReport| bastion.state == BastionStatus::Running;
+        let way_is_open = self.transport == Transport::Direct || self.bastion.known().is_some_and(runs);
         let migrated = self
             .migrations
             .known()
             .is_some_and(|migrations| migrations.problem.is_none() && migrations.count(MigrationState::Pending) == 0);
-        bastion_runs && self.tunnel.state == TunnelState::Up && migrated
+        way_is_open && self.tunnel.state == TunnelState::Up && migrated
     }
 
     fn bastion_line(&self, bastion: &BastionReport, paint: Paint) -> String {
@@ -190,7 +193,7 @@ impl Report for WholeReport {
     fn text(&self, paint: Paint) -> String {
         let mut table = Table::new();
         let region = self.region.as_deref().unwrap_or("no region set");
-        let identity = cell(&self.identity, paint, |id| format!("{id}  {region}"));
+        let identity = cell(&self.identity, paint, |caller| format!("{}  {region}", caller.arn));
         table.row(["identity", &identity]);
         table.row(["bastion", &cell(&self.bastion, paint, |bastion| self.bastion_line(bastion, paint))]);
         table.row(["tunnel", &self.tunnel_line(paint)]);

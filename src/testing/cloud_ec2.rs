@@ -1,7 +1,8 @@
 use super::FakeCloud;
 use super::cloud_state::{FakeInstance, refused};
 use crate::bastion::{
-    Cloud, Direction, Group, Instance, InstanceState, KeyPair, Launch, NewRule, Offer, Rule, RuleSource, Scope, Tags,
+    Caller, Cloud, Direction, Group, Instance, InstanceState, KeyPair, Launch, NewRule, Offer, Rule, RuleSource, Scope,
+    Tags,
 };
 use crate::system::CloudError;
 use async_trait::async_trait;
@@ -13,8 +14,15 @@ fn carries(tags: &Tags, scope: &Scope) -> bool {
 
 #[async_trait]
 impl Cloud for FakeCloud {
-    async fn caller(&self) -> Result<String, CloudError> {
-        self.call("sts:GetCallerIdentity", |state| Ok(state.user_id.clone())).await
+    async fn caller(&self) -> Result<Caller, CloudError> {
+        self.call("sts:GetCallerIdentity", |state| {
+            Ok(Caller {
+                user_id: state.user_id.clone(),
+                account: "123456789012".to_owned(),
+                arn: "arn:aws:iam::123456789012:user/ada".to_owned(),
+            })
+        })
+        .await
     }
 
     async fn instances(&self, scope: &Scope) -> Result<Vec<Instance>, CloudError> {

@@ -49,7 +49,9 @@ async fn contract(cloud: &dyn Aws, owner: &str) {
 }
 
 async fn inventory(cloud: &dyn Aws) {
-    assert!(!cloud.caller().await.unwrap().is_empty());
+    let caller = cloud.caller().await.unwrap();
+    assert!(!caller.user_id.is_empty() && caller.arn.starts_with("arn:"), "{caller:?}");
+    assert_eq!(caller.account.len(), 12);
     assert!(matches!(cloud.stack_resources("no-such-stack").await, Err(CloudError::NotFound { .. })));
     assert!(matches!(cloud.cluster("no-such-cluster").await, Err(CloudError::NotFound { .. })));
     assert!(matches!(cloud.secret("no-such-secret").await, Err(CloudError::NotFound { .. })));
@@ -222,7 +224,7 @@ async fn what_is_refused_is_told_in_words(cloud: &dyn Aws, endpoint: &str) {
             "rds" => cloud.cluster("nobody").await.unwrap_err(),
             "cloudformation" => cloud.stack_resources("nobody").await.unwrap_err(),
             "secretsmanager" => cloud.secret("nobody").await.unwrap_err(),
-            _ => cloud.caller().await.unwrap_err(),
+            _ => cloud.caller().await.map(drop).unwrap_err(),
         }
     };
     let groups = "DescribeSecurityGroups";

@@ -41,6 +41,26 @@ fn without_a_file_there_is_nothing_to_show() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_and_a_value_that_makes_no_sense_are_named() {
+    let stage = Stage::new().file("devdb.toml", COMMITTED).var("DEVDB_BASTION_TTL", "soon");
+    insta::assert_snapshot!(stage.run(["devdb", "config", "show"]), @r"
+    ------- stderr -------
+    error: `bastion.ttl` is `soon` (variable DEVDB_BASTION_TTL): use a time such as 30s, 12h or 1h 30m
+
+    hint: correct it there: variable DEVDB_BASTION_TTL
+    ------- exit 1
+    ");
+    insta::assert_snapshot!(stage.run(["devdb", "config", "show", "--config", "other.toml"]), @r"
+    ------- stderr -------
+    error: [HOME]/project/other.toml could not be read
+      Caused by: No such file or directory (os error 2)
+
+    hint: check that the file exists and that you may read it
+    ------- exit 1
+    ");
+}
+
+#[test]
 fn an_unknown_environment_lists_the_known_ones() {
     let stage = Stage::new().file("devdb.toml", COMMITTED);
     insta::assert_snapshot!(stage.run(["devdb", "-e", "prod", "--json", "config", "show"]), @r#"

@@ -23,3 +23,4 @@ mod support;
 mod tidy;
 mod tunnel;
 mod tunnel_seams;
+mod whole;

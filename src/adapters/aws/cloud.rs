@@ -1,15 +1,19 @@
 use super::AwsAdapter;
 use super::instances::{filter, scope_filters};
-use crate::bastion::{Cloud, Group, Instance, KeyPair, Launch, NewRule, Offer, Rule, Scope, Tags};
+use crate::bastion::{Caller, Cloud, Group, Instance, KeyPair, Launch, NewRule, Offer, Rule, Scope, Tags};
 use crate::system::CloudError;
 use async_trait::async_trait;
 
 #[async_trait]
 impl Cloud for AwsAdapter {
-    async fn caller(&self) -> Result<String, CloudError> {
+    async fn caller(&self) -> Result<Caller, CloudError> {
         let action = "sts:GetCallerIdentity";
         let answer = self.sts.get_caller_identity().send().await.map_err(|error| self.translate(action, error))?;
-        Ok(answer.user_id().ok_or_else(|| self.lacks(action, "the user id"))?.to_owned())
+        Ok(Caller {
+            user_id: answer.user_id().ok_or_else(|| self.lacks(action, "the user id"))?.to_owned(),
+            account: answer.account().ok_or_else(|| self.lacks(action, "the account"))?.to_owned(),
+            arn: answer.arn().ok_or_else(|| self.lacks(action, "the ARN"))?.to_owned(),
+        })
     }
 
     async fn instances(&self, scope: &Scope) -> Result<Vec<Instance>, CloudError> {

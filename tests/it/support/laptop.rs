@@ -10,7 +10,6 @@ static WORLD: Mutex<()> = Mutex::new(());
 
 pub(crate) struct Laptop {
     home: tempfile::TempDir,
-    vars: Vec<(String, String)>,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -31,12 +30,7 @@ impl Laptop {
     /// A laptop with an empty home.
     pub(crate) fn new() -> Self {
         let alone = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
-        Self { home: tempfile::Builder::new().prefix("ddb").tempdir().unwrap(), vars: Vec::new(), _alone: alone }
-    }
-
-    pub(crate) fn var(mut self, name: &str, value: &str) -> Self {
-        self.vars.push((name.to_owned(), value.to_owned()));
-        self
+        Self { home: tempfile::Builder::new().prefix("ddb").tempdir().unwrap(), _alone: alone }
     }
 
     pub(crate) fn home(&self) -> &Path {
@@ -51,9 +45,6 @@ impl Laptop {
     fn command(&self, extra: &[(&str, &str)], argv: &[&str]) -> Command {
         let mut command = sandbox(&["exec", "--", "env", "-u", "RUST_BACKTRACE"]);
         command.arg(format!("HOME={}", self.home().display()));
-        for (name, value) in &self.vars {
-            command.arg(format!("{name}={value}"));
-        }
         for (name, value) in extra {
             match *value {
                 // An empty value takes the variable away.
@@ -66,16 +57,19 @@ impl Laptop {
     }
 
     /// Runs a command line of a shell on the laptop.
+    #[must_use = "check the exit code"]
     pub(crate) fn shell(&self, line: &str) -> Answer {
         Answer::of(line, self.command(&[], &["bash", "-c", line]).output().unwrap())
     }
 
     /// Runs `devdb` with these words.
+    #[must_use = "check the exit code"]
     pub(crate) fn devdb(&self, words: &str) -> Answer {
         self.devdb_with(&[], words)
     }
 
     /// The same with other variables; an empty value takes one away.
+    #[must_use = "check the exit code"]
     pub(crate) fn devdb_with(&self, extra: &[(&str, &str)], words: &str) -> Answer {
         let argv: Vec<&str> = std::iter::once("devdb").chain(words.split_whitespace()).collect();
         // `env -u NAME` must stand before the assignments.
@@ -109,6 +103,7 @@ impl Laptop {
     }
 
     /// What is left, according to the API and the operating system.
+    #[must_use = "check the exit code"]
     pub(crate) fn leftovers(&self) -> Answer {
         Answer::of("leftovers", sandbox(&["leftovers"]).output().unwrap())
     }
@@ -123,7 +118,6 @@ impl Drop for Laptop {
 }
 
 /// How a command ended.
-#[must_use]
 #[derive(Debug)]
 pub(crate) struct Answer {
     what: String,
