@@ -1,7 +1,7 @@
 //! Which database a command reaches, and how it says so.
 
 use super::context::Context;
-use super::environment::environment_connection;
+use super::environment::{self, environment_connection};
 use crate::config::{EnvironmentKind, MigrationSettings, Resolved};
 use crate::connection::{Connection, Role};
 use crate::error::{CommandError, ErrorKind};
@@ -116,7 +116,13 @@ pub(crate) async fn migration_database(
     provenance: &Provenance,
     lock_timeout: Duration,
 ) -> Result<Box<dyn MigrationDatabase>, CommandError> {
-    let database = session(context, connection, lock_timeout).await?;
+    let database = match session(context, connection, lock_timeout).await {
+        Ok(database) => database,
+        Err(error) if matches!(provenance, Provenance::Environment(_)) => {
+            return Err(environment::with_the_tunnels_word(context, error).await);
+        }
+        Err(error) => return Err(error),
+    };
     context.printer().status(&format!(
         "database {} as {}, {} ({provenance})",
         describe(connection),

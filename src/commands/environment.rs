@@ -130,6 +130,16 @@ pub(crate) fn ca_file(context: &Context) -> Result<PathBuf, CommandError> {
     Ok(path)
 }
 
+/// A database that cannot be used is first of all a question to the tunnel: if that is not up, its advice comes first.
+pub(crate) async fn with_the_tunnels_word(context: &Context, mut error: CommandError) -> CommandError {
+    let Ok((Some(_), is_up)) = local_end(context, Role::Writer).await else { return error };
+    if is_up {
+        return error;
+    }
+    error.hints.insert(0, "the tunnel is not up: run `devdb tunnel up`".to_owned());
+    error
+}
+
 /// What the supervisor must know: the way in, the endpoints, the local ports. No secret.
 pub(crate) async fn tunnel_spec(context: &Context) -> Result<SupervisorSpec, CommandError> {
     let settings = context.settings()?;

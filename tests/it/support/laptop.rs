@@ -43,15 +43,14 @@ impl Laptop {
     }
 
     fn command(&self, extra: &[(&str, &str)], argv: &[&str]) -> Command {
+        // `env` wants the variables to take away before the ones to set.
         let mut command = sandbox(&["exec", "--", "env", "-u", "RUST_BACKTRACE"]);
-        command.arg(format!("HOME={}", self.home().display()));
-        for (name, value) in extra {
-            match *value {
-                // An empty value takes the variable away.
-                "" => command.args(["-u", name]),
-                _ => command.arg(format!("{name}={value}")),
-            };
+        for (name, _) in extra.iter().filter(|(_, value)| value.is_empty()) {
+            command.args(["-u", name]);
         }
+        command.arg(format!("HOME={}", self.home().display()));
+        command
+            .args(extra.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}={value}")));
         command.args(argv);
         command
     }
@@ -72,10 +71,7 @@ impl Laptop {
     #[must_use = "check the exit code"]
     pub(crate) fn devdb_with(&self, extra: &[(&str, &str)], words: &str) -> Answer {
         let argv: Vec<&str> = std::iter::once("devdb").chain(words.split_whitespace()).collect();
-        // `env -u NAME` must stand before the assignments.
-        let (gone, set): (Vec<_>, Vec<_>) = extra.iter().copied().partition(|(_, value)| value.is_empty());
-        let ordered: Vec<(&str, &str)> = gone.into_iter().chain(set).collect();
-        Answer::of(words, self.command(&ordered, &argv).output().unwrap())
+        Answer::of(words, self.command(extra, &argv).output().unwrap())
     }
 
     /// Starts `devdb` and returns at once; the child is devdb itself.
