@@ -133,9 +133,8 @@ impl From<ConfigError> for CommandError {
             ConfigError::PersonalKey { key, .. } => {
                 shown.hint(format!("move `{key}` to devdb.local.toml, which git ignores"))
             }
-            ConfigError::BadValue { .. } => {
-                shown.hint("`devdb config show --origin` tells where each value comes from")
-            }
+            // `config show` would stop at the same value.
+            ConfigError::BadValue { origin, .. } => shown.hint(format!("correct it there: {origin}")),
             ConfigError::Missing { key: "alias", .. } => {
                 shown.hint("set it with `export DEVDB_ALIAS=ada`, or as `alias = \"ada\"` in devdb.local.toml")
             }

@@ -4,6 +4,7 @@
 pub(crate) mod aws;
 #[cfg(feature = "cli")]
 pub(crate) mod bastion_shell;
+mod certificates;
 #[cfg(feature = "cli")]
 pub(crate) mod clock;
 #[cfg(feature = "cli")]

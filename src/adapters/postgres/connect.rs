@@ -1,8 +1,8 @@
 use super::error;
-use super::tls::{self, Seen};
+use crate::adapters::certificates::{self, Seen, Trust};
 use crate::connection::{Connection, Tls};
 use crate::migrate::Reached;
-use crate::system::DatabaseError;
+use crate::system::{DatabaseError, TlsError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::SslMode;
@@ -40,7 +40,7 @@ pub(super) async fn connect(connection: &Connection, application_name: &str) -> 
             let (client, driver) = config.connect(NoTls).await.map_err(translate)?;
             return Ok::<_, DatabaseError>((client, tokio::spawn(drive(driver))));
         }
-        let tls = MakeRustlsConnect::new(tls::client_config(connection, &seen)?);
+        let tls = MakeRustlsConnect::new(tls(connection, &seen)?);
         let (client, driver) = config.connect(tls).await.map_err(translate)?;
         Ok((client, tokio::spawn(drive(driver))))
     };
@@ -51,6 +51,17 @@ pub(super) async fn connect(connection: &Connection, application_name: &str) -> 
     let certificate_name = is_verified.then(|| connection.host.clone());
     let reached = Reached { certificate_name, encrypted: !seen.is_empty() };
     Ok(Session { client, reached, driver })
+}
+
+fn tls(connection: &Connection, seen: &Seen) -> Result<rustls::ClientConfig, TlsError> {
+    let trust = match &connection.tls {
+        Tls::VerifyFull { ca_file } => Trust::Authorities(
+            certificates::authorities(ca_file)
+                .map_err(|source| TlsError::CaFile { path: ca_file.to_owned(), source })?,
+        ),
+        Tls::Require | Tls::Prefer | Tls::Disable => Trust::Anybody,
+    };
+    certificates::client_config(trust, seen).map_err(|error| TlsError::Failed { source: Box::new(error) })
 }
 
 async fn drive<S, T>(connection: tokio_postgres::Connection<S, T>)

@@ -1,5 +1,5 @@
 use super::connect::CONNECT_TIMEOUT;
-use super::tls::Seen;
+use crate::adapters::certificates::Seen;
 use crate::connection::{Connection, Tls};
 use crate::system::{DatabaseError, ServerError, TlsError};
 use rustls::CertificateError;

@@ -4,6 +4,5 @@ mod connect;
 mod error;
 mod ledger;
 mod migrations;
-mod tls;
 
 pub(crate) use migrations::PostgresMigrations;
