@@ -126,6 +126,9 @@ impl From<ConfigError> for CommandError {
             ConfigError::NotFound { .. } => {
                 shown.hint("change into the project's folder, or name the file: `--config path/to/devdb.toml`")
             }
+            ConfigError::NoEnvironments { .. } => shown.hint(
+                "add one: [environment.dev] with `region = \"eu-west-1\"` and `stack = \"YourStack\"`; the README has an example",
+            ),
             ConfigError::Unreadable { .. } => shown.hint("check that the file exists and that you may read it"),
             ConfigError::Syntax { .. } => shown.hint("the format is TOML; see the README's example"),
             ConfigError::UnknownKey { nearest: Some(nearest), .. } => shown.hint(format!("did you mean `{nearest}`?")),

@@ -5,10 +5,15 @@
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then
         "$@"
-    elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
-        sudo -n "$@"
+    elif ! command -v sudo >/dev/null 2>&1; then
+        echo "error: root is needed for: $*" >&2
+        echo "hint: run this as root, or install sudo" >&2
+        return 1
+    elif sudo -n true 2>/dev/null || { [ -t 0 ] && sudo -v; }; then
+        sudo "$@"
     else
         echo "error: root is needed for: $*" >&2
+        echo "hint: run \`sudo -v\` in this terminal, then the same command again" >&2
         return 1
     fi
 }

@@ -3,7 +3,8 @@ use crate::config::{self, Request, Resolved, Settings, StateDir};
 use crate::error::{CommandError, ErrorKind};
 use crate::host::{AwsTarget, Host};
 use crate::system::SpawnSpec;
-use crate::ui::{ExitStatus, Printer, PrinterSettings, PromptError};
+use crate::ui::{ExitStatus, Printer, PrinterSettings, PromptError, Selection};
+use clap::ValueEnum;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -28,16 +29,14 @@ struct EffectiveGlobals {
 impl Context {
     /// # Errors
     /// A `DEVDB_…` variable with an impossible value, with a printer to say so.
-    pub(crate) fn new(globals: &Globals, host: Host) -> Result<Self, (Printer, CommandError)> {
+    pub(crate) fn new(globals: &Globals, host: Host) -> Result<Self, Box<(Printer, CommandError)>> {
         let is_set = |name: &str| {
             host.surroundings.vars.get(name).is_some_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
         };
         let json = globals.json || is_set("DEVDB_JSON");
-        let choice = globals.color.or_else(|| match host.surroundings.vars.get("DEVDB_COLOR").map(String::as_str) {
-            Some("always") => Some(ColorChoice::Always),
-            Some("never") => Some(ColorChoice::Never),
-            _ => None,
-        });
+        let variable = host.surroundings.vars.get("DEVDB_COLOR").filter(|choice| !choice.is_empty());
+        let from_variable = variable.map(|choice| ColorChoice::from_str(choice, true));
+        let choice = globals.color.or(from_variable.clone().and_then(Result::ok));
         let dumb = host.surroundings.vars.get("TERM").is_some_and(|term| term == "dumb");
         // no-color.org: any non-empty value counts.
         let no_color = host.surroundings.vars.get("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -54,8 +53,12 @@ impl Context {
             color_err: color(host.surroundings.stderr_is_terminal) && !json,
             animate: host.surroundings.stderr_is_terminal && !dumb,
         };
-        let printer = Printer::new(settings, host.out.clone(), host.err.clone());
+        let printer = Printer::new(settings, selection(globals, &host), host.out.clone(), host.err.clone());
         let flag = |key, flag, value: &Option<String>| value.clone().map(|value| (key, flag, value));
+        if let Some(Err(_)) = from_variable {
+            let error = CommandError::new(ErrorKind::Usage, "DEVDB_COLOR is none of auto, always, never");
+            return Err(Box::new((printer, error)));
+        }
         let globals = EffectiveGlobals {
             environment: globals.environment.clone(),
             config: globals.config.clone(),
@@ -103,7 +106,10 @@ impl Context {
     pub(crate) fn settings(&self) -> Result<&Settings, CommandError> {
         match self.resolved()? {
             Resolved::Environment(settings) => Ok(settings),
-            Resolved::NoEnvironment { .. } => {
+            Resolved::NoEnvironment { file: Some(file), .. } => {
+                Err(config::ConfigError::NoEnvironments { file: file.clone() }.into())
+            }
+            Resolved::NoEnvironment { file: None, .. } => {
                 Err(config::ConfigError::NotFound { start: self.host.surroundings.cwd.clone() }.into())
             }
         }
@@ -168,6 +174,21 @@ impl Context {
         let found = self.host.processes.capture(&spec).ok().filter(|found| found.code == 0)?;
         String::from_utf8(found.stdout).ok().map(|email| email.trim().to_owned())
     }
+}
+
+/// The flags that chose the environment; variables choose for the next command too and need not be said.
+fn selection(globals: &Globals, host: &Host) -> Selection {
+    let config = globals.config.as_ref().map(|path| path.display().to_string());
+    let named = [
+        ("-e", &globals.environment),
+        ("--config", &config),
+        ("--profile", &globals.profile),
+        ("--region", &globals.region),
+    ];
+    let typed = named.into_iter().filter_map(|(flag, value)| value.as_ref().map(|value| format!("{flag} {value}")));
+    let from_variable = || host.surroundings.vars.get("DEVDB_ENVIRONMENT").filter(|name| !name.is_empty()).cloned();
+    let environment = globals.environment.clone().or_else(from_variable).unwrap_or_else(|| "dev".to_owned());
+    Selection { flags: typed.collect::<Vec<_>>().join(" "), environment }
 }
 
 /// clap's own answer: help and version are the product, anything else is wrong usage.

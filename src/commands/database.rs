@@ -13,7 +13,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 /// Reading the ledger waits for nobody's lock for long.
-const STATUS_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const STATUS_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Which database, if not the selected environment's.
 #[derive(Debug, clap::Args)]
@@ -94,10 +94,10 @@ fn warn_if_variables_differ(context: &Context, connection: &Connection, environm
 }
 
 /// Refuses a write to a protected environment until its name was given.
-pub(crate) fn confirm_write(context: &Context, provenance: &Provenance) -> Result<(), CommandError> {
-    let (Provenance::Environment(name), Resolved::Environment(settings)) = (provenance, context.resolved()?) else {
-        return Ok(());
-    };
+pub(crate) fn confirm_write(context: &Context) -> Result<(), CommandError> {
+    // However the database was named: yesterday's variables, or a pasted URL, may well lead to the protected one.
+    let Resolved::Environment(settings) = context.resolved()? else { return Ok(()) };
+    let name = &settings.environment;
     if settings.kind != EnvironmentKind::Protected || context.confirmed_environment() == Some(name) {
         return Ok(());
     }
@@ -133,15 +133,18 @@ pub(crate) async fn migration_database(
 }
 
 /// What the ledger of this database says about the project's migrations.
-pub(crate) async fn ledger_status(context: &Context, connection: &Connection) -> Result<StatusReport, CommandError> {
+pub(crate) async fn ledger_status(
+    context: &Context,
+    session: &mut dyn MigrationDatabase,
+) -> Result<StatusReport, CommandError> {
     let settings = migration_settings(context)?;
     let source = FolderSource::open(&settings.dir, &context.host().surroundings.cwd)?;
-    let mut session = session(context, connection, STATUS_LOCK_TIMEOUT).await?;
     let options = Options { allow_unordered: settings.allow_unordered, ..Options::default() };
-    Ok(Engine { source: &source, options }.status(session.as_mut()).await?)
+    Ok(Engine { source: &source, options }.status(session).await?)
 }
 
-async fn session(
+/// A session that says nothing.
+pub(crate) async fn session(
     context: &Context,
     connection: &Connection,
     lock_timeout: Duration,
@@ -163,7 +166,7 @@ async fn session(
 pub(crate) fn migration_settings(context: &Context) -> Result<&MigrationSettings, CommandError> {
     Ok(match context.resolved()? {
         Resolved::Environment(settings) => &settings.migrations,
-        Resolved::NoEnvironment { migrations } => migrations,
+        Resolved::NoEnvironment { migrations, .. } => migrations,
     })
 }
 

@@ -49,7 +49,8 @@ pub(crate) async fn run(argv: Vec<OsString>, host: Host) -> ExitStatus {
     };
     let context = match Context::new(&cli.globals, host) {
         Ok(context) => context,
-        Err((printer, error)) => {
+        Err(refusal) => {
+            let (printer, error) = *refusal;
             printer.failure(&error.failure());
             return error.status();
         }

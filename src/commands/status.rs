@@ -52,17 +52,17 @@ async fn identity(context: &Context) -> Result<Caller, CommandError> {
 async fn asked_database(context: &Context) -> (Part<DatabaseReport>, Part<MigrationReport>) {
     let found = async {
         let connection = environment::environment_connection(context, Role::Writer).await?;
-        let status = database::ledger_status(context, &connection).await;
-        let database = DatabaseReport {
-            name: connection.database.clone(),
-            user: connection.user.clone(),
-            host: connection.host.clone(),
+        let mut session = database::session(context, &connection, database::STATUS_LOCK_TIMEOUT).await?;
+        let report = DatabaseReport {
+            certificate_name: session.reached().certificate_name.clone(),
+            name: connection.database,
+            user: connection.user,
+            host: connection.host,
         };
-        Ok::<_, CommandError>((database, status))
+        Ok::<_, CommandError>((report, database::ledger_status(context, session.as_mut()).await))
     };
     match found.await {
-        Ok((database, Ok(migrations))) => (Part::Known(database), Part::Known(migrations)),
-        Ok((_, Err(error))) => (Part::from(Err(error)), Part::unknown("the database was not asked")),
+        Ok((database, migrations)) => (Part::Known(database), Part::from(migrations)),
         Err(error) => (Part::from(Err(error)), Part::unknown("the database was not asked")),
     }
 }
@@ -105,6 +105,8 @@ struct DatabaseReport {
     name: String,
     user: String,
     host: String,
+    /// How it is known which database answered: the name that its certificate was verified for.
+    certificate_name: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -197,7 +199,10 @@ impl Report for WholeReport {
         table.row(["identity", &identity]);
         table.row(["bastion", &cell(&self.bastion, paint, |bastion| self.bastion_line(bastion, paint))]);
         table.row(["tunnel", &self.tunnel_line(paint)]);
-        let database = cell(&self.database, paint, |found| format!("{} as {}  {}", found.name, found.user, found.host));
+        let database = cell(&self.database, paint, |found| {
+            let verified = if found.certificate_name.is_some() { "certificate verified" } else { "not verified" };
+            format!("{} as {}  {}  {verified}", found.name, found.user, found.host)
+        });
         table.row(["database", &database]);
         table.row(["migrations", &cell(&self.migrations, paint, |found| Self::migrations_line(found, paint))]);
         let heading = format!("{} {} ({})", self.project, self.environment, self.alias);

@@ -1,5 +1,6 @@
 use super::context::Context;
 use super::{bastion, tunnel};
+use crate::config::Transport;
 use crate::error::CommandError;
 use crate::ui::ExitStatus;
 
@@ -13,13 +14,19 @@ pub(crate) struct WholeUpArgs {
 }
 
 pub(crate) async fn run(args: &WholeUpArgs, context: &Context) -> Result<ExitStatus, CommandError> {
-    let report = bastion::bring_up(&args.bastion, context).await?;
-    if args.bastion.dry_run {
-        context.printer().report(&report)?;
-        return Ok(ExitStatus::Success);
+    if context.settings()?.transport == Transport::Ssh {
+        let report = bastion::bring_up(&args.bastion, context).await?;
+        if args.bastion.dry_run {
+            context.printer().report(&report)?;
+            return Ok(ExitStatus::Success);
+        }
+        if !report.changed {
+            context.printer().status("  the bastion is up already");
+        }
     }
-    if !report.changed {
-        context.printer().status("  the bastion is up already");
+    if args.bastion.dry_run {
+        context.printer().status("  a direct route needs no bastion; the tunnel would be asked");
+        return Ok(ExitStatus::Success);
     }
     let status = tunnel::bring_up(context).await?;
     context.printer().hint("`eval \"$(devdb env)\"` puts it into this shell");

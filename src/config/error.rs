@@ -5,6 +5,8 @@ use std::path::PathBuf;
 pub enum ConfigError {
     #[error("no devdb.toml was found in {} or above it", start.display())]
     NotFound { start: PathBuf },
+    #[error("{} describes no environment", file.display())]
+    NoEnvironments { file: PathBuf },
     #[error("{} could not be read", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("{}:{line}: {message}", path.display())]

@@ -67,7 +67,6 @@ pub const KEYS: &[Key] = &[
     key("secret", Environment, Text, None, "secret's name or ARN, instead of discovery"),
     key("database", Environment, Text, None, "database name; default: the secret's, then the cluster's"),
     key("user", Environment, Text, None, "database user; default: the secret's"),
-    key("iam_user", Environment, Text, None, "database user for IAM authentication"),
     key("transport", Environment, Choice(&["ssh", "direct"]), Some("ssh"), "how the endpoint is reached"),
     key("subnet_name", Environment, Text, Some("Ingress"), "name of the subnets that a bastion may stand in"),
     key("ca_file", Environment, Path, None, "CA certificates, instead of the shipped RDS bundle"),

@@ -29,7 +29,7 @@ pub enum Resolved {
     /// Boxed: the settings are large and the other case is empty.
     Environment(Box<Settings>),
     /// No file, or a file without any environment, and none was asked for: `migrate` may use `DATABASE_URL`.
-    NoEnvironment { migrations: MigrationSettings },
+    NoEnvironment { file: Option<PathBuf>, migrations: MigrationSettings },
 }
 
 /// Resolves all layers.
@@ -55,7 +55,8 @@ pub fn resolve(request: &Request<'_>) -> Result<Resolved, ConfigError> {
         Some(asked) => asked,
         None if known.is_empty() => {
             let effective = layers("").collect(|key| key.scope == Scope::Project)?;
-            return Ok(Resolved::NoEnvironment { migrations: Read { entries: &effective, root: &root }.migrations()? });
+            let migrations = Read { entries: &effective, root: &root }.migrations()?;
+            return Ok(Resolved::NoEnvironment { file: root.file, migrations });
         }
         None => ("dev".to_owned(), Origin::Default),
     };
@@ -66,9 +67,23 @@ pub fn resolve(request: &Request<'_>) -> Result<Resolved, ConfigError> {
         return Err(ConfigError::NoSuchEnvironment { name, origin, known });
     }
     let mut entries = layers(&name).collect(|_| true)?;
+    keep_protection(&committed, &name, &mut entries);
     add_alias(request, &mut entries);
     let settings = Read { entries: &entries, root: &root }.settings(name)?;
     Ok(Resolved::Environment(Box::new(Settings { entries, ..settings })))
+}
+
+/// A variable or a personal file may make an environment stricter than the team did, never laxer.
+fn keep_protection(committed: &file::FileEntries, name: &str, entries: &mut BTreeMap<&'static str, Entry>) {
+    let strictness = |entry: &Entry| match &entry.value {
+        Value::Text(kind) if kind == "protected" => 2,
+        Value::Text(kind) if kind == "personal" => 0,
+        _ => 1,
+    };
+    let Some(agreed) = committed.environments.get(name).and_then(|entries| entries.get("kind")) else { return };
+    if entries.get("kind").is_some_and(|chosen| strictness(chosen) < strictness(agreed)) {
+        entries.insert("kind", agreed.clone());
+    }
 }
 
 struct Root {
@@ -209,7 +224,6 @@ impl Read<'_> {
             secret: self.text("secret")?,
             database: self.text("database")?,
             user: self.text("user")?,
-            iam_user: self.text("iam_user")?,
             transport: if self.choice("transport")? == "direct" { Transport::Direct } else { Transport::Ssh },
             subnet_name: self.text("subnet_name")?.unwrap_or_default(),
             ca_file: self.path("ca_file")?,

@@ -155,7 +155,6 @@ pub struct Settings {
     pub secret: Option<String>,
     pub database: Option<String>,
     pub user: Option<String>,
-    pub iam_user: Option<String>,
     pub transport: Transport,
     pub subnet_name: String,
     pub ca_file: Option<PathBuf>,

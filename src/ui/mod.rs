@@ -6,6 +6,7 @@ mod paint;
 mod printer;
 mod progress;
 mod prompt;
+mod selection;
 mod table;
 
 pub use error_report::Failure;
@@ -14,4 +15,5 @@ pub use paint::Paint;
 pub use printer::{Printer, PrinterSettings, Report};
 pub use progress::Step;
 pub use prompt::{PromptError, Prompter};
+pub use selection::Selection;
 pub use table::Table;

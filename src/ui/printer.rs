@@ -1,4 +1,4 @@
-use super::{Failure, Paint, Step};
+use super::{Failure, Paint, Selection, Step};
 use serde::Serialize;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,13 +28,14 @@ type Stream = Arc<Mutex<Box<dyn Write + Send>>>;
 #[derive(Clone)]
 pub struct Printer {
     settings: PrinterSettings,
+    selection: Selection,
     out: Stream,
     err: Stream,
 }
 
 impl Printer {
-    pub fn new(settings: PrinterSettings, out: Stream, err: Stream) -> Self {
-        Self { settings, out, err }
+    pub fn new(settings: PrinterSettings, selection: Selection, out: Stream, err: Stream) -> Self {
+        Self { settings, selection, out, err }
     }
 
     pub fn settings(&self) -> PrinterSettings {
@@ -65,13 +66,6 @@ impl Printer {
         }
     }
 
-    /// A line of narration that is wanted only with `-v`.
-    pub fn detail(&self, text: &str) {
-        if self.settings.verbose > 0 && !self.settings.json {
-            self.narrate(&self.paint_err().faint(text));
-        }
-    }
-
     /// A line of its own; with `--json` it is `{"warning": …}`.
     pub fn warning(&self, text: &str) {
         if self.settings.json {
@@ -82,11 +76,13 @@ impl Printer {
 
     pub fn hint(&self, text: &str) {
         if !self.settings.quiet && !self.settings.json {
-            self.narrate(&format!("{} {text}", self.paint_err().hint("hint:")));
+            self.narrate(&format!("{} {}", self.paint_err().hint("hint:"), self.selection.apply(text)));
         }
     }
 
     pub fn failure(&self, failure: &Failure) {
+        let hints = failure.hints.iter().map(|hint| self.selection.apply(hint)).collect();
+        let failure = Failure { hints, ..failure.clone() };
         let text = if self.settings.json { failure.json() } else { failure.text(self.paint_err()) };
         self.narrate(text.trim_end());
     }

@@ -60,7 +60,7 @@ async fn execute(context: &Context, args: &RunArgs, target: &Target) -> Result<R
     let settings = database::migration_settings(context)?;
     let source = FolderSource::open(&settings.dir, &context.host().surroundings.cwd)?;
     let (connection, provenance) = database::connection(context, &args.database).await?;
-    database::confirm_write(context, &provenance)?;
+    database::confirm_write(context)?;
     let lock_timeout = Duration::from_secs(args.lock_timeout);
     let mut session = database::migration_database(context, &connection, &provenance, lock_timeout).await?;
     let options = Options {

@@ -77,7 +77,7 @@ impl Laptop {
     /// Starts `devdb` and returns at once; the child is devdb itself.
     pub(crate) fn start(&self, words: &str) -> Child {
         let argv: Vec<&str> = std::iter::once("devdb").chain(words.split_whitespace()).collect();
-        self.command(&[], &argv).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        self.command(&[], &argv).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     pub(crate) fn start_shell(&self, line: &str) -> Child {
