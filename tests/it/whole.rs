@@ -42,6 +42,57 @@ fn env_takes_back_what_it_set_without_asking_anybody() {
 }
 
 #[test]
+fn advice_repeats_the_flags_that_chose_the_environment() {
+    let cloud = Arc::new(FakeCloud::default());
+    let staging = COMMITTED.replace("environment.dev", "environment.staging");
+    let stage = Stage::new().file("devdb.toml", &staging).file("ca.pem", "").cloud(&cloud);
+    let outcome = stage.run(["devdb", "-e", "staging", "env", "--only", "PGPORT"]);
+    assert!(outcome.stderr.contains("hint: run `devdb -e staging tunnel up`"), "{outcome}");
+    let outcome = stage.run(["devdb", "-e", "staging", "tunnel", "up"]);
+    assert!(outcome.stderr.contains("`devdb -e staging bastion up`"), "{outcome}");
+}
+
+#[test]
+fn a_file_without_an_environment_is_not_called_missing() {
+    let outcome = Stage::new().file("devdb.toml", "project = \"shop\"\n").run(["devdb", "bastion", "up"]);
+    insta::assert_snapshot!(outcome, @r#"
+    ------- stderr -------
+    error: [HOME]/project/devdb.toml describes no environment
+
+    hint: add one: [environment.dev] with `region = "eu-west-1"` and `stack = "YourStack"`; the README has an example
+    ------- exit 1
+    "#);
+}
+
+#[test]
+fn a_direct_route_needs_no_bastion_and_up_plans_none() {
+    let (stage, cloud) = stage();
+    let outcome = stage.var("DEVDB_TRANSPORT", "direct").run(["devdb", "up", "--dry-run"]);
+    assert_eq!(outcome.code, 0, "{outcome}");
+    assert!(cloud.alive().is_empty() && !cloud.calls().contains(&"ec2:ImportKeyPair"));
+}
+
+#[test]
+fn a_protected_environment_asks_for_its_name_however_the_database_is_named() {
+    let protected = format!("{COMMITTED}kind = \"protected\"\n");
+    let stage = Stage::new()
+        .file("devdb.toml", &protected)
+        .file("devdb.local.toml", "[environment.dev]\nkind = \"personal\"\n")
+        .file("db/migrations/1.up.sql", "select 1;");
+    let url = "postgres://app@127.0.0.1:1/app";
+    let outcome = stage.run(["devdb", "--yes", "migrate", "to", "latest", "--database-url", url]);
+    insta::assert_snapshot!(outcome, @r"
+    ------- stderr -------
+    error: environment dev is protected, and its name was not given
+
+    hint: add `--confirm dev` if you mean it; `--yes` is never enough
+    ------- exit 4
+    ");
+    let outcome = stage.run(["devdb", "--confirm", "dev", "migrate", "to", "latest", "--database-url", url]);
+    assert_eq!(outcome.code, 1, "its name was given, so it is tried: {outcome}");
+}
+
+#[test]
 fn a_ca_file_that_is_not_there_is_named() {
     let (stage, _cloud) = stage();
     insta::assert_snapshot!(stage.var("DEVDB_CA_FILE", "nowhere.pem").run(["devdb", "env"]), @r"
