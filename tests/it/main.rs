@@ -16,10 +16,12 @@ mod discovery;
 mod help;
 mod ledger;
 mod migrate;
+mod processes;
 #[cfg(feature = "aws")]
 mod sandbox;
 mod shells;
 mod support;
+mod terminal;
 mod tidy;
 mod tunnel;
 mod tunnel_seams;
