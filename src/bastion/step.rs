@@ -116,4 +116,6 @@ pub enum Event {
     Waiting(String),
     /// The step that began last is done.
     Done(String),
+    /// Something to know that belongs to no step.
+    Told(String),
 }

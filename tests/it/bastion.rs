@@ -25,6 +25,30 @@ fn up_and_up_again_and_status_and_down() {
     insta::assert_snapshot!("status_absent", stage.run(["devdb", "bastion", "status"]));
 }
 
+#[tokio::test(start_paused = true)]
+async fn of_two_ups_at_once_the_second_waits_and_finds_everything_there() {
+    let (stage, cloud) = stage();
+    cloud.take_time(2);
+    let up = ["devdb", "bastion", "up"];
+    let (first, second) = tokio::join!(stage.play(&up), stage.play(&up));
+    assert_eq!((first.code, second.code), (0, 0), "{first}\n{second}");
+    let (first, second) = if second.stdout.contains("up already") { (first, second) } else { (second, first) };
+    assert!(!first.stdout.contains("up already"), "{first}");
+    assert!(second.stdout.contains("up already"), "{second}");
+    assert!(second.stderr.contains("waiting for another devdb (process "), "{second}");
+    let launches = cloud.calls().iter().filter(|call| **call == "ec2:RunInstances").count();
+    assert_eq!((launches, cloud.alive().len()), (1, 7), "{:?}", cloud.alive());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_down_beside_an_up_leaves_all_or_nothing() {
+    let (stage, cloud) = stage();
+    cloud.take_time(2);
+    let (up, down) = tokio::join!(stage.play(&["devdb", "bastion", "up"]), stage.play(&["devdb", "bastion", "down"]));
+    assert_eq!((up.code, down.code), (0, 0), "{up}\n{down}");
+    assert!([0, 7].contains(&cloud.alive().len()), "{:?}", cloud.alive());
+}
+
 #[test]
 fn up_tells_every_step_in_json() {
     let (stage, _cloud) = stage();

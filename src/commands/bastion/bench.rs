@@ -1,4 +1,4 @@
-use crate::bastion::{AddressEcho, Event, KeyMaker, LocalState, Scope, Shell, Workshop};
+use crate::bastion::{AddressEcho, Event, KeyMaker, LocalState, Scope, Shell, Turn, Workshop};
 use crate::commands::context::Context;
 use crate::config::Settings;
 use crate::error::CommandError;
@@ -35,6 +35,15 @@ impl<'a> Bench<'a> {
 
     pub(super) fn scope(&self) -> Scope {
         scope(self.settings)
+    }
+
+    /// The right to change the bastion; a dry run only looks and needs none.
+    pub(super) async fn turn(
+        &self,
+        dry_run: bool,
+        tell: &(dyn Fn(Event) + Sync),
+    ) -> Result<Option<Turn>, CommandError> {
+        Ok(if dry_run { None } else { Some(self.local.turn(tell).await?) })
     }
 
     pub(super) fn workshop<'b>(&'b self, tell: &'b (dyn Fn(Event) + Sync)) -> Workshop<'b> {
@@ -86,6 +95,7 @@ impl Progress {
                     step.done(&text);
                 }
             }
+            Event::Told(text) => self.printer.status(&format!("  {text}")),
         }
     }
 }

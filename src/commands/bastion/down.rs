@@ -29,6 +29,7 @@ pub(crate) async fn take_down(args: &DownArgs, context: &Context) -> Result<Down
     let tell = |event| progress.tell(event);
     let workshop = bench.workshop(&tell);
     let scope = bench.scope();
+    let _turn = bench.turn(args.dry_run, &tell).await?;
     let (identity, observed) = bastion::observe_down(&workshop, &scope).await?;
     let plan = bastion::plan_down(&identity, &observed)?;
     let report =

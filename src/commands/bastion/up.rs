@@ -41,6 +41,7 @@ pub(crate) async fn bring_up(args: &UpArgs, context: &Context) -> Result<UpRepor
     let tell = |event| progress.tell(event);
     let workshop = bench.workshop(&tell);
     let scope = bench.scope();
+    let _turn = bench.turn(args.dry_run, &tell).await?;
     let (identity, observed) = bastion::observe_up(&workshop, &scope, &spec).await?;
     let plan = bastion::plan_up(&identity, &spec, &observed, context.host().clock.now())?;
     let mut report = UpReport {
