@@ -243,6 +243,19 @@ impl From<BastionError> for CommandError {
             BastionError::AnotherPrincipal { .. } => refused()
                 .hint("choose another alias: `export DEVDB_ALIAS=…`, or `alias` in devdb.local.toml")
                 .hint("if that was you with another role, log in with it and run `devdb bastion down` first"),
+            BastionError::Elsewhere { here, there } => {
+                let region =
+                    if here.region == there.region { String::new() } else { format!(" --region {}", there.region) };
+                let profile = if here.account == there.account { "" } else { " --profile NAME" };
+                let devdb = format!("devdb{region}{profile}");
+                let shown = refused()
+                    .hint(format!("that one: `{devdb} bastion status`, or `{devdb} bastion down` to remove it first"));
+                let shown = match profile {
+                    "" => shown,
+                    _ => shown.hint(format!("NAME is a profile of account {}", there.account)),
+                };
+                shown.hint("to have one here as well, give this place an environment of its own in devdb.toml")
+            }
             BastionError::NameTaken { .. } => {
                 refused().hint("choose another alias (`export DEVDB_ALIAS=…`), or remove it by hand if nobody needs it")
             }

@@ -1,5 +1,5 @@
 use super::template::fill;
-use super::{BastionError, local};
+use super::{BastionError, Place, local};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,9 @@ pub struct BastionAccess {
     pub key_file: PathBuf,
     pub known_hosts_file: PathBuf,
     pub expires_at: Option<jiff::Timestamp>,
+    /// Missing in the files of old releases.
+    #[serde(default)]
+    pub place: Option<Place>,
     /// OpenSSH's ProxyCommand; from the settings, never from the cache.
     #[serde(skip)]
     pub proxy_command: Option<String>,

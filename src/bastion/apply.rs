@@ -157,6 +157,7 @@ impl<'a> Apply<'a> {
             key_file: local.key_file(),
             known_hosts_file: local.known_hosts_file(),
             expires_at: instance.expires_at(),
+            place: Some(self.observed.here.clone()),
             proxy_command,
             proxy_jump,
         })
@@ -170,7 +171,8 @@ impl<'a> Apply<'a> {
             .and_then(|now| now.checked_add(spec.ttl))
             .unwrap_or(jiff::Timestamp::MAX);
         let comment = self.identity.resource_name();
-        let made = self.workshop.local.make_generation(self.workshop.keys, &comment, expires_at, &spec.hash()?)?;
+        let (workshop, here) = (self.workshop, &self.observed.here);
+        let made = workshop.local.make_generation(workshop.keys, &comment, expires_at, &spec.hash()?, here)?;
         self.generation = Some(made);
         Ok(())
     }

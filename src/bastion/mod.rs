@@ -31,7 +31,8 @@ pub use cidr::Cidr;
 pub use error::BastionError;
 pub use local::{Generation, LocalState};
 pub use model::{
-    Caller, Direction, Group, Instance, InstanceState, KeyPair, Launch, NewRule, Offer, Rule, RuleSource, Scope, Tags,
+    Caller, Direction, Group, Instance, InstanceState, KeyPair, Launch, NewRule, Offer, Place, Rule, RuleSource, Scope,
+    Tags,
 };
 pub use observe::Observed;
 pub use plan::plan_up;

@@ -1,3 +1,4 @@
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -6,13 +7,27 @@ use std::net::Ipv4Addr;
 pub type Tags = BTreeMap<String, String>;
 
 /// The answer of GetCallerIdentity (STS API reference).
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Caller {
     /// `AIDA…` for a user, `AROA…:session` for a role.
     pub user_id: String,
     /// The account's twelve digits.
     pub account: String,
     pub arn: String,
+}
+
+/// Where the calls go: key pairs, instances and groups of one place are unknown in every other.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Twelve digits.
+    pub account: String,
+    pub region: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of account {}", self.region, self.account)
+    }
 }
 
 /// What tells one developer's resources in one environment from everybody else's: the values of three tags.

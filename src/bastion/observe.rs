@@ -1,5 +1,5 @@
 use super::tags::{EXPIRES_AT, Ownership, ownership};
-use super::{BastionError, Generation, Group, Identity, Instance, InstanceState, KeyPair, Offer, Rule, Tags};
+use super::{BastionError, Generation, Group, Identity, Instance, InstanceState, KeyPair, Offer, Place, Rule, Tags};
 
 /// What stands, in the cloud and on the laptop.
 #[derive(Debug, Clone, Default)]
@@ -12,11 +12,16 @@ pub struct Observed {
     pub generation: Option<Generation>,
     /// True while keys or caches of a bastion are on the laptop.
     pub local_files: bool,
+    /// Where we look.
+    pub here: Place,
+    /// Where the keys on the laptop were made for; old files do not tell.
+    pub kept_for: Option<Place>,
     /// Asked for only when an instance has to be launched.
     pub offers: Vec<Offer>,
 }
 
-/// The part of [`Observed`] that is ours, and the refusal if somebody else's stands under our alias.
+/// The part of [`Observed`] that is ours, and the refusal if somebody else's stands under our alias,
+/// or if the keys here belong to a bastion in another place.
 pub(super) struct Ours<'a> {
     pub(super) live: Vec<&'a Instance>,
     /// Still on its way out.
@@ -31,6 +36,9 @@ pub(super) struct Ours<'a> {
 
 impl Observed {
     pub(super) fn ours(&self, identity: &Identity) -> Result<Ours<'_>, BastionError> {
+        if let Some(there) = self.kept_for.as_ref().filter(|there| **there != self.here) {
+            return Err(BastionError::Elsewhere { here: self.here.clone(), there: there.clone() });
+        }
         let is_ours = |tags: &Tags, resource: &dyn Fn() -> String| match ownership(tags, identity) {
             Ownership::Ours => Ok(true),
             Ownership::Foreign => Ok(false),

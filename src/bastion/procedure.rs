@@ -1,7 +1,7 @@
 use super::apply::Apply;
 use super::{
     AddressEcho, BastionAccess, BastionError, BastionReport, BastionSpec, Cloud, Event, Group, Identity, InstanceState,
-    KeyMaker, LocalState, Observed, Plan, Principal, Rule, Scope, Shell,
+    KeyMaker, LocalState, Observed, Place, Plan, Principal, Rule, Scope, Shell,
 };
 use crate::system::Clock;
 
@@ -14,6 +14,8 @@ pub struct Workshop<'a> {
     pub keys: &'a dyn KeyMaker,
     pub clock: &'a dyn Clock,
     pub local: &'a LocalState,
+    /// Where `cloud` looks.
+    pub region: &'a str,
     /// OpenSSH's ProxyCommand and ProxyJump.
     pub proxy: (Option<String>, Option<String>),
     pub tell: &'a (dyn Fn(Event) + Sync),
@@ -41,6 +43,8 @@ pub async fn observe_down(workshop: &Workshop<'_>, scope: &Scope) -> Result<(Ide
         key_pair,
         generation: workshop.local.generation(),
         local_files: workshop.local.is_used(),
+        here: Place { account: caller.account, region: workshop.region.to_owned() },
+        kept_for: workshop.local.place(),
         offers: Vec::new(),
     };
     Ok((identity, observed))

@@ -14,13 +14,21 @@ pub struct FakeCloud {
 }
 
 impl FakeCloud {
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who the credentials belong to (a `UserId`).
     pub fn log_in(&self, user_id: &str) {
         self.state().user_id = user_id.to_owned();
+    }
+
+    /// Another account's or region's AWS: the same stack, nothing else.
+    pub fn elsewhere(account: &str, region: &str) -> Self {
+        let cloud = Self::default();
+        cloud.state().account = account.to_owned();
+        cloud.state().region = region.to_owned();
+        cloud
     }
 
     /// How many looks an instance stays in a passing state.

@@ -18,7 +18,7 @@ impl Cloud for FakeCloud {
         self.call("sts:GetCallerIdentity", |state| {
             Ok(Caller {
                 user_id: state.user_id.clone(),
-                account: "123456789012".to_owned(),
+                account: state.account.clone(),
                 arn: "arn:aws:iam::123456789012:user/ada".to_owned(),
             })
         })

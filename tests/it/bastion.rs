@@ -96,6 +96,29 @@ fn another_principal_is_refused() {
 }
 
 #[test]
+fn in_another_region_or_account_the_keys_of_a_live_bastion_are_kept() {
+    let (mut stage, cloud) = stage();
+    assert_eq!(stage.run(["devdb", "bastion", "up"]).code, 0);
+    let alive = cloud.alive();
+    let key = stage.home().join(".local/state/devdb/shop/dev/bastion_key");
+    let before = std::fs::read(&key).unwrap();
+    for (account, region) in [("123456789012", "eu-west-2"), ("210987654321", "eu-west-1")] {
+        let other = Arc::new(FakeCloud::elsewhere(account, region));
+        stage = stage.cloud(&other);
+        for verb in ["up", "down"] {
+            let outcome = stage.run(["devdb", "-q", "bastion", verb]);
+            insta::assert_snapshot!(format!("elsewhere_{verb}_{account}_{region}"), outcome);
+        }
+        assert_eq!(std::fs::read(&key).unwrap(), before);
+        assert!(other.alive().is_empty());
+    }
+    stage = stage.cloud(&cloud);
+    assert_eq!(cloud.alive(), alive);
+    assert_eq!(stage.run(["devdb", "bastion", "down"]).code, 0);
+    assert!(cloud.alive().is_empty() && !key.exists());
+}
+
+#[test]
 fn a_silent_echo_service_is_replaced_by_a_flag() {
     let (stage, _cloud) = stage();
     stage.tools.echo.set(None);

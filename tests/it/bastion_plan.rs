@@ -29,6 +29,7 @@ fn generation() -> Generation {
         expires_at: "2026-01-02T15:04:05Z".parse().unwrap(),
         spec_hash: spec().hash().unwrap(),
         instance_id: Some("i-1".to_owned()),
+        place: None,
     }
 }
 
@@ -81,6 +82,8 @@ fn complete() -> Observed {
         }),
         generation: Some(generation()),
         local_files: true,
+        here: Default::default(),
+        kept_for: None,
         offers: vec![Offer { zone: "eu-west-1b".to_owned(), instance_type: "t2.micro".to_owned() }],
     }
 }

@@ -79,6 +79,7 @@ impl Rig {
             keys: &self.keys,
             clock: &self.clock,
             local: &self.local,
+            region: "eu-west-1",
             proxy: (None, None),
             tell,
         }

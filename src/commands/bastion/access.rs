@@ -43,6 +43,7 @@ async fn asked(context: &Context) -> Result<BastionAccess, CommandError> {
         key_file: local.key_file(),
         known_hosts_file: local.known_hosts_file(),
         expires_at: report.expires_at,
+        place: local.place(),
         proxy_command: None,
         proxy_jump: None,
     };

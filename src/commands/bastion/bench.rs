@@ -15,6 +15,7 @@ pub(super) struct Bench<'a> {
     pub(super) echo: Arc<dyn AddressEcho>,
     keys: Arc<dyn KeyMaker>,
     local: LocalState,
+    region: String,
 }
 
 impl<'a> Bench<'a> {
@@ -22,10 +23,12 @@ impl<'a> Bench<'a> {
         let host = context.host();
         let state_dir = context.state_dir()?;
         let dir = state_dir.ensure()?;
+        let aws = host.tools.aws(&context.aws_target()?).await?;
         Ok(Self {
             context,
             settings: context.settings()?,
-            aws: host.tools.aws(&context.aws_target()?).await?,
+            region: aws.region().unwrap_or_default(),
+            aws,
             shell: host.tools.bastion_shell(host.processes.clone(), dir),
             echo: host.tools.address_echo(),
             keys: host.tools.key_maker(),
@@ -55,6 +58,7 @@ impl<'a> Bench<'a> {
             keys: &*self.keys,
             clock: &*self.context.host().clock,
             local: &self.local,
+            region: &self.region,
             proxy: (self.settings.ssh.proxy_command.clone(), self.settings.ssh.proxy_jump.clone()),
             tell,
         }
