@@ -1,5 +1,5 @@
 use super::template::fill;
-use super::{BastionError, Place, local};
+use super::{BastionError, BastionReport, BastionStatus, Place, local};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -42,6 +42,14 @@ impl BastionAccess {
     /// [`BastionError::Local`].
     pub fn store(&self, state_dir: &Path) -> Result<(), BastionError> {
         local::write_private(&state_dir.join(ACCESS_FILE), &local::json(self))
+    }
+
+    /// False when AWS sees another instance, another address or deadline, or none that runs.
+    pub fn agrees_with(&self, seen: &BastionReport) -> bool {
+        seen.state == BastionStatus::Running
+            && seen.instance_id.as_ref() == Some(&self.instance_id)
+            && seen.public_ip == Some(self.public_ip)
+            && seen.expires_at == self.expires_at
     }
 
     /// Forgets the cache.

@@ -66,6 +66,11 @@ impl FakeCloud {
         self.state().instances.iter_mut().for_each(|one| one.instance.state = state);
     }
 
+    /// Gives all instances another public address, as a stop and a start would.
+    pub fn set_public_ip(&self, address: std::net::Ipv4Addr) {
+        self.state().instances.iter_mut().for_each(|one| one.instance.public_ip = Some(address));
+    }
+
     /// Makes the call with this number (from 1, counted from now) never return; `after` it took effect.
     pub fn cut_at(&self, number: usize, after: bool) {
         self.add_fault(Some(number), None, after, Misfortune::Cut);

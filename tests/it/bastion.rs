@@ -119,6 +119,35 @@ fn in_another_region_or_account_the_keys_of_a_live_bastion_are_kept() {
 }
 
 #[test]
+fn the_cached_way_in_follows_what_status_sees() {
+    let (stage, cloud) = stage();
+    assert_eq!(stage.run(["devdb", "bastion", "up"]).code, 0);
+    let cache = stage.home().join(".local/state/devdb/shop/dev/bastion.json");
+    let cached = || std::fs::read_to_string(&cache).unwrap();
+    let before = cached();
+    let stage = stage.cloud(&Arc::new(FakeCloud::elsewhere("123456789012", "eu-west-2")));
+    assert_eq!(stage.run(["devdb", "bastion", "status"]).code, 3);
+    assert_eq!(cached(), before, "another region knows nothing of it");
+    let stage = stage.cloud(&cloud);
+    assert_eq!(stage.run(["devdb", "bastion", "status"]).code, 0);
+    assert_eq!(cached(), before);
+    cloud.set_public_ip([203, 0, 113, 99].into());
+    assert_eq!(stage.run(["devdb", "bastion", "status"]).code, 0);
+    assert_eq!(cached(), before.replace("\"203.0.113.1\"", "\"203.0.113.99\""));
+    cloud.set_state(devdb::bastion::InstanceState::Stopped);
+    assert_eq!(stage.run(["devdb", "bastion", "status"]).code, 3);
+    assert!(!cache.exists(), "there is no way in");
+    cloud.set_state(devdb::bastion::InstanceState::Running);
+    // Replaced by another computer: its key is not here.
+    std::fs::write(&cache, before).unwrap();
+    let other = Stage::new().file("devdb.toml", COMMITTED).cloud(&cloud);
+    (0..9).for_each(|_| drop(devdb::bastion::KeyMaker::make(&*other.tools.keys, "other dice")));
+    assert_eq!(other.run(["devdb", "--yes", "bastion", "up"]).code, 0);
+    assert_eq!(stage.run(["devdb", "bastion", "status"]).code, 0);
+    assert!(!cache.exists(), "the key is not here");
+}
+
+#[test]
 fn a_silent_echo_service_is_replaced_by_a_flag() {
     let (stage, _cloud) = stage();
     stage.tools.echo.set(None);
