@@ -65,6 +65,8 @@ pub struct Instance {
     pub public_ip: Option<Ipv4Addr>,
     pub public_dns: Option<String>,
     pub private_ip: Option<Ipv4Addr>,
+    /// When it was launched, or started last.
+    pub launched_at: Option<jiff::Timestamp>,
     /// The token that launched it; it tells which generation of keys it was given.
     pub client_token: Option<String>,
     pub tags: Tags,

@@ -93,10 +93,28 @@ impl Observed {
     }
 }
 
+impl Observed {
+    /// True when nothing tells that the instance is this person's: the principal is a role that others have as well,
+    /// and the key is not on this computer.
+    pub(super) fn may_be_a_colleagues(&self, identity: &Identity, instance: &Instance) -> bool {
+        let is_of_this_computer = self.generation.as_ref().is_some_and(|generation| instance.is_of(generation));
+        identity.principal.is_role_only() && !is_of_this_computer
+    }
+}
+
 impl Instance {
     /// When it powers itself off, as its tag says.
     pub fn expires_at(&self) -> Option<jiff::Timestamp> {
         self.tags.get(EXPIRES_AT)?.parse().ok()
+    }
+
+    /// For a question about it: ` (launched 3h 20m ago)`.
+    pub(super) fn age(&self, now: jiff::Timestamp) -> String {
+        let Some(launched_at) = self.launched_at else { return String::new() };
+        let minutes = now.duration_since(launched_at).as_mins().max(0);
+        let (hours, minutes) = (minutes / 60, minutes % 60);
+        let span = if hours > 0 { format!("{hours}h {minutes}m") } else { format!("{minutes}m") };
+        format!(" (launched {span} ago)")
     }
 
     pub(super) fn is_of(&self, generation: &Generation) -> bool {

@@ -60,7 +60,14 @@ impl Planner<'_> {
         let kept = self.kept();
         for instance in self.ours.live.iter().filter(|instance| kept.is_none_or(|kept| kept.id != instance.id)) {
             let flaw = self.flaw(instance).unwrap_or(Flaw { reason: "one is enough", ask: false });
-            if flaw.ask {
+            if self.observed.may_be_a_colleagues(self.identity, instance) {
+                plan.questions.push(format!(
+                    "replace instance {}{}: {}, and it may be a colleague's with the same role?",
+                    instance.id,
+                    instance.age(self.now),
+                    flaw.reason
+                ));
+            } else if flaw.ask {
                 plan.questions.push(format!("replace instance {}: {}?", instance.id, flaw.reason));
             }
             plan.steps.push(Step::Terminate { instance_id: instance.id.clone(), reason: Some(flaw.reason) });

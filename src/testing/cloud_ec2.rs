@@ -79,6 +79,8 @@ impl Cloud for FakeCloud {
                 public_ip: None,
                 public_dns: None,
                 private_ip: Some(Ipv4Addr::new(10, 0, 1, host)),
+                // When the fixed clock starts.
+                launched_at: jiff::Timestamp::from_second(1_767_323_045).ok(),
                 client_token: Some(launch.client_token.clone()),
                 tags: launch.tags.clone(),
             };

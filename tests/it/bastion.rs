@@ -148,6 +148,31 @@ fn the_cached_way_in_follows_what_status_sees() {
 }
 
 #[test]
+fn a_colleague_with_the_same_role_is_not_taken_down_without_asking() {
+    let (stage, cloud) = stage();
+    // Tools that make up a session name leave nothing but the role.
+    cloud.log_in("AROAEXAMPLE:botocore-session-1767323045");
+    assert_eq!(stage.run(["devdb", "bastion", "up"]).code, 0);
+    let alive = cloud.alive();
+    let colleague = Stage::new().file("devdb.toml", COMMITTED).cloud(&cloud);
+    colleague.clock.advance(std::time::Duration::from_secs(3 * 3600 + 20 * 60));
+    insta::assert_snapshot!("colleague_down", colleague.run(["devdb", "bastion", "down"]));
+    insta::assert_snapshot!("colleague_down_dry_run", colleague.run(["devdb", "bastion", "down", "--dry-run"]));
+    insta::assert_snapshot!("colleague_up", colleague.run(["devdb", "-q", "bastion", "up"]));
+    let colleague = colleague.terminal();
+    colleague.prompter.script([Answer::Confirm(false)]);
+    assert_eq!(colleague.run(["devdb", "bastion", "down"]).code, 130);
+    assert_eq!(cloud.alive(), alive);
+    // The key proves whose it is; nobody is asked then.
+    cloud.log_in("AROAEXAMPLE:botocore-session-1767409445");
+    assert_eq!(stage.run(["devdb", "bastion", "down"]).code, 0);
+    assert!(cloud.alive().is_empty());
+    assert_eq!(stage.run(["devdb", "bastion", "up"]).code, 0);
+    assert_eq!(colleague.run(["devdb", "--yes", "bastion", "down"]).code, 0);
+    assert!(cloud.alive().is_empty());
+}
+
+#[test]
 fn a_silent_echo_service_is_replaced_by_a_flag() {
     let (stage, _cloud) = stage();
     stage.tools.echo.set(None);

@@ -169,7 +169,7 @@ async fn instances(cloud: &dyn Aws, owner: &str, place: &Topology) {
     assert!(mismatch.is_code("IdempotentParameterMismatch"), "{mismatch}");
     assert!(first.private_ip.is_some(), "known at once: the database's rule needs it");
     let instance = until(cloud, &first.id, InstanceState::Running).await;
-    assert!(instance.public_ip.is_some());
+    assert!(instance.public_ip.is_some() && instance.launched_at.is_some());
     assert_eq!(instance.tags, tags(owner));
     assert_eq!(instance.client_token, Some(launch.client_token.clone()));
     assert_eq!(instance.subnet_id.as_ref(), Some(&subnet.id));

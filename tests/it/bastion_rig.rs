@@ -102,9 +102,10 @@ impl Rig {
     }
 
     pub(crate) async fn down(&self) -> Result<(), BastionError> {
+        use devdb::system::Clock;
         let workshop = self.workshop(&|_| {});
         let (identity, observed) = bastion::observe_down(&workshop, &self.scope).await?;
-        let plan = bastion::plan_down(&identity, &observed)?;
+        let plan = bastion::plan_down(&identity, &observed, self.clock.now())?;
         bastion::down(&workshop, &identity, &observed, &plan).await
     }
 

@@ -1,7 +1,7 @@
 use crate::bastion::{AddressEcho, Event, KeyMaker, LocalState, Scope, Shell, Turn, Workshop};
 use crate::commands::context::Context;
 use crate::config::Settings;
-use crate::error::CommandError;
+use crate::error::{CommandError, ErrorKind};
 use crate::host::Aws;
 use crate::ui::{Printer, Step};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,6 +47,25 @@ impl<'a> Bench<'a> {
         tell: &(dyn Fn(Event) + Sync),
     ) -> Result<Option<Turn>, CommandError> {
         Ok(if dry_run { None } else { Some(self.local.turn(tell).await?) })
+    }
+
+    /// Asks what has to be asked, up to the first no. Where nobody can be asked, the question is the refusal.
+    ///
+    /// # Errors
+    /// Whatever is not a yes.
+    pub(super) fn agreed(&self, questions: &[String]) -> Result<(), CommandError> {
+        for question in questions {
+            let answer = self.context.confirm(question).map_err(|error| CommandError {
+                kind: if error.kind == ErrorKind::Failed { ErrorKind::Refused } else { error.kind },
+                causes: vec![error.message],
+                message: format!("an answer is needed: {question}"),
+                hints: error.hints,
+            });
+            if !answer? {
+                return Err(self.context.cancelled());
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn workshop<'b>(&'b self, tell: &'b (dyn Fn(Event) + Sync)) -> Workshop<'b> {
