@@ -102,6 +102,7 @@ pub struct Rule {
     pub id: String,
     pub group_id: String,
     pub direction: Direction,
+    /// Of a rule for one TCP port.
     pub port: Option<u16>,
     pub source: RuleSource,
     pub tags: Tags,

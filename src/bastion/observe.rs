@@ -16,6 +16,8 @@ pub struct Observed {
     pub here: Place,
     /// Where the keys on the laptop were made for; old files do not tell.
     pub kept_for: Option<Place>,
+    /// All rules of the database's group; asked for only when ours is missing.
+    pub database_rules: Vec<Rule>,
     /// Asked for only when an instance has to be launched.
     pub offers: Vec<Offer>,
 }

@@ -39,5 +39,5 @@ pub fn plan_down(identity: &Identity, observed: &Observed, now: jiff::Timestamp)
     if observed.local_files {
         steps.push(Step::ForgetKeys);
     }
-    Ok(Plan { steps, questions })
+    Ok(Plan { steps, questions, ..Plan::default() })
 }

@@ -45,12 +45,14 @@ pub async fn observe_down(workshop: &Workshop<'_>, scope: &Scope) -> Result<(Ide
         local_files: workshop.local.is_used(),
         here: Place { account: caller.account, region: workshop.region.to_owned() },
         kept_for: workshop.local.place(),
+        database_rules: Vec::new(),
         offers: Vec::new(),
     };
     Ok((identity, observed))
 }
 
-/// As [`observe_down`]; what the zones offer is asked only if an instance is missing.
+/// As [`observe_down`]; what the zones offer is asked only if an instance is missing, and what
+/// others let into the database only if our rule is.
 ///
 /// # Errors
 /// What AWS answers, and the refusals of [`plan_up`](super::plan_up).
@@ -63,6 +65,9 @@ pub async fn observe_up(
     if observed.needs_launch(&identity, spec, workshop.clock.now())? {
         let zones: Vec<String> = spec.site.subnets.iter().map(|subnet| subnet.zone.clone()).collect();
         observed.offers = workshop.cloud.offers(&spec.instance_types(), &zones).await?;
+    }
+    if observed.lacks_database_rule(&identity, spec, workshop.clock.now())? {
+        observed.database_rules = workshop.cloud.rules_of(&spec.site.database_group_id).await?;
     }
     Ok((identity, observed))
 }
@@ -79,6 +84,7 @@ pub async fn up(
     plan: &Plan,
 ) -> Result<(BastionReport, BastionAccess), BastionError> {
     let mut apply = Apply::new(workshop, identity, Some(spec), observed)?;
+    plan.warnings.iter().for_each(|warning| apply.tell(Event::Warning(warning.clone())));
     apply.run(plan).await?;
     apply.finish_up().await
 }

@@ -1,5 +1,5 @@
 use super::cloud_state::{Fault, MakeError, Misfortune, State};
-use crate::bastion::{Group, InstanceState, KeyPair, RuleSource, Tags};
+use crate::bastion::{Group, InstanceState, KeyPair, Rule, RuleSource, Tags};
 use crate::discovery::StackResource;
 use crate::host::Aws;
 use crate::system::CloudError;
@@ -43,6 +43,10 @@ impl FakeCloud {
 
     pub fn add_group(&self, group: Group) {
         self.state().groups.push(group);
+    }
+
+    pub fn add_rule(&self, rule: Rule) {
+        self.state().rules.push(rule);
     }
 
     pub fn add_key_pair(&self, pair: KeyPair) {

@@ -184,6 +184,13 @@ impl Cloud for FakeCloud {
         .await
     }
 
+    async fn rules_of(&self, group_id: &str) -> Result<Vec<Rule>, CloudError> {
+        self.call("ec2:DescribeSecurityGroupRules", |state| {
+            Ok(state.rules.iter().filter(|rule| rule.group_id == group_id).cloned().collect())
+        })
+        .await
+    }
+
     async fn authorize(&self, rule: &NewRule) -> Result<Vec<String>, CloudError> {
         let action = match rule.direction {
             Direction::Ingress => "ec2:AuthorizeSecurityGroupIngress",

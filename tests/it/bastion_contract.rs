@@ -127,6 +127,11 @@ async fn groups_and_rules(cloud: &dyn Aws, owner: &str, place: &Topology) {
     assert!(rules.iter().all(|rule| rule.tags == tags(owner)));
     assert_eq!(cloud.rules(&scope("somebody-else")).await.unwrap(), []);
 
+    let in_database = cloud.rules_of(&database).await.unwrap();
+    let seen = in_database.iter().find(|rule| rule.id == into_id).unwrap();
+    assert_eq!(facts(seen), facts(rules.iter().find(|rule| rule.id == into_id).unwrap()));
+    assert!(in_database.iter().all(|rule| rule.group_id == database));
+
     let blocked = cloud.delete_group(&id).await.unwrap_err();
     assert!(blocked.is_code("DependencyViolation"), "the database's group refers to it: {blocked}");
     let into = rules.iter().find(|rule| rule.id == into_id).unwrap();

@@ -83,6 +83,7 @@ fn complete() -> Observed {
         }),
         generation: Some(generation()),
         local_files: true,
+        database_rules: Vec::new(),
         here: Default::default(),
         kept_for: None,
         offers: vec![Offer { zone: "eu-west-1b".to_owned(), instance_type: "t2.micro".to_owned() }],

@@ -94,8 +94,15 @@ impl Rig {
 
     /// `devdb bastion up --yes`.
     pub(crate) async fn up(&self) -> Result<(BastionReport, BastionAccess), BastionError> {
+        self.up_telling(&|_| {}).await
+    }
+
+    pub(crate) async fn up_telling(
+        &self,
+        tell: &(dyn Fn(Event) + Sync),
+    ) -> Result<(BastionReport, BastionAccess), BastionError> {
         use devdb::system::Clock;
-        let workshop = self.workshop(&|_| {});
+        let workshop = self.workshop(tell);
         let (identity, observed) = bastion::observe_up(&workshop, &self.scope, &self.spec).await?;
         let plan = bastion::plan_up(&identity, &self.spec, &observed, self.clock.now())?;
         bastion::up(&workshop, &identity, &self.spec, &observed, &plan).await

@@ -118,6 +118,7 @@ impl Progress {
                     step.done(&text);
                 }
             }
+            Event::Warning(text) => self.printer.warning(&text),
             Event::Told(text) => self.printer.status(&format!("  {text}")),
         }
     }
