@@ -271,7 +271,8 @@ impl From<BastionError> for CommandError {
             BastionError::HostKey { .. } => {
                 refused().hint("`devdb bastion down`, then `devdb bastion up` makes a new one with a new key")
             }
-            BastionError::Ssh(_) => failed().hint("install OpenSSH's client: `ssh -V` must work"),
+            BastionError::Ssh(_) => failed()
+                .hint("install OpenSSH's client (`ssh -V` must work), or correct the setting that is named above"),
             BastionError::Key(_) | BastionError::Template { .. } => Self::from_error(ErrorKind::Bug, &error),
             BastionError::Local { .. } => failed().hint("check the state folder's rights and the disk's space"),
         }

@@ -1,4 +1,3 @@
-use super::template::fill;
 use super::{BastionError, BastionReport, BastionStatus, Place, local};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
@@ -58,30 +57,5 @@ impl BastionAccess {
     /// [`BastionError::Local`].
     pub fn drop_cache(state_dir: &Path) -> Result<(), BastionError> {
         local::remove(&state_dir.join(ACCESS_FILE))
-    }
-
-    /// A complete `ssh -F` file: it replaces the user's and the system's, so that neither can weaken the check.
-    ///
-    /// # Errors
-    /// [`BastionError::Template`].
-    pub fn ssh_config(&self) -> Result<String, BastionError> {
-        let proxy = match (&self.proxy_command, &self.proxy_jump) {
-            (Some(command), _) => format!("ProxyCommand {command}"),
-            (None, Some(jump)) => format!("ProxyJump {jump}"),
-            (None, None) => String::new(),
-        };
-        fill(
-            "ssh_config",
-            include_str!("../../templates/bastion/ssh_config"),
-            &[
-                ("instance_id", &self.instance_id),
-                ("host", &self.public_ip.to_string()),
-                ("port", &self.port.to_string()),
-                ("user", &self.user),
-                ("key_file", &self.key_file.display().to_string()),
-                ("known_hosts_file", &self.known_hosts_file.display().to_string()),
-                ("proxy", &proxy),
-            ],
-        )
     }
 }
