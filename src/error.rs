@@ -184,6 +184,20 @@ fn cloud_hints(shown: CommandError, error: &CloudError) -> CommandError {
         CloudError::ExpiredCredentials { profile: None, .. } => {
             shown.hint("`aws sso login`, or export fresh AWS_… variables")
         }
+        CloudError::InvalidCredentials { profile, .. } => {
+            let (flag, make) = match profile {
+                Some(profile) => {
+                    (format!(" --profile {profile}"), format!("`aws configure --profile {profile}` sets them"))
+                }
+                None => {
+                    let variables = "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN";
+                    (String::new(), format!("they come from {variables}, or from the default profile"))
+                }
+            };
+            shown.hint(format!("the access key or its secret is wrong, or was deleted; {make}")).hint(format!(
+                "`aws sts get-caller-identity{flag}` checks them; a computer's wrong clock looks like this as well"
+            ))
+        }
         CloudError::NoRegion => shown.hint("set `region` in devdb.toml, or pass `--region eu-west-1`"),
         CloudError::Denied { action, .. } => {
             shown.hint(format!("ask whoever keeps your AWS permissions to allow `{action}`"))

@@ -73,6 +73,18 @@ fn expired_credentials_name_the_login_command() {
 }
 
 #[test]
+fn a_wrong_key_or_secret_is_called_that() {
+    let (stage, cloud) = stage();
+    for (name, profile) in [("profile", Some("shop-dev")), ("variables", None)] {
+        let message = "The security token included in the request is invalid.";
+        let invalid =
+            move || CloudError::InvalidCredentials { profile: profile.map(str::to_owned), message: message.to_owned() };
+        cloud.fail_action("sts:GetCallerIdentity", false, Arc::new(invalid));
+        insta::assert_snapshot!(format!("invalid_credentials_{name}"), stage.run(["devdb", "bastion", "down"]));
+    }
+}
+
+#[test]
 fn a_missing_permission_is_named() {
     let (stage, cloud) = stage();
     let denied = || CloudError::Denied { action: "ec2:RunInstances".to_owned(), source: None };

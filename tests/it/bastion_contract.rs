@@ -251,6 +251,16 @@ async fn what_is_refused_is_told_in_words(cloud: &dyn Aws, endpoint: &str) {
     assert!(matches!(denied, CloudError::Denied { .. }), "{denied:?}");
     let denied = refused("ListStackResources", "cloudformation", "AccessDenied", "no", 1).await;
     assert!(matches!(denied, CloudError::Denied { .. }), "{denied:?}");
+    let said = "AWS was not able to validate the provided access credentials";
+    for (action, service, code) in [
+        (groups, "ec2", "AuthFailure"),
+        ("GetCallerIdentity", "sts", "InvalidClientTokenId"),
+        ("GetCallerIdentity", "sts", "SignatureDoesNotMatch"),
+        ("GetSecretValue", "secretsmanager", "UnrecognizedClientException"),
+    ] {
+        let invalid = refused(action, service, code, said, 1).await;
+        assert!(matches!(invalid, CloudError::InvalidCredentials { .. }), "{code}: {invalid:?}");
+    }
     let throttled = refused(groups, "ec2", "RequestLimitExceeded", "slow down", 4).await;
     assert!(matches!(throttled, CloudError::Throttled { .. }), "{throttled:?}");
     let other = refused(groups, "ec2", "InvalidGroup.Reserved", "no", 1).await;
