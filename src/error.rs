@@ -187,6 +187,20 @@ fn cloud_hints(shown: CommandError, error: &CloudError) -> CommandError {
         CloudError::ExpiredCredentials { profile: None, .. } => {
             shown.hint("`aws sso login`, or export fresh AWS_… variables")
         }
+        CloudError::InvalidCredentials { profile, .. } => {
+            let (flag, make) = match profile {
+                Some(profile) => {
+                    (format!(" --profile {profile}"), format!("`aws configure --profile {profile}` sets them"))
+                }
+                None => {
+                    let variables = "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN";
+                    (String::new(), format!("they come from {variables}, or from the default profile"))
+                }
+            };
+            shown.hint(format!("the access key or its secret is wrong, or was deleted; {make}")).hint(format!(
+                "`aws sts get-caller-identity{flag}` checks them; a computer's wrong clock looks like this as well"
+            ))
+        }
         CloudError::NoRegion => shown.hint("set `region` in devdb.toml, or pass `--region eu-west-1`"),
         CloudError::Denied { action, .. } => {
             shown.hint(format!("ask whoever keeps your AWS permissions to allow `{action}`"))
@@ -246,6 +260,19 @@ impl From<BastionError> for CommandError {
             BastionError::AnotherPrincipal { .. } => refused()
                 .hint("choose another alias: `export DEVDB_ALIAS=…`, or `alias` in devdb.local.toml")
                 .hint("if that was you with another role, log in with it and run `devdb bastion down` first"),
+            BastionError::Elsewhere { here, there } => {
+                let region =
+                    if here.region == there.region { String::new() } else { format!(" --region {}", there.region) };
+                let profile = if here.account == there.account { "" } else { " --profile NAME" };
+                let devdb = format!("devdb{region}{profile}");
+                let shown = refused()
+                    .hint(format!("that one: `{devdb} bastion status`, or `{devdb} bastion down` to remove it first"));
+                let shown = match profile {
+                    "" => shown,
+                    _ => shown.hint(format!("NAME is a profile of account {}", there.account)),
+                };
+                shown.hint("to have one here as well, give this place an environment of its own in devdb.toml")
+            }
             BastionError::NameTaken { .. } => {
                 refused().hint("choose another alias (`export DEVDB_ALIAS=…`), or remove it by hand if nobody needs it")
             }
@@ -261,7 +288,8 @@ impl From<BastionError> for CommandError {
             BastionError::HostKey { .. } => {
                 refused().hint("`devdb bastion down`, then `devdb bastion up` makes a new one with a new key")
             }
-            BastionError::Ssh(_) => failed().hint("install OpenSSH's client: `ssh -V` must work"),
+            BastionError::Ssh(_) => failed()
+                .hint("install OpenSSH's client (`ssh -V` must work), or correct the setting that is named above"),
             BastionError::Key(_) | BastionError::Template { .. } => Self::from_error(ErrorKind::Bug, &error),
             BastionError::Local { .. } => failed().hint("check the state folder's rights and the disk's space"),
         }

@@ -1,5 +1,7 @@
+use super::ssh_config;
 use crate::bastion::{BastionAccess, SSH_CONFIG_FILE, Shell, ShellError};
 use crate::system::{Captured, ProcessError, Processes, SpawnSpec};
+use crate::tunnel::{HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SpecError, SshPath};
 use async_trait::async_trait;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -20,17 +22,21 @@ impl SshShell {
     }
 }
 
+/// On the command line, where it wins over whatever a file may say. A tunnel may take its time to connect; here a
+/// bastion that does not answer yet is asked again soon.
+const OPTIONS: [&str; 4] = ["-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=5"];
+
 #[async_trait]
 impl Shell for SshShell {
     async fn run(&self, access: &BastionAccess, command: &str) -> Result<(i32, String), ShellError> {
-        let config = access.ssh_config().map_err(|error| ShellError::Unavailable(Box::new(error)))?;
-        write(&self.config_file, &config).map_err(|error| ShellError::Unavailable(Box::new(error)))?;
+        let link = link(access).map_err(|error| ShellError::Unavailable(Box::new(error)))?;
+        write(&self.config_file, &ssh_config::render(&link))
+            .map_err(|error| ShellError::Unavailable(Box::new(error)))?;
         let spec = SpawnSpec {
             program: "ssh".into(),
-            // Said on the command line too, where it wins over whatever a file may say.
             args: ["-F".into(), self.config_file.clone().into_os_string()]
                 .into_iter()
-                .chain(["-o", "StrictHostKeyChecking=yes", "-T", &access.instance_id, command].map(Into::into))
+                .chain(OPTIONS.iter().copied().chain(["-T", link.instance_id.as_str(), command]).map(Into::into))
                 .collect(),
             ..SpawnSpec::default()
         };
@@ -41,6 +47,21 @@ impl Shell for SshShell {
             .map_err(|error: ProcessError| ShellError::Unavailable(Box::new(error)))?;
         judge(&captured)
     }
+}
+
+/// The same link as the tunnel's, so that what works here works there. Parsed, so that no setting and no path can add
+/// a line to the configuration.
+fn link(access: &BastionAccess) -> Result<LinkSpec, SpecError> {
+    Ok(LinkSpec {
+        instance_id: HostName::parse(&access.instance_id)?,
+        address: HostName::parse(&access.public_ip.to_string())?,
+        ssh_port: access.port,
+        user: LoginName::parse(&access.user)?,
+        identity_file: SshPath::from_path(&access.key_file)?,
+        known_hosts_file: SshPath::from_path(&access.known_hosts_file)?,
+        proxy_command: access.proxy_command.as_deref().map(ProxyCommand::parse).transpose()?,
+        proxy_jump: access.proxy_jump.as_deref().map(ProxyJump::parse).transpose()?,
+    })
 }
 
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
@@ -100,5 +121,64 @@ mod tests {
             ShellError::NoAnswer { timed_out: false, .. }
         ));
         assert!(matches!(judged("kex_exchange_identification: read: Connection reset"), ShellError::NoAnswer { .. }));
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod configuration {
+    use super::*;
+    use crate::testing::FakeProcesses;
+
+    fn access(dir: &Path) -> BastionAccess {
+        BastionAccess {
+            instance_id: "i-0abc".to_owned(),
+            public_ip: [203, 0, 113, 7].into(),
+            public_dns: None,
+            user: "ec2-user".to_owned(),
+            port: 22,
+            key_file: dir.join("bastion_key"),
+            known_hosts_file: dir.join("known_hosts"),
+            expires_at: None,
+            place: None,
+            proxy_command: None,
+            proxy_jump: None,
+        }
+    }
+
+    /// What ssh was started with, and the file it was given.
+    async fn ran(access: &BastionAccess, dir: &Path) -> Result<(Vec<String>, String), ShellError> {
+        let processes = Arc::new(FakeProcesses::default());
+        processes.set_output("ssh", Captured { code: 0, stdout: Vec::new(), stderr: Vec::new() });
+        SshShell::new(processes.clone(), dir).run(access, "true").await?;
+        let args = processes.captured().remove(0).args.into_iter().map(|arg| arg.into_string().unwrap()).collect();
+        Ok((args, std::fs::read_to_string(dir.join(SSH_CONFIG_FILE)).unwrap()))
+    }
+
+    #[tokio::test]
+    async fn ssh_gets_the_tunnels_configuration_and_little_time_to_connect() {
+        let home = tempfile::tempdir().unwrap();
+        let (args, config) = ran(&access(home.path()), home.path()).await.unwrap();
+        let options = ["-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=5", "-T", "i-0abc", "true"];
+        assert_eq!(args[2..], options.map(str::to_owned));
+        assert_eq!(config, ssh_config::render(&link(&access(home.path())).unwrap()));
+        assert!(config.starts_with("Host i-0abc\n  HostName 203.0.113.7\n"), "{config}");
+    }
+
+    #[tokio::test]
+    async fn no_setting_and_no_path_adds_a_line_to_the_configuration() {
+        let home = tempfile::tempdir().unwrap();
+        let good = access(home.path());
+        let bad = [
+            BastionAccess { proxy_jump: Some("gate\n  ProxyCommand touch /tmp/evil".to_owned()), ..good.clone() },
+            BastionAccess { proxy_command: Some("nc %h %p\n  LocalCommand evil".to_owned()), ..good.clone() },
+            BastionAccess { key_file: "/state/\"\n  LocalCommand evil/key".into(), ..good.clone() },
+            BastionAccess { user: "ada\n  LocalCommand evil".to_owned(), ..good.clone() },
+        ];
+        for access in bad {
+            let refused = ran(&access, home.path()).await.unwrap_err();
+            assert!(matches!(refused, ShellError::Unavailable(_)), "{refused}");
+            assert!(!home.path().join(SSH_CONFIG_FILE).exists());
+        }
     }
 }

@@ -1,5 +1,4 @@
-use super::template::fill;
-use super::{BastionError, local};
+use super::{BastionError, BastionReport, BastionStatus, Place, local};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -22,6 +21,9 @@ pub struct BastionAccess {
     pub key_file: PathBuf,
     pub known_hosts_file: PathBuf,
     pub expires_at: Option<jiff::Timestamp>,
+    /// Missing in the files of old releases.
+    #[serde(default)]
+    pub place: Option<Place>,
     /// OpenSSH's ProxyCommand; from the settings, never from the cache.
     #[serde(skip)]
     pub proxy_command: Option<String>,
@@ -41,36 +43,19 @@ impl BastionAccess {
         local::write_private(&state_dir.join(ACCESS_FILE), &local::json(self))
     }
 
+    /// False when AWS sees another instance, another address or deadline, or none that runs.
+    pub fn agrees_with(&self, seen: &BastionReport) -> bool {
+        seen.state == BastionStatus::Running
+            && seen.instance_id.as_ref() == Some(&self.instance_id)
+            && seen.public_ip == Some(self.public_ip)
+            && seen.expires_at == self.expires_at
+    }
+
     /// Forgets the cache.
     ///
     /// # Errors
     /// [`BastionError::Local`].
     pub fn drop_cache(state_dir: &Path) -> Result<(), BastionError> {
         local::remove(&state_dir.join(ACCESS_FILE))
-    }
-
-    /// A complete `ssh -F` file: it replaces the user's and the system's, so that neither can weaken the check.
-    ///
-    /// # Errors
-    /// [`BastionError::Template`].
-    pub fn ssh_config(&self) -> Result<String, BastionError> {
-        let proxy = match (&self.proxy_command, &self.proxy_jump) {
-            (Some(command), _) => format!("ProxyCommand {command}"),
-            (None, Some(jump)) => format!("ProxyJump {jump}"),
-            (None, None) => String::new(),
-        };
-        fill(
-            "ssh_config",
-            include_str!("../../templates/bastion/ssh_config"),
-            &[
-                ("instance_id", &self.instance_id),
-                ("host", &self.public_ip.to_string()),
-                ("port", &self.port.to_string()),
-                ("user", &self.user),
-                ("key_file", &self.key_file.display().to_string()),
-                ("known_hosts_file", &self.known_hosts_file.display().to_string()),
-                ("proxy", &proxy),
-            ],
-        )
     }
 }

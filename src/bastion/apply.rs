@@ -1,4 +1,4 @@
-use super::step::PlannedSource;
+use super::step::{PlannedSource, somebody_elses};
 use super::tags::{EXPIRES_AT, Ownership, ownership, tags};
 use super::{
     BastionAccess, BastionError, BastionReport, BastionSpec, Direction, Event, Generation, Group, Identity, Instance,
@@ -99,7 +99,9 @@ impl<'a> Apply<'a> {
                 self.allow(Direction::Egress, *port, cidrs, "database").await?;
             }
             Step::AllowSsh { cidrs, port } => self.allow(Direction::Ingress, *port, cidrs, "ssh").await?,
-            Step::AllowDatabase { group_id, port, source } => self.allow_database(group_id, *port, source).await?,
+            Step::AllowDatabase { group_id, port, source } => {
+                return self.allow_database(group_id, *port, source).await;
+            }
             Step::Revoke { rule, .. } => cloud.revoke(rule).await?,
             Step::DeleteGroup { group_id, .. } => self.delete_group(group_id).await?,
             Step::ForgetKeys => self.workshop.local.forget()?,
@@ -157,6 +159,7 @@ impl<'a> Apply<'a> {
             key_file: local.key_file(),
             known_hosts_file: local.known_hosts_file(),
             expires_at: instance.expires_at(),
+            place: Some(self.observed.here.clone()),
             proxy_command,
             proxy_jump,
         })
@@ -170,7 +173,8 @@ impl<'a> Apply<'a> {
             .and_then(|now| now.checked_add(spec.ttl))
             .unwrap_or(jiff::Timestamp::MAX);
         let comment = self.identity.resource_name();
-        let made = self.workshop.local.make_generation(self.workshop.keys, &comment, expires_at, &spec.hash()?)?;
+        let (workshop, here) = (self.workshop, &self.observed.here);
+        let made = workshop.local.make_generation(workshop.keys, &comment, expires_at, &spec.hash()?, here)?;
         self.generation = Some(made);
         Ok(())
     }
@@ -221,7 +225,13 @@ impl<'a> Apply<'a> {
         Ok(())
     }
 
-    async fn allow_database(&mut self, group_id: &str, port: u16, source: &PlannedSource) -> Result<(), BastionError> {
+    /// Returns what to say when somebody else's rule does the work of ours.
+    async fn allow_database(
+        &mut self,
+        group_id: &str,
+        port: u16,
+        source: &PlannedSource,
+    ) -> Result<Option<String>, BastionError> {
         let address = match source {
             PlannedSource::Address(address) => Some(*address),
             PlannedSource::NewAddress => {
@@ -238,17 +248,25 @@ impl<'a> Apply<'a> {
             group_id: group_id.to_owned(),
             direction: Direction::Ingress,
             port,
-            sources: vec![source],
+            sources: vec![source.clone()],
             description: format!("devdb bastion of {} until {expiry}", self.identity.scope.owner),
             tags: self.tags.clone(),
         };
         let made = settled(&["InvalidGroup.NotFound"], || self.workshop.cloud.authorize(&rule)).await?;
         self.database_rule = made.into_iter().next();
-        if self.database_rule.is_none() {
-            let rules = self.workshop.cloud.rules(&self.identity.scope).await?;
-            self.database_rule = rules.into_iter().find(|rule| rule.group_id == group_id).map(|rule| rule.id);
+        if self.database_rule.is_some() {
+            return Ok(None);
         }
-        Ok(())
+        let rules = self.workshop.cloud.rules_of(group_id).await?;
+        let equal = rules
+            .into_iter()
+            .find(|rule| rule.direction == Direction::Ingress && rule.port == Some(port) && rule.source == source);
+        match equal {
+            Some(rule) if ownership(&rule.tags, self.identity) == Ownership::Ours => self.database_rule = Some(rule.id),
+            Some(rule) => return Ok(Some(somebody_elses(&rule))),
+            None => {}
+        }
+        Ok(None)
     }
 
     async fn launch(&mut self, instance_type: &str, subnet_id: &str) -> Result<Instance, BastionError> {

@@ -1,4 +1,4 @@
-use super::{EchoError, ShellError};
+use super::{EchoError, Place, ShellError};
 use crate::system::CloudError;
 use std::path::PathBuf;
 
@@ -13,6 +13,9 @@ pub enum BastionError {
     /// Same project, environment and alias, other person.
     #[error("{resource} belongs to another AWS principal ({principal}) under the alias `{owner}`")]
     AnotherPrincipal { resource: String, principal: String, owner: String },
+    /// The keys here are another bastion's, which may well be alive.
+    #[error("the keys on this computer are those of a bastion in {there}, but this is {here}")]
+    Elsewhere { here: Place, there: Place },
     #[error("{kind} `{name}` exists already and was not made by devdb")]
     NameTaken { kind: &'static str, name: String },
     /// The race for the key pair was lost.

@@ -1,5 +1,5 @@
 use super::user_data::hex;
-use super::{BastionError, KeyMaker};
+use super::{BastionAccess, BastionError, KeyMaker, Place};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::io::Write;
@@ -24,6 +24,9 @@ pub struct Generation {
     pub spec_hash: String,
     /// Known once EC2 answered.
     pub instance_id: Option<String>,
+    /// Missing in the files of old releases.
+    #[serde(default)]
+    pub place: Option<Place>,
 }
 
 impl Generation {
@@ -71,10 +74,20 @@ impl LocalState {
         if !self.key_file().is_file() {
             return None;
         }
-        let generation: Generation =
-            serde_json::from_slice(&std::fs::read(self.dir.join(GENERATION_FILE)).ok()?).ok()?;
+        let generation = self.record()?;
         // Nothing can be launched with it any more once the host key is gone.
         (generation.instance_id.is_some() || self.host_private_key().is_some()).then_some(generation)
+    }
+
+    fn record(&self) -> Option<Generation> {
+        serde_json::from_slice(&std::fs::read(self.dir.join(GENERATION_FILE)).ok()?).ok()
+    }
+
+    /// Which place the keys were made for, as far as a file tells. The folder is the environment's, whatever account
+    /// and region the command line names today.
+    pub fn place(&self) -> Option<Place> {
+        let of_keys = self.record().and_then(|generation| generation.place);
+        of_keys.or_else(|| BastionAccess::load(&self.dir)?.place)
     }
 
     /// Makes new keys and puts them on disk; the record comes last, so that it never names a key that is not there.
@@ -84,6 +97,7 @@ impl LocalState {
         comment: &str,
         expires_at: jiff::Timestamp,
         spec_hash: &str,
+        place: &Place,
     ) -> Result<Generation, BastionError> {
         self.forget()?;
         let login = maker.make(comment).map_err(BastionError::Key)?;
@@ -96,6 +110,7 @@ impl LocalState {
             expires_at,
             spec_hash: spec_hash.to_owned(),
             instance_id: None,
+            place: Some(place.clone()),
         };
         self.keep(&generation)?;
         Ok(generation)

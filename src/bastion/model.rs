@@ -1,3 +1,4 @@
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -6,13 +7,27 @@ use std::net::Ipv4Addr;
 pub type Tags = BTreeMap<String, String>;
 
 /// The answer of GetCallerIdentity (STS API reference).
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Caller {
     /// `AIDA…` for a user, `AROA…:session` for a role.
     pub user_id: String,
     /// The account's twelve digits.
     pub account: String,
     pub arn: String,
+}
+
+/// Where the calls go: key pairs, instances and groups of one place are unknown in every other.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Twelve digits.
+    pub account: String,
+    pub region: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of account {}", self.region, self.account)
+    }
 }
 
 /// What tells one developer's resources in one environment from everybody else's: the values of three tags.
@@ -50,6 +65,8 @@ pub struct Instance {
     pub public_ip: Option<Ipv4Addr>,
     pub public_dns: Option<String>,
     pub private_ip: Option<Ipv4Addr>,
+    /// When it was launched, or started last.
+    pub launched_at: Option<jiff::Timestamp>,
     /// The token that launched it; it tells which generation of keys it was given.
     pub client_token: Option<String>,
     pub tags: Tags,
@@ -85,6 +102,7 @@ pub struct Rule {
     pub id: String,
     pub group_id: String,
     pub direction: Direction,
+    /// Of a rule for one TCP port.
     pub port: Option<u16>,
     pub source: RuleSource,
     pub tags: Tags,

@@ -1,5 +1,5 @@
 use super::tags::{EXPIRES_AT, Ownership, ownership};
-use super::{BastionError, Generation, Group, Identity, Instance, InstanceState, KeyPair, Offer, Rule, Tags};
+use super::{BastionError, Generation, Group, Identity, Instance, InstanceState, KeyPair, Offer, Place, Rule, Tags};
 
 /// What stands, in the cloud and on the laptop.
 #[derive(Debug, Clone, Default)]
@@ -12,11 +12,18 @@ pub struct Observed {
     pub generation: Option<Generation>,
     /// True while keys or caches of a bastion are on the laptop.
     pub local_files: bool,
+    /// Where we look.
+    pub here: Place,
+    /// Where the keys on the laptop were made for; old files do not tell.
+    pub kept_for: Option<Place>,
+    /// All rules of the database's group; asked for only when ours is missing.
+    pub database_rules: Vec<Rule>,
     /// Asked for only when an instance has to be launched.
     pub offers: Vec<Offer>,
 }
 
-/// The part of [`Observed`] that is ours, and the refusal if somebody else's stands under our alias.
+/// The part of [`Observed`] that is ours, and the refusal if somebody else's stands under our alias,
+/// or if the keys here belong to a bastion in another place.
 pub(super) struct Ours<'a> {
     pub(super) live: Vec<&'a Instance>,
     /// Still on its way out.
@@ -31,6 +38,9 @@ pub(super) struct Ours<'a> {
 
 impl Observed {
     pub(super) fn ours(&self, identity: &Identity) -> Result<Ours<'_>, BastionError> {
+        if let Some(there) = self.kept_for.as_ref().filter(|there| **there != self.here) {
+            return Err(BastionError::Elsewhere { here: self.here.clone(), there: there.clone() });
+        }
         let is_ours = |tags: &Tags, resource: &dyn Fn() -> String| match ownership(tags, identity) {
             Ownership::Ours => Ok(true),
             Ownership::Foreign => Ok(false),
@@ -85,10 +95,28 @@ impl Observed {
     }
 }
 
+impl Observed {
+    /// True when nothing tells that the instance is this person's: the principal is a role that others have as well,
+    /// and the key is not on this computer.
+    pub(super) fn may_be_a_colleagues(&self, identity: &Identity, instance: &Instance) -> bool {
+        let is_of_this_computer = self.generation.as_ref().is_some_and(|generation| instance.is_of(generation));
+        identity.principal.is_role_only() && !is_of_this_computer
+    }
+}
+
 impl Instance {
     /// When it powers itself off, as its tag says.
     pub fn expires_at(&self) -> Option<jiff::Timestamp> {
         self.tags.get(EXPIRES_AT)?.parse().ok()
+    }
+
+    /// For a question about it: ` (launched 3h 20m ago)`.
+    pub(super) fn age(&self, now: jiff::Timestamp) -> String {
+        let Some(launched_at) = self.launched_at else { return String::new() };
+        let minutes = now.duration_since(launched_at).as_mins().max(0);
+        let (hours, minutes) = (minutes / 60, minutes % 60);
+        let span = if hours > 0 { format!("{hours}h {minutes}m") } else { format!("{minutes}m") };
+        format!(" (launched {span} ago)")
     }
 
     pub(super) fn is_of(&self, generation: &Generation) -> bool {

@@ -1,5 +1,5 @@
 use super::observe::Ours;
-use super::step::PlannedSource;
+use super::step::{PlannedSource, somebody_elses};
 use super::tags::SPEC;
 use super::{
     BastionError, BastionSpec, DatabaseSource, Direction, Generation, Group, Identity, Instance, InstanceState,
@@ -37,6 +37,23 @@ impl Observed {
         let planner = Planner { identity, spec, spec_hash: spec.hash()?, observed: self, ours: &ours, now };
         Ok(planner.kept().is_none())
     }
+
+    /// True when the instance stays and our rule for it is missing, so that `up` has to know who else lets it in.
+    ///
+    /// # Errors
+    /// As [`plan_up`].
+    pub fn lacks_database_rule(
+        &self,
+        identity: &Identity,
+        spec: &BastionSpec,
+        now: jiff::Timestamp,
+    ) -> Result<bool, BastionError> {
+        let ours = self.ours(identity)?;
+        let planner = Planner { identity, spec, spec_hash: spec.hash()?, observed: self, ours: &ours, now };
+        let Some(kept) = planner.kept() else { return Ok(false) };
+        let group = planner.group_here();
+        Ok(!ours.rules.iter().any(|rule| planner.is_database_rule(rule, group, Some(kept))))
+    }
 }
 
 struct Planner<'a> {
@@ -60,12 +77,19 @@ impl Planner<'_> {
         let kept = self.kept();
         for instance in self.ours.live.iter().filter(|instance| kept.is_none_or(|kept| kept.id != instance.id)) {
             let flaw = self.flaw(instance).unwrap_or(Flaw { reason: "one is enough", ask: false });
-            if flaw.ask {
+            if self.observed.may_be_a_colleagues(self.identity, instance) {
+                plan.questions.push(format!(
+                    "replace instance {}{}: {}, and it may be a colleague's with the same role?",
+                    instance.id,
+                    instance.age(self.now),
+                    flaw.reason
+                ));
+            } else if flaw.ask {
                 plan.questions.push(format!("replace instance {}: {}?", instance.id, flaw.reason));
             }
             plan.steps.push(Step::Terminate { instance_id: instance.id.clone(), reason: Some(flaw.reason) });
         }
-        let group = self.ours.groups.iter().copied().find(|group| group.vpc_id == self.spec.site.vpc_id);
+        let group = self.group_here();
         self.keys(kept, &mut plan)?;
         self.group(group, &mut plan)?;
         let stale: Vec<&Rule> = self.stale_rules(group, kept);
@@ -87,6 +111,10 @@ impl Planner<'_> {
         plan.steps.push(Step::AwaitReady);
         self.leftovers(group, &mut plan);
         Ok(plan)
+    }
+
+    fn group_here(&self) -> Option<&Group> {
+        self.ours.groups.iter().copied().find(|group| group.vpc_id == self.spec.site.vpc_id)
     }
 
     /// The instance that can stay as it is; a running one before a stopped one.
@@ -201,6 +229,13 @@ impl Planner<'_> {
         let site = &self.spec.site;
         let address = instance.and_then(|instance| instance.private_ip);
         if self.ours.rules.iter().any(|rule| self.is_database_rule(rule, group, instance)) {
+            return;
+        }
+        // EC2 would call ours a duplicate, today and with every run to come.
+        if let Some(rule) =
+            self.observed.database_rules.iter().find(|rule| self.is_database_rule(rule, group, instance))
+        {
+            plan.warnings.push(somebody_elses(rule));
             return;
         }
         let source = match (self.spec.database_source, address) {

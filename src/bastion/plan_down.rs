@@ -5,10 +5,10 @@ use super::{BastionError, Identity, Observed, Plan, Step};
 /// Access to the database goes first, then what could use it, then the group (its interfaces must be gone), then keys.
 ///
 /// # Errors
-/// [`BastionError::AnotherPrincipal`].
-pub fn plan_down(identity: &Identity, observed: &Observed) -> Result<Plan, BastionError> {
+/// [`BastionError::AnotherPrincipal`], [`BastionError::Elsewhere`].
+pub fn plan_down(identity: &Identity, observed: &Observed, now: jiff::Timestamp) -> Result<Plan, BastionError> {
     let ours = observed.ours(identity)?;
-    let mut steps = Vec::new();
+    let (mut steps, mut questions) = (Vec::new(), Vec::new());
     for rule in &ours.rules {
         // The rules of our own group go with it.
         if !ours.groups.iter().any(|group| group.id == rule.group_id) {
@@ -17,6 +17,13 @@ pub fn plan_down(identity: &Identity, observed: &Observed) -> Result<Plan, Basti
     }
     let mut leaving: Vec<String> = ours.leaving.iter().map(|instance| instance.id.clone()).collect();
     for instance in &ours.live {
+        if observed.may_be_a_colleagues(identity, instance) {
+            questions.push(format!(
+                "terminate instance {}{}: its key is not on this computer, and it may be a colleague's with the same role?",
+                instance.id,
+                instance.age(now)
+            ));
+        }
         steps.push(Step::Terminate { instance_id: instance.id.clone(), reason: None });
         leaving.push(instance.id.clone());
     }
@@ -32,5 +39,5 @@ pub fn plan_down(identity: &Identity, observed: &Observed) -> Result<Plan, Basti
     if observed.local_files {
         steps.push(Step::ForgetKeys);
     }
-    Ok(Plan { steps, questions: Vec::new() })
+    Ok(Plan { steps, questions, ..Plan::default() })
 }

@@ -1,7 +1,7 @@
 use super::apply::Apply;
 use super::{
     AddressEcho, BastionAccess, BastionError, BastionReport, BastionSpec, Cloud, Event, Group, Identity, InstanceState,
-    KeyMaker, LocalState, Observed, Plan, Principal, Rule, Scope, Shell,
+    KeyMaker, LocalState, Observed, Place, Plan, Principal, Rule, Scope, Shell,
 };
 use crate::system::Clock;
 
@@ -14,6 +14,8 @@ pub struct Workshop<'a> {
     pub keys: &'a dyn KeyMaker,
     pub clock: &'a dyn Clock,
     pub local: &'a LocalState,
+    /// Where `cloud` looks.
+    pub region: &'a str,
     /// OpenSSH's ProxyCommand and ProxyJump.
     pub proxy: (Option<String>, Option<String>),
     pub tell: &'a (dyn Fn(Event) + Sync),
@@ -41,12 +43,16 @@ pub async fn observe_down(workshop: &Workshop<'_>, scope: &Scope) -> Result<(Ide
         key_pair,
         generation: workshop.local.generation(),
         local_files: workshop.local.is_used(),
+        here: Place { account: caller.account, region: workshop.region.to_owned() },
+        kept_for: workshop.local.place(),
+        database_rules: Vec::new(),
         offers: Vec::new(),
     };
     Ok((identity, observed))
 }
 
-/// As [`observe_down`]; what the zones offer is asked only if an instance is missing.
+/// As [`observe_down`]; what the zones offer is asked only if an instance is missing, and what
+/// others let into the database only if our rule is.
 ///
 /// # Errors
 /// What AWS answers, and the refusals of [`plan_up`](super::plan_up).
@@ -59,6 +65,9 @@ pub async fn observe_up(
     if observed.needs_launch(&identity, spec, workshop.clock.now())? {
         let zones: Vec<String> = spec.site.subnets.iter().map(|subnet| subnet.zone.clone()).collect();
         observed.offers = workshop.cloud.offers(&spec.instance_types(), &zones).await?;
+    }
+    if observed.lacks_database_rule(&identity, spec, workshop.clock.now())? {
+        observed.database_rules = workshop.cloud.rules_of(&spec.site.database_group_id).await?;
     }
     Ok((identity, observed))
 }
@@ -75,6 +84,7 @@ pub async fn up(
     plan: &Plan,
 ) -> Result<(BastionReport, BastionAccess), BastionError> {
     let mut apply = Apply::new(workshop, identity, Some(spec), observed)?;
+    plan.warnings.iter().for_each(|warning| apply.tell(Event::Warning(warning.clone())));
     apply.run(plan).await?;
     apply.finish_up().await
 }

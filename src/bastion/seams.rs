@@ -46,6 +46,8 @@ pub trait Cloud: Send + Sync {
 
     /// Rules that carry the scope's tags, in whatever group.
     async fn rules(&self, scope: &Scope) -> Result<Vec<Rule>, CloudError>;
+    /// All rules of a group, whoever made them.
+    async fn rules_of(&self, group_id: &str) -> Result<Vec<Rule>, CloudError>;
     /// Makes rules and returns their ids; empty when an equal rule is there already, whoever made it.
     async fn authorize(&self, rule: &NewRule) -> Result<Vec<String>, CloudError>;
     async fn revoke(&self, rule: &Rule) -> Result<(), CloudError>;

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 /// The AWS principal behind the credentials, in a form that stays the same from one login to the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Principal(String);
+pub struct Principal {
+    id: String,
+    is_role_only: bool,
+}
 
 impl Principal {
     /// From the `UserId` of GetCallerIdentity: `AIDA…` for a user, `AROA…:session` for a role.
@@ -18,19 +21,24 @@ impl Principal {
                 && !session.contains('@')
         };
         match user_id.split_once(':') {
-            Some((role, session)) if made_up(session) => Self(role.to_owned()),
-            _ => Self(user_id.to_owned()),
+            Some((role, session)) if made_up(session) => Self { id: role.to_owned(), is_role_only: true },
+            _ => Self { id: user_id.to_owned(), is_role_only: false },
         }
     }
 
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.id
+    }
+
+    /// True when everybody who assumes the role is the same principal, so that tags cannot tell whose a resource is.
+    pub fn is_role_only(&self) -> bool {
+        self.is_role_only
     }
 }
 
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.id)
     }
 }
 
@@ -152,7 +160,9 @@ mod tests {
             ("AROA123:1767323045123456789", "AROA123"),
             ("AROA123:4915112345678@example.com", "AROA123:4915112345678@example.com"),
         ] {
-            assert_eq!(Principal::from_user_id(user_id).as_str(), principal);
+            let found = Principal::from_user_id(user_id);
+            assert_eq!(found.as_str(), principal);
+            assert_eq!(found.is_role_only(), user_id != principal);
         }
     }
 

@@ -1,4 +1,4 @@
-use super::Rule;
+use super::{Rule, RuleSource};
 use std::fmt;
 use std::net::Ipv4Addr;
 
@@ -93,6 +93,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Each of them must be agreed to: something of the user's own is replaced.
     pub questions: Vec<String>,
+    /// What is good enough as it is, but worth knowing.
+    pub warnings: Vec<String>,
 }
 
 impl Plan {
@@ -107,6 +109,17 @@ impl Plan {
     }
 }
 
+/// What is said of a rule that does what ours would do; EC2 allows no second one like it.
+pub(super) fn somebody_elses(rule: &Rule) -> String {
+    let source = match &rule.source {
+        RuleSource::Cidr(cidr) => cidr,
+        RuleSource::Group(id) => id,
+        RuleSource::Other => "the bastion",
+    };
+    let id = &rule.id;
+    format!("{source} is let in already by somebody else's rule {id}; it will not be removed by `devdb down`")
+}
+
 /// What is told while a plan is applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -116,4 +129,8 @@ pub enum Event {
     Waiting(String),
     /// The step that began last is done.
     Done(String),
+    /// Something that is not as it should be, and stays like that.
+    Warning(String),
+    /// Something to know that belongs to no step.
+    Told(String),
 }

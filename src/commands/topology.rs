@@ -12,8 +12,12 @@ struct Cache {
 impl Cache {
     fn of(context: &Context) -> Result<Self, CommandError> {
         let settings = context.settings()?;
-        let wanted = wanted(settings);
-        let wanted = format!("{:?} {:?} {wanted:?}", settings.profile, settings.region);
+        // What the settings leave open, the AWS SDK takes from these; another account has other endpoints.
+        let vars = &context.host().surroundings.vars;
+        let var = |name: &str| vars.get(name).filter(|value| !value.is_empty());
+        let profile = settings.profile.as_ref().or(var("AWS_PROFILE"));
+        let region = settings.region.as_ref().or(var("AWS_REGION")).or(var("AWS_DEFAULT_REGION"));
+        let wanted = format!("{profile:?} {region:?} {:?}", wanted(settings));
         Ok(Self { path: context.state_dir()?.file(cache::FILE), wanted })
     }
 }

@@ -6,6 +6,9 @@ pub enum CloudError {
     /// Expired keys or SSO session, or a token that AWS no longer accepts.
     #[error("the AWS credentials have expired{}", in_profile(.profile))]
     ExpiredCredentials { profile: Option<String>, source: Option<Source> },
+    /// There are keys, and AWS does not know them or finds the signature wrong.
+    #[error("AWS does not accept the credentials{}: {message}", in_profile(.profile))]
+    InvalidCredentials { profile: Option<String>, message: String },
     #[error("no AWS region is set")]
     NoRegion,
     #[error("AWS does not allow `{action}`")]

@@ -1,5 +1,5 @@
 use super::cloud_state::{Fault, MakeError, Misfortune, State};
-use crate::bastion::{Group, InstanceState, KeyPair, RuleSource, Tags};
+use crate::bastion::{Group, InstanceState, KeyPair, Rule, RuleSource, Tags};
 use crate::discovery::StackResource;
 use crate::host::Aws;
 use crate::system::CloudError;
@@ -14,13 +14,21 @@ pub struct FakeCloud {
 }
 
 impl FakeCloud {
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who the credentials belong to (a `UserId`).
     pub fn log_in(&self, user_id: &str) {
         self.state().user_id = user_id.to_owned();
+    }
+
+    /// Another account's or region's AWS: the same stack, nothing else.
+    pub fn elsewhere(account: &str, region: &str) -> Self {
+        let cloud = Self::default();
+        cloud.state().account = account.to_owned();
+        cloud.state().region = region.to_owned();
+        cloud
     }
 
     /// How many looks an instance stays in a passing state.
@@ -35,6 +43,10 @@ impl FakeCloud {
 
     pub fn add_group(&self, group: Group) {
         self.state().groups.push(group);
+    }
+
+    pub fn add_rule(&self, rule: Rule) {
+        self.state().rules.push(rule);
     }
 
     pub fn add_key_pair(&self, pair: KeyPair) {
@@ -56,6 +68,11 @@ impl FakeCloud {
     /// Puts all instances into a state, as AWS's own console would.
     pub fn set_state(&self, state: InstanceState) {
         self.state().instances.iter_mut().for_each(|one| one.instance.state = state);
+    }
+
+    /// Gives all instances another public address, as a stop and a start would.
+    pub fn set_public_ip(&self, address: std::net::Ipv4Addr) {
+        self.state().instances.iter_mut().for_each(|one| one.instance.public_ip = Some(address));
     }
 
     /// Makes the call with this number (from 1, counted from now) never return; `after` it took effect.

@@ -18,7 +18,7 @@ impl Cloud for FakeCloud {
         self.call("sts:GetCallerIdentity", |state| {
             Ok(Caller {
                 user_id: state.user_id.clone(),
-                account: "123456789012".to_owned(),
+                account: state.account.clone(),
                 arn: "arn:aws:iam::123456789012:user/ada".to_owned(),
             })
         })
@@ -79,6 +79,8 @@ impl Cloud for FakeCloud {
                 public_ip: None,
                 public_dns: None,
                 private_ip: Some(Ipv4Addr::new(10, 0, 1, host)),
+                // When the fixed clock starts.
+                launched_at: jiff::Timestamp::from_second(1_767_323_045).ok(),
                 client_token: Some(launch.client_token.clone()),
                 tags: launch.tags.clone(),
             };
@@ -178,6 +180,13 @@ impl Cloud for FakeCloud {
     async fn rules(&self, scope: &Scope) -> Result<Vec<Rule>, CloudError> {
         self.call("ec2:DescribeSecurityGroupRules", |state| {
             Ok(state.rules.iter().filter(|rule| carries(&rule.tags, scope)).cloned().collect())
+        })
+        .await
+    }
+
+    async fn rules_of(&self, group_id: &str) -> Result<Vec<Rule>, CloudError> {
+        self.call("ec2:DescribeSecurityGroupRules", |state| {
+            Ok(state.rules.iter().filter(|rule| rule.group_id == group_id).cloned().collect())
         })
         .await
     }

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 #[async_trait]
 impl Inventory for FakeCloud {
     fn region(&self) -> Option<String> {
-        Some("eu-west-1".to_owned())
+        Some(self.state().region.clone())
     }
 
     async fn stack_resources(&self, stack: &str) -> Result<Vec<StackResource>, CloudError> {

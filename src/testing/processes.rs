@@ -17,6 +17,7 @@ struct State {
     parent: Option<String>,
     outputs: BTreeMap<String, Captured>,
     spawned: Vec<SpawnSpec>,
+    captured: Vec<SpawnSpec>,
     ended: Vec<u32>,
 }
 
@@ -44,6 +45,11 @@ impl FakeProcesses {
 
     pub fn spawned(&self) -> Vec<SpawnSpec> {
         self.state().spawned.clone()
+    }
+
+    /// What was run for its output, in order.
+    pub fn captured(&self) -> Vec<SpawnSpec> {
+        self.state().captured.clone()
     }
 
     /// The pids that were signalled, in order.
@@ -76,6 +82,7 @@ impl Processes for FakeProcesses {
 
     fn capture(&self, spec: &SpawnSpec) -> Result<Captured, ProcessError> {
         let program = spec.program.to_string_lossy().into_owned();
+        self.state().captured.push(spec.clone());
         self.state().outputs.get(&program).cloned().ok_or(ProcessError::NotFound { program })
     }
 

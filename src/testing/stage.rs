@@ -160,6 +160,15 @@ impl Stage {
 
     /// The same for a command line whose length is not known beforehand.
     pub fn run_all(&self, argv: &[&str]) -> Outcome {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => panic!("a runtime: {error}"),
+        };
+        runtime.block_on(self.play(argv))
+    }
+
+    /// The same on the test's own runtime, so that two commands can run at once.
+    pub async fn play(&self, argv: &[&str]) -> Outcome {
         let (out, err) = (Shared::default(), Shared::default());
         let host = Host {
             surroundings: Surroundings {
@@ -178,11 +187,7 @@ impl Stage {
             out: Arc::new(Mutex::new(Box::new(out.clone()))),
             err: Arc::new(Mutex::new(Box::new(err.clone()))),
         };
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(error) => panic!("a runtime: {error}"),
-        };
-        let status = runtime.block_on(crate::run(argv.iter().map(Into::into).collect(), host));
+        let status = crate::run(argv.iter().map(Into::into).collect(), host).await;
         let home = self.home.path().display().to_string();
         Outcome {
             stdout: out.text().replace(&home, "[HOME]"),

@@ -25,6 +25,30 @@ fn up_and_up_again_and_status_and_down() {
     insta::assert_snapshot!("status_absent", stage.run(["devdb", "bastion", "status"]));
 }
 
+#[tokio::test(start_paused = true)]
+async fn of_two_ups_at_once_the_second_waits_and_finds_everything_there() {
+    let (stage, cloud) = stage();
+    cloud.take_time(2);
+    let up = ["devdb", "bastion", "up"];
+    let (first, second) = tokio::join!(stage.play(&up), stage.play(&up));
+    assert_eq!((first.code, second.code), (0, 0), "{first}\n{second}");
+    let (first, second) = if second.stdout.contains("up already") { (first, second) } else { (second, first) };
+    assert!(!first.stdout.contains("up already"), "{first}");
+    assert!(second.stdout.contains("up already"), "{second}");
+    assert!(second.stderr.contains("waiting for another devdb (process "), "{second}");
+    let launches = cloud.calls().iter().filter(|call| **call == "ec2:RunInstances").count();
+    assert_eq!((launches, cloud.alive().len()), (1, 7), "{:?}", cloud.alive());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_down_beside_an_up_leaves_all_or_nothing() {
+    let (stage, cloud) = stage();
+    cloud.take_time(2);
+    let (up, down) = tokio::join!(stage.play(&["devdb", "bastion", "up"]), stage.play(&["devdb", "bastion", "down"]));
+    assert_eq!((up.code, down.code), (0, 0), "{up}\n{down}");
+    assert!([0, 7].contains(&cloud.alive().len()), "{:?}", cloud.alive());
+}
+
 #[test]
 fn up_tells_every_step_in_json() {
     let (stage, _cloud) = stage();
@@ -49,6 +73,18 @@ fn expired_credentials_name_the_login_command() {
 }
 
 #[test]
+fn a_wrong_key_or_secret_is_called_that() {
+    let (stage, cloud) = stage();
+    for (name, profile) in [("profile", Some("shop-dev")), ("variables", None)] {
+        let message = "The security token included in the request is invalid.";
+        let invalid =
+            move || CloudError::InvalidCredentials { profile: profile.map(str::to_owned), message: message.to_owned() };
+        cloud.fail_action("sts:GetCallerIdentity", false, Arc::new(invalid));
+        insta::assert_snapshot!(format!("invalid_credentials_{name}"), stage.run(["devdb", "bastion", "down"]));
+    }
+}
+
+#[test]
 fn a_missing_permission_is_named() {
     let (stage, cloud) = stage();
     let denied = || CloudError::Denied { action: "ec2:RunInstances".to_owned(), source: None };
@@ -69,6 +105,83 @@ fn another_principal_is_refused() {
     assert_eq!(stage.run(["devdb", "bastion", "up"]).code, 0);
     cloud.log_in("AROAEXAMPLE:adam@example.com");
     insta::assert_snapshot!(stage.run(["devdb", "bastion", "down"]));
+}
+
+#[test]
+fn in_another_region_or_account_the_keys_of_a_live_bastion_are_kept() {
+    let (mut stage, cloud) = stage();
+    assert_eq!(stage.run(["devdb", "bastion", "up"]).code, 0);
+    let alive = cloud.alive();
+    let key = stage.home().join(".local/state/devdb/shop/dev/bastion_key");
+    let before = std::fs::read(&key).unwrap();
+    for (account, region) in [("123456789012", "eu-west-2"), ("210987654321", "eu-west-1")] {
+        let other = Arc::new(FakeCloud::elsewhere(account, region));
+        stage = stage.cloud(&other);
+        for verb in ["up", "down"] {
+            let outcome = stage.run(["devdb", "-q", "bastion", verb]);
+            insta::assert_snapshot!(format!("elsewhere_{verb}_{account}_{region}"), outcome);
+        }
+        assert_eq!(std::fs::read(&key).unwrap(), before);
+        assert!(other.alive().is_empty());
+    }
+    stage = stage.cloud(&cloud);
+    assert_eq!(cloud.alive(), alive);
+    assert_eq!(stage.run(["devdb", "bastion", "down"]).code, 0);
+    assert!(cloud.alive().is_empty() && !key.exists());
+}
+
+#[test]
+fn the_cached_way_in_follows_what_status_sees() {
+    let (stage, cloud) = stage();
+    assert_eq!(stage.run(["devdb", "bastion", "up"]).code, 0);
+    let cache = stage.home().join(".local/state/devdb/shop/dev/bastion.json");
+    let cached = || std::fs::read_to_string(&cache).unwrap();
+    let before = cached();
+    let stage = stage.cloud(&Arc::new(FakeCloud::elsewhere("123456789012", "eu-west-2")));
+    assert_eq!(stage.run(["devdb", "bastion", "status"]).code, 3);
+    assert_eq!(cached(), before, "another region knows nothing of it");
+    let stage = stage.cloud(&cloud);
+    assert_eq!(stage.run(["devdb", "bastion", "status"]).code, 0);
+    assert_eq!(cached(), before);
+    cloud.set_public_ip([203, 0, 113, 99].into());
+    assert_eq!(stage.run(["devdb", "bastion", "status"]).code, 0);
+    assert_eq!(cached(), before.replace("\"203.0.113.1\"", "\"203.0.113.99\""));
+    cloud.set_state(devdb::bastion::InstanceState::Stopped);
+    assert_eq!(stage.run(["devdb", "bastion", "status"]).code, 3);
+    assert!(!cache.exists(), "there is no way in");
+    cloud.set_state(devdb::bastion::InstanceState::Running);
+    // Replaced by another computer: its key is not here.
+    std::fs::write(&cache, before).unwrap();
+    let other = Stage::new().file("devdb.toml", COMMITTED).cloud(&cloud);
+    (0..9).for_each(|_| drop(devdb::bastion::KeyMaker::make(&*other.tools.keys, "other dice")));
+    assert_eq!(other.run(["devdb", "--yes", "bastion", "up"]).code, 0);
+    assert_eq!(stage.run(["devdb", "bastion", "status"]).code, 0);
+    assert!(!cache.exists(), "the key is not here");
+}
+
+#[test]
+fn a_colleague_with_the_same_role_is_not_taken_down_without_asking() {
+    let (stage, cloud) = stage();
+    // Tools that make up a session name leave nothing but the role.
+    cloud.log_in("AROAEXAMPLE:botocore-session-1767323045");
+    assert_eq!(stage.run(["devdb", "bastion", "up"]).code, 0);
+    let alive = cloud.alive();
+    let colleague = Stage::new().file("devdb.toml", COMMITTED).cloud(&cloud);
+    colleague.clock.advance(std::time::Duration::from_secs(3 * 3600 + 20 * 60));
+    insta::assert_snapshot!("colleague_down", colleague.run(["devdb", "bastion", "down"]));
+    insta::assert_snapshot!("colleague_down_dry_run", colleague.run(["devdb", "bastion", "down", "--dry-run"]));
+    insta::assert_snapshot!("colleague_up", colleague.run(["devdb", "-q", "bastion", "up"]));
+    let colleague = colleague.terminal();
+    colleague.prompter.script([Answer::Confirm(false)]);
+    assert_eq!(colleague.run(["devdb", "bastion", "down"]).code, 130);
+    assert_eq!(cloud.alive(), alive);
+    // The key proves whose it is; nobody is asked then.
+    cloud.log_in("AROAEXAMPLE:botocore-session-1767409445");
+    assert_eq!(stage.run(["devdb", "bastion", "down"]).code, 0);
+    assert!(cloud.alive().is_empty());
+    assert_eq!(stage.run(["devdb", "bastion", "up"]).code, 0);
+    assert_eq!(colleague.run(["devdb", "--yes", "bastion", "down"]).code, 0);
+    assert!(cloud.alive().is_empty());
 }
 
 #[test]

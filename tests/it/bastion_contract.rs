@@ -127,6 +127,11 @@ async fn groups_and_rules(cloud: &dyn Aws, owner: &str, place: &Topology) {
     assert!(rules.iter().all(|rule| rule.tags == tags(owner)));
     assert_eq!(cloud.rules(&scope("somebody-else")).await.unwrap(), []);
 
+    let in_database = cloud.rules_of(&database).await.unwrap();
+    let seen = in_database.iter().find(|rule| rule.id == into_id).unwrap();
+    assert_eq!(facts(seen), facts(rules.iter().find(|rule| rule.id == into_id).unwrap()));
+    assert!(in_database.iter().all(|rule| rule.group_id == database));
+
     let blocked = cloud.delete_group(&id).await.unwrap_err();
     assert!(blocked.is_code("DependencyViolation"), "the database's group refers to it: {blocked}");
     let into = rules.iter().find(|rule| rule.id == into_id).unwrap();
@@ -169,7 +174,7 @@ async fn instances(cloud: &dyn Aws, owner: &str, place: &Topology) {
     assert!(mismatch.is_code("IdempotentParameterMismatch"), "{mismatch}");
     assert!(first.private_ip.is_some(), "known at once: the database's rule needs it");
     let instance = until(cloud, &first.id, InstanceState::Running).await;
-    assert!(instance.public_ip.is_some());
+    assert!(instance.public_ip.is_some() && instance.launched_at.is_some());
     assert_eq!(instance.tags, tags(owner));
     assert_eq!(instance.client_token, Some(launch.client_token.clone()));
     assert_eq!(instance.subnet_id.as_ref(), Some(&subnet.id));
@@ -246,6 +251,16 @@ async fn what_is_refused_is_told_in_words(cloud: &dyn Aws, endpoint: &str) {
     assert!(matches!(denied, CloudError::Denied { .. }), "{denied:?}");
     let denied = refused("ListStackResources", "cloudformation", "AccessDenied", "no", 1).await;
     assert!(matches!(denied, CloudError::Denied { .. }), "{denied:?}");
+    let said = "AWS was not able to validate the provided access credentials";
+    for (action, service, code) in [
+        (groups, "ec2", "AuthFailure"),
+        ("GetCallerIdentity", "sts", "InvalidClientTokenId"),
+        ("GetCallerIdentity", "sts", "SignatureDoesNotMatch"),
+        ("GetSecretValue", "secretsmanager", "UnrecognizedClientException"),
+    ] {
+        let invalid = refused(action, service, code, said, 1).await;
+        assert!(matches!(invalid, CloudError::InvalidCredentials { .. }), "{code}: {invalid:?}");
+    }
     let throttled = refused(groups, "ec2", "RequestLimitExceeded", "slow down", 4).await;
     assert!(matches!(throttled, CloudError::Throttled { .. }), "{throttled:?}");
     let other = refused(groups, "ec2", "InvalidGroup.Reserved", "no", 1).await;

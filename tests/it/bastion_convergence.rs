@@ -1,7 +1,11 @@
 //! What `up` and `down` do with what they find.
 
 use crate::bastion_rig::{COMPLETE, NOTHING, Rig, spec};
-use devdb::bastion::{BastionError, Cidr, DatabaseSource, Group, InstanceState, KeyPair, ShellError, Step};
+use devdb::bastion::{
+    BastionError, Cidr, Cloud, DatabaseSource, Direction, Event, Group, InstanceState, KeyPair, Rule, RuleSource,
+    ShellError, Step,
+};
+use std::sync::Mutex;
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
@@ -88,6 +92,37 @@ async fn the_database_rule_follows_the_setting_and_the_writer() {
     assert_eq!(rig.count(), COMPLETE);
     rig.down().await.unwrap();
     assert_eq!(rig.count(), NOTHING);
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_elses_equal_rule_serves_is_named_and_stays() {
+    let rig = Rig::new();
+    rig.cloud.add_rule(Rule {
+        id: "sgr-foreign".to_owned(),
+        group_id: "sg-database".to_owned(),
+        direction: Direction::Ingress,
+        port: Some(5432),
+        source: RuleSource::Cidr("10.0.1.10/32".to_owned()),
+        tags: Default::default(),
+    });
+    let words =
+        "10.0.1.10/32 is let in already by somebody else's rule sgr-foreign; it will not be removed by `devdb down`";
+    let events = Mutex::new(Vec::new());
+    let tell = |event| events.lock().unwrap().push(event);
+    let (report, _) = rig.up_telling(&tell).await.unwrap();
+    assert!(events.lock().unwrap().contains(&Event::Done(words.to_owned())), "{events:?}");
+    assert_eq!(report.database_rule_id, None);
+
+    let again = rig.plan().await.unwrap();
+    assert!(!again.changes(), "{:?}", again.lines());
+    events.lock().unwrap().clear();
+    rig.up_telling(&tell).await.unwrap();
+    let warnings = events.lock().unwrap().iter().filter(|event| **event == Event::Warning(words.to_owned())).count();
+    assert_eq!(warnings, 1, "{events:?}");
+
+    rig.down().await.unwrap();
+    let left = rig.cloud.rules_of("sg-database").await.unwrap();
+    assert_eq!(left.iter().map(|rule| rule.id.as_str()).collect::<Vec<_>>(), ["sgr-foreign"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -29,6 +29,7 @@ fn generation() -> Generation {
         expires_at: "2026-01-02T15:04:05Z".parse().unwrap(),
         spec_hash: spec().hash().unwrap(),
         instance_id: Some("i-1".to_owned()),
+        place: None,
     }
 }
 
@@ -57,6 +58,7 @@ fn complete() -> Observed {
             public_ip: Some([203, 0, 113, 1].into()),
             public_dns: None,
             private_ip: Some([10, 0, 1, 10].into()),
+            launched_at: Some(now()),
             client_token: Some(generation().client_token()),
             tags: instance_tags,
         }],
@@ -81,6 +83,9 @@ fn complete() -> Observed {
         }),
         generation: Some(generation()),
         local_files: true,
+        database_rules: Vec::new(),
+        here: Default::default(),
+        kept_for: None,
         offers: vec![Offer { zone: "eu-west-1b".to_owned(), instance_type: "t2.micro".to_owned() }],
     }
 }
@@ -222,13 +227,13 @@ fn another_principals_resource_of_any_kind_is_a_refusal() {
         assert!(matches!(refused, BastionError::AnotherPrincipal { .. }), "{refused}");
         let mut seen = complete();
         change(&mut seen);
-        assert!(matches!(plan_down(&identity(), &seen), Err(BastionError::AnotherPrincipal { .. })));
+        assert!(matches!(plan_down(&identity(), &seen, now()), Err(BastionError::AnotherPrincipal { .. })));
     }
     // An instance that is gone holds nobody up.
     let mut seen = complete();
     seen.instances[0].state = InstanceState::Terminated;
     mark(&mut seen.instances[0].tags);
-    assert!(plan_down(&identity(), &seen).is_ok());
+    assert!(plan_down(&identity(), &seen, now()).is_ok());
 }
 
 #[test]
@@ -238,7 +243,7 @@ fn down_takes_the_access_first_and_leaves_what_is_not_ours() {
     foreign.tags.clear();
     seen.rules.push(foreign);
     seen.groups.push(Group { id: "sg-foreign".to_owned(), tags: Tags::new(), ..seen.groups[0].clone() });
-    let plan = plan_down(&identity(), &seen).unwrap();
+    let plan = plan_down(&identity(), &seen, now()).unwrap();
     assert_eq!(
         plan.lines(),
         [
@@ -249,5 +254,5 @@ fn down_takes_the_access_first_and_leaves_what_is_not_ours() {
             "delete the keys on this computer",
         ]
     );
-    assert!(plan_down(&identity(), &Observed::default()).unwrap().steps.is_empty());
+    assert!(plan_down(&identity(), &Observed::default(), now()).unwrap().steps.is_empty());
 }

@@ -79,6 +79,7 @@ impl Rig {
             keys: &self.keys,
             clock: &self.clock,
             local: &self.local,
+            region: "eu-west-1",
             proxy: (None, None),
             tell,
         }
@@ -93,17 +94,25 @@ impl Rig {
 
     /// `devdb bastion up --yes`.
     pub(crate) async fn up(&self) -> Result<(BastionReport, BastionAccess), BastionError> {
+        self.up_telling(&|_| {}).await
+    }
+
+    pub(crate) async fn up_telling(
+        &self,
+        tell: &(dyn Fn(Event) + Sync),
+    ) -> Result<(BastionReport, BastionAccess), BastionError> {
         use devdb::system::Clock;
-        let workshop = self.workshop(&|_| {});
+        let workshop = self.workshop(tell);
         let (identity, observed) = bastion::observe_up(&workshop, &self.scope, &self.spec).await?;
         let plan = bastion::plan_up(&identity, &self.spec, &observed, self.clock.now())?;
         bastion::up(&workshop, &identity, &self.spec, &observed, &plan).await
     }
 
     pub(crate) async fn down(&self) -> Result<(), BastionError> {
+        use devdb::system::Clock;
         let workshop = self.workshop(&|_| {});
         let (identity, observed) = bastion::observe_down(&workshop, &self.scope).await?;
-        let plan = bastion::plan_down(&identity, &observed)?;
+        let plan = bastion::plan_down(&identity, &observed, self.clock.now())?;
         bastion::down(&workshop, &identity, &observed, &plan).await
     }
 

@@ -35,6 +35,24 @@ fn env_with_a_warm_cache_asks_aws_for_the_secret_and_nothing_else() {
 }
 
 #[test]
+fn another_account_or_region_of_the_variables_is_discovered_anew() {
+    let cloud = Arc::new(FakeCloud::default());
+    let committed = COMMITTED.replace("region = \"eu-west-1\"\n", "");
+    let mut stage = Stage::new().file("devdb.toml", &committed).file("ca.pem", "").cloud(&cloud);
+    for (name, value) in [("AWS_PROFILE", "staging"), ("AWS_DEFAULT_REGION", "eu-west-2"), ("AWS_REGION", "eu-west-3")]
+    {
+        assert_eq!(stage.run(["devdb", "env"]).code, 0);
+        stage = stage.var(name, value);
+        cloud.forget_calls();
+        assert_eq!(stage.run(["devdb", "env"]).code, 0);
+        assert!(cloud.calls().contains(&"cloudformation:ListStackResources"), "{name}: {:?}", cloud.calls());
+    }
+    cloud.forget_calls();
+    assert_eq!(stage.run(["devdb", "env"]).code, 0);
+    assert_eq!(cloud.calls(), ["secretsmanager:GetSecretValue"]);
+}
+
+#[test]
 fn env_takes_back_what_it_set_without_asking_anybody() {
     let (stage, cloud) = stage();
     insta::assert_snapshot!(stage.run(["devdb", "env", "--unset", "--shell", "bash"]));

@@ -69,7 +69,11 @@ impl Cloud for AwsAdapter {
     }
 
     async fn rules(&self, scope: &Scope) -> Result<Vec<Rule>, CloudError> {
-        self.describe_rules(scope).await
+        self.describe_rules(scope_filters(scope)).await
+    }
+
+    async fn rules_of(&self, group_id: &str) -> Result<Vec<Rule>, CloudError> {
+        self.describe_rules(vec![filter("group-id", [group_id])]).await
     }
 
     async fn authorize(&self, rule: &NewRule) -> Result<Vec<String>, CloudError> {

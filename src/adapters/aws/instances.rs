@@ -119,6 +119,7 @@ impl AwsAdapter {
             public_ip: address(instance.public_ip_address()),
             public_dns: instance.public_dns_name().filter(|name| !name.is_empty()).map(str::to_owned),
             private_ip: address(instance.private_ip_address()),
+            launched_at: instance.launch_time().and_then(|time| jiff::Timestamp::from_second(time.secs()).ok()),
             client_token: instance.client_token().filter(|token| !token.is_empty()).map(str::to_owned),
             tags: tags_from(instance.tags()),
         })

@@ -1,8 +1,8 @@
 use super::AwsAdapter;
-use super::instances::{filter, scope_filters, tag_specification, tags_from};
-use crate::bastion::{Direction, Group, NewRule, Rule, RuleSource, Scope, Tags};
+use super::instances::{filter, tag_specification, tags_from};
+use crate::bastion::{Direction, Group, NewRule, Rule, RuleSource, Tags};
 use crate::system::CloudError;
-use aws_sdk_ec2::types::{self as ec2, IpPermission, IpRange, ResourceType, UserIdGroupPair};
+use aws_sdk_ec2::types::{self as ec2, Filter, IpPermission, IpRange, ResourceType, UserIdGroupPair};
 
 impl AwsAdapter {
     pub(super) async fn describe_groups(&self, name: &str) -> Result<Vec<Group>, CloudError> {
@@ -72,12 +72,12 @@ impl AwsAdapter {
         gone_is_fine(answer.map(|_| ()).map_err(|error| self.translate("ec2:DeleteSecurityGroup", error)))
     }
 
-    pub(super) async fn describe_rules(&self, scope: &Scope) -> Result<Vec<Rule>, CloudError> {
+    pub(super) async fn describe_rules(&self, filters: Vec<Filter>) -> Result<Vec<Rule>, CloudError> {
         let action = "ec2:DescribeSecurityGroupRules";
         let rules: Result<Vec<_>, _> = self
             .ec2
             .describe_security_group_rules()
-            .set_filters(Some(scope_filters(scope)))
+            .set_filters(Some(filters))
             .into_paginator()
             .items()
             .send()
@@ -89,7 +89,9 @@ impl AwsAdapter {
 
     fn rule_from(&self, action: &str, rule: &ec2::SecurityGroupRule) -> Result<Rule, CloudError> {
         let group = rule.referenced_group_info().and_then(|group| group.group_id());
-        let one_port = (rule.from_port() == rule.to_port()).then(|| rule.from_port()).flatten();
+        // Somebody else's rule for UDP is no way to the database.
+        let is_one_tcp_port = rule.ip_protocol() == Some("tcp") && rule.from_port() == rule.to_port();
+        let one_port = is_one_tcp_port.then(|| rule.from_port()).flatten();
         Ok(Rule {
             id: rule.security_group_rule_id().ok_or_else(|| self.lacks(action, "a rule id"))?.to_owned(),
             group_id: rule.group_id().ok_or_else(|| self.lacks(action, "a group id"))?.to_owned(),

@@ -1,22 +1,25 @@
 use super::AwsAdapter;
 use crate::system::CloudError;
 use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use std::error::Error;
-use std::fmt::Debug;
 
 impl AwsAdapter {
     /// The one translation of the SDK's errors. `action` is the IAM action (`ec2:RunInstances`).
-    pub(super) fn translate<E, R>(&self, action: &str, error: SdkError<E, R>) -> CloudError
+    pub(super) fn translate<E>(&self, action: &str, error: SdkError<E, HttpResponse>) -> CloudError
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
-        R: Debug + Send + Sync + 'static,
     {
         let (action, profile) = (action.to_owned(), self.profile.clone());
         if let SdkError::ServiceError(context) = &error {
-            let code = error.code().map_or_else(|| http_status(context.raw()), str::to_owned);
+            // A gateway's answer on the way holds no code of AWS's.
+            let code = error.code().map_or_else(|| format!("HTTP {}", context.raw().status().as_u16()), str::to_owned);
             let message = error.message().unwrap_or("no message").to_owned();
+            if are_invalid_credentials(&code, &message) {
+                return CloudError::InvalidCredentials { profile, message };
+            }
             return match code.as_str() {
                 "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "TokenRefreshRequired" => {
                     CloudError::ExpiredCredentials { profile, source: Some(error.into()) }
@@ -42,8 +45,18 @@ impl AwsAdapter {
     }
 }
 
-fn http_status<R: Debug>(_raw: &R) -> String {
-    "an unreadable answer".to_owned()
+/// EC2 says AuthFailure, the Query and the JSON protocols have their own words for it (AWS API references, "Common
+/// errors"). AuthFailure also refuses an image that is somebody else's, and that says nothing about the keys.
+fn are_invalid_credentials(code: &str, message: &str) -> bool {
+    match code {
+        "InvalidClientTokenId"
+        | "UnrecognizedClientException"
+        | "SignatureDoesNotMatch"
+        | "InvalidSignatureException"
+        | "IncompleteSignature" => true,
+        "AuthFailure" => message.contains("credentials"),
+        _ => false,
+    }
 }
 
 /// The action that EC2 and IAM name in their refusal: `… is not authorized to perform: ec2:CreateTags on resource …`.
@@ -88,6 +101,16 @@ fn innermost(error: &(dyn Error + 'static)) -> Box<dyn Error + Send + Sync> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn wrong_keys_are_told_from_other_refusals() {
+        for code in ["InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException"] {
+            assert!(are_invalid_credentials(code, "The security token included in the request is invalid."), "{code}");
+        }
+        assert!(are_invalid_credentials("AuthFailure", "AWS was not able to validate the provided access credentials"));
+        assert!(!are_invalid_credentials("AuthFailure", "Not authorized for images: [ami-1]"));
+        assert!(!are_invalid_credentials("UnauthorizedOperation", "no"));
+    }
 
     #[test]
     fn the_missing_action_is_read_from_the_refusal() {

@@ -1,51 +1,78 @@
 use super::bench::scope;
-use crate::bastion::{self, BastionAccess, BastionStatus, LocalState};
+use crate::bastion::{self, BastionAccess, BastionReport, BastionStatus, LocalState};
 use crate::commands::context::Context;
 use crate::error::{CommandError, ErrorKind};
 
 /// The way to the bastion: from the cache while it has not expired, else from AWS.
 pub(crate) async fn bastion_access(context: &Context) -> Result<BastionAccess, CommandError> {
-    let settings = context.settings()?;
-    let state_dir = context.state_dir()?;
     let now = context.host().clock.now();
-    let cached = BastionAccess::load(state_dir.path())
+    let cached = BastionAccess::load(context.state_dir()?.path())
         .filter(|access| access.expires_at.is_none_or(|expiry| expiry > now) && access.key_file.is_file());
-    let access = match cached {
-        Some(access) => access,
-        None => asked(context).await?,
-    };
-    let ssh = settings.ssh.clone();
+    match cached {
+        Some(access) => with_proxy(context, access),
+        None => fresh_bastion_access(context).await,
+    }
+}
+
+/// The way to the bastion as AWS tells it now, whatever the cache says; the cache follows.
+///
+/// Where AWS cannot be asked, the cache is left alone: nobody has contradicted it.
+pub(crate) async fn fresh_bastion_access(context: &Context) -> Result<BastionAccess, CommandError> {
+    let aws = context.host().tools.aws(&context.aws_target()?).await?;
+    let seen = bastion::status(&*aws, &scope(context.settings()?)).await?;
+    refresh_cache(context, aws.region(), &seen)?;
+    with_proxy(context, way_in(context, &seen)?)
+}
+
+/// Lets the cache follow what AWS has just said. Another region knows nothing of the bastion, and contradicts nothing.
+pub(super) fn refresh_cache(
+    context: &Context,
+    region: Option<String>,
+    seen: &BastionReport,
+) -> Result<(), CommandError> {
+    let state_dir = context.state_dir()?;
+    let place = LocalState::new(state_dir.path()).place();
+    if place.is_some_and(|place| Some(place.region) != region) {
+        return Ok(());
+    }
+    if BastionAccess::load(state_dir.path()).is_some_and(|cached| cached.agrees_with(seen)) {
+        return Ok(());
+    }
+    match way_in(context, seen) {
+        Ok(access) => access.store(state_dir.path())?,
+        Err(_) => BastionAccess::drop_cache(state_dir.path())?,
+    }
+    Ok(())
+}
+
+fn with_proxy(context: &Context, access: BastionAccess) -> Result<BastionAccess, CommandError> {
+    let ssh = context.settings()?.ssh.clone();
     Ok(BastionAccess { proxy_command: ssh.proxy_command, proxy_jump: ssh.proxy_jump, ..access })
 }
 
-async fn asked(context: &Context) -> Result<BastionAccess, CommandError> {
+fn way_in(context: &Context, seen: &BastionReport) -> Result<BastionAccess, CommandError> {
     let settings = context.settings()?;
-    let aws = context.host().tools.aws(&context.aws_target()?).await?;
-    let report = bastion::status(&*aws, &scope(settings)).await?;
     let local = LocalState::new(context.state_dir()?.path());
     let up = "run `devdb bastion up`; it does what is missing";
-    let generation = local.generation().filter(|generation| generation.instance_id == report.instance_id);
-    let (Some(instance_id), Some(public_ip), BastionStatus::Running) =
-        (report.instance_id, report.public_ip, report.state)
+    let (Some(instance_id), Some(public_ip), BastionStatus::Running) = (&seen.instance_id, seen.public_ip, seen.state)
     else {
-        let what = format!("the bastion is not running ({})", report.state.name());
+        let what = format!("the bastion is not running ({})", seen.state.name());
         return Err(CommandError::new(ErrorKind::Failed, what).hint(up));
     };
-    if generation.is_none() {
+    if local.generation().and_then(|generation| generation.instance_id).as_ref() != Some(instance_id) {
         return Err(CommandError::failed(format!("the key of {instance_id} is not on this computer")).hint(up));
     }
-    let access = BastionAccess {
-        instance_id,
+    Ok(BastionAccess {
+        instance_id: instance_id.clone(),
         public_ip,
-        public_dns: report.public_dns,
+        public_dns: seen.public_dns.clone(),
         user: settings.bastion.ssh_user.clone(),
         port: settings.bastion.ssh_port,
         key_file: local.key_file(),
         known_hosts_file: local.known_hosts_file(),
-        expires_at: report.expires_at,
+        expires_at: seen.expires_at,
+        place: local.place(),
         proxy_command: None,
         proxy_jump: None,
-    };
-    access.store(local.dir())?;
-    Ok(access)
+    })
 }

@@ -1,7 +1,7 @@
-use crate::bastion::{AddressEcho, Event, KeyMaker, LocalState, Scope, Shell, Workshop};
+use crate::bastion::{AddressEcho, Event, KeyMaker, LocalState, Scope, Shell, Turn, Workshop};
 use crate::commands::context::Context;
 use crate::config::Settings;
-use crate::error::CommandError;
+use crate::error::{CommandError, ErrorKind};
 use crate::host::Aws;
 use crate::ui::{Printer, Step};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +15,7 @@ pub(super) struct Bench<'a> {
     pub(super) echo: Arc<dyn AddressEcho>,
     keys: Arc<dyn KeyMaker>,
     local: LocalState,
+    region: String,
 }
 
 impl<'a> Bench<'a> {
@@ -22,10 +23,12 @@ impl<'a> Bench<'a> {
         let host = context.host();
         let state_dir = context.state_dir()?;
         let dir = state_dir.ensure()?;
+        let aws = host.tools.aws(&context.aws_target()?).await?;
         Ok(Self {
             context,
             settings: context.settings()?,
-            aws: host.tools.aws(&context.aws_target()?).await?,
+            region: aws.region().unwrap_or_default(),
+            aws,
             shell: host.tools.bastion_shell(host.processes.clone(), dir),
             echo: host.tools.address_echo(),
             keys: host.tools.key_maker(),
@@ -37,6 +40,34 @@ impl<'a> Bench<'a> {
         scope(self.settings)
     }
 
+    /// The right to change the bastion; a dry run only looks and needs none.
+    pub(super) async fn turn(
+        &self,
+        dry_run: bool,
+        tell: &(dyn Fn(Event) + Sync),
+    ) -> Result<Option<Turn>, CommandError> {
+        Ok(if dry_run { None } else { Some(self.local.turn(tell).await?) })
+    }
+
+    /// Asks what has to be asked, up to the first no. Where nobody can be asked, the question is the refusal.
+    ///
+    /// # Errors
+    /// Whatever is not a yes.
+    pub(super) fn agreed(&self, questions: &[String]) -> Result<(), CommandError> {
+        for question in questions {
+            let answer = self.context.confirm(question).map_err(|error| CommandError {
+                kind: if error.kind == ErrorKind::Failed { ErrorKind::Refused } else { error.kind },
+                causes: vec![error.message],
+                message: format!("an answer is needed: {question}"),
+                hints: error.hints,
+            });
+            if !answer? {
+                return Err(self.context.cancelled());
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn workshop<'b>(&'b self, tell: &'b (dyn Fn(Event) + Sync)) -> Workshop<'b> {
         Workshop {
             cloud: &*self.aws,
@@ -46,6 +77,7 @@ impl<'a> Bench<'a> {
             keys: &*self.keys,
             clock: &*self.context.host().clock,
             local: &self.local,
+            region: &self.region,
             proxy: (self.settings.ssh.proxy_command.clone(), self.settings.ssh.proxy_jump.clone()),
             tell,
         }
@@ -86,6 +118,8 @@ impl Progress {
                     step.done(&text);
                 }
             }
+            Event::Warning(text) => self.printer.warning(&text),
+            Event::Told(text) => self.printer.status(&format!("  {text}")),
         }
     }
 }

@@ -29,11 +29,18 @@ pub(crate) async fn take_down(args: &DownArgs, context: &Context) -> Result<Down
     let tell = |event| progress.tell(event);
     let workshop = bench.workshop(&tell);
     let scope = bench.scope();
+    let _turn = bench.turn(args.dry_run, &tell).await?;
     let (identity, observed) = bastion::observe_down(&workshop, &scope).await?;
-    let plan = bastion::plan_down(&identity, &observed)?;
-    let report =
-        DownReport { name: scope.instance_name(), dry_run: args.dry_run, changed: plan.changes(), steps: plan.lines() };
+    let plan = bastion::plan_down(&identity, &observed, context.host().clock.now())?;
+    let report = DownReport {
+        name: scope.instance_name(),
+        dry_run: args.dry_run,
+        changed: plan.changes(),
+        steps: plan.lines(),
+        questions: plan.questions.clone(),
+    };
     if !args.dry_run {
+        bench.agreed(&plan.questions)?;
         bastion::down(&workshop, &identity, &observed, &plan).await?;
     }
     Ok(report)
@@ -46,6 +53,7 @@ pub(crate) struct DownReport {
     pub(crate) dry_run: bool,
     pub(crate) changed: bool,
     steps: Vec<String>,
+    questions: Vec<String>,
 }
 
 impl Report for DownReport {
@@ -59,6 +67,7 @@ impl Report for DownReport {
         }
         let mut text = format!("{name} would be removed like this:\n");
         self.steps.iter().for_each(|step| text.push_str(&format!("  {step}\n")));
+        self.questions.iter().for_each(|question| text.push_str(&format!("asking first: {question}\n")));
         text
     }
 }

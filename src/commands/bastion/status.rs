@@ -1,3 +1,4 @@
+use super::access::refresh_cache;
 use super::bench::scope;
 use crate::bastion::{self, BastionReport, BastionStatus};
 use crate::commands::context::Context;
@@ -18,10 +19,12 @@ pub(crate) async fn run(_args: &StatusArgs, context: &Context) -> Result<ExitSta
     Ok(if is_running { ExitStatus::Success } else { ExitStatus::No })
 }
 
-/// What AWS says stands there now.
+/// What AWS says stands there now; the cached way in follows it.
 pub(crate) async fn report(context: &Context) -> Result<BastionReport, CommandError> {
     let aws = context.host().tools.aws(&context.aws_target()?).await?;
-    Ok(bastion::status(&*aws, &scope(context.settings()?)).await?)
+    let seen = bastion::status(&*aws, &scope(context.settings()?)).await?;
+    refresh_cache(context, aws.region(), &seen)?;
+    Ok(seen)
 }
 
 /// `in 3h 20m`, `12m ago`.

@@ -41,6 +41,7 @@ pub(crate) async fn bring_up(args: &UpArgs, context: &Context) -> Result<UpRepor
     let tell = |event| progress.tell(event);
     let workshop = bench.workshop(&tell);
     let scope = bench.scope();
+    let _turn = bench.turn(args.dry_run, &tell).await?;
     let (identity, observed) = bastion::observe_up(&workshop, &scope, &spec).await?;
     let plan = bastion::plan_up(&identity, &spec, &observed, context.host().clock.now())?;
     let mut report = UpReport {
@@ -55,9 +56,7 @@ pub(crate) async fn bring_up(args: &UpArgs, context: &Context) -> Result<UpRepor
         return Ok(report);
     }
     announce(&plan, &report, context);
-    if !agreed(&plan.questions, context)? {
-        return Err(context.cancelled());
-    }
+    bench.agreed(&plan.questions)?;
     let (stands, _) = bastion::up(&workshop, &identity, &spec, &observed, &plan).await?;
     report.bastion = Some(stands);
     Ok(report)
@@ -75,21 +74,6 @@ fn needs_bastion(settings: &Settings) -> Result<(), CommandError> {
         return Err(CommandError::failed(format!("`bastion.ssh_user` is `{user}`, which is no login name")));
     }
     Ok(())
-}
-
-/// Asks what has to be asked, up to the first no. Where nobody can be asked, the question is the finding.
-fn agreed(questions: &[String], context: &Context) -> Result<bool, CommandError> {
-    for question in questions {
-        let answer = context.confirm(question).map_err(|error| CommandError {
-            causes: vec![error.message],
-            message: format!("an answer is needed: {question}"),
-            ..error
-        });
-        if !answer? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 fn announce(plan: &Plan, report: &UpReport, context: &Context) {
