@@ -16,6 +16,7 @@ mod discovery;
 mod help;
 mod ledger;
 mod migrate;
+mod migrate_alone;
 #[cfg(feature = "aws")]
 mod sandbox;
 mod shells;

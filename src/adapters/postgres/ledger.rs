@@ -15,15 +15,20 @@ impl LedgerSql {
     }
 
     /// Begins a transaction in which the lock and the ledger can be looked at again after a wait.
-    ///
-    /// When the client is gone, the server ends a running statement within a second (PostgreSQL 14 and later, Linux)
-    /// instead of finishing the migration and then the commit that is queued behind it.
     pub(super) fn begin(&self) -> String {
         format!(
-            "begin isolation level read committed; set local lock_timeout = {}; select case when \
-             current_setting('client_connection_check_interval', true) is not null and version() like '%linux%' \
-             then set_config('client_connection_check_interval', '1000', true) end;",
-            self.lock_timeout_ms
+            "begin isolation level read committed; set local lock_timeout = {}; {};",
+            self.lock_timeout_ms,
+            Self::watch_the_client(true)
+        )
+    }
+
+    /// When the client is gone, the server ends a running statement within a second (PostgreSQL 14 and later, Linux)
+    /// instead of finishing the migration and then the commit that is queued behind it.
+    fn watch_the_client(is_local: bool) -> String {
+        format!(
+            "select case when current_setting('client_connection_check_interval', true) is not null \
+             and version() like '%linux%' then set_config('client_connection_check_interval', '1000', {is_local}) end"
         )
     }
 
@@ -67,8 +72,9 @@ impl LedgerSql {
     }
 
     pub(super) fn hold() -> String {
-        // The session has the lock already, so this cannot wait.
-        format!("select pg_advisory_lock({LOCK}); commit")
+        // The session has the lock already, so this cannot wait. What was set for the transaction only would end here,
+        // and a statement that runs alone needs it most: nothing takes its work back once the row cannot be written.
+        format!("select pg_advisory_lock({LOCK}); {}; commit", Self::watch_the_client(false))
     }
 
     pub(super) fn release() -> String {

@@ -38,6 +38,22 @@ impl PostgresMigrations {
         Ok(Answer(Box::pin(stream)))
     }
 
+    /// Sends a statement that nothing takes back. Whoever drops this future, and a link that breaks, end it on the
+    /// server too: a build that nobody waits for would be finished without its row.
+    async fn watched(&self, sql: &str) -> Result<(), (usize, DatabaseError)> {
+        let guard = self.session.cancel().on_drop();
+        let outcome = match self.send(sql).await {
+            Ok(answer) => answer.statements().await,
+            Err(error) => Err((0, error)),
+        };
+        guard.disarm();
+        if matches!(&outcome, Err((_, error)) if error.is_lost()) {
+            // The server may not know yet that the link is gone.
+            self.session.cancel().send().await;
+        }
+        outcome
+    }
+
     async fn ask(&self, sql: &str) -> Result<Vec<SimpleQueryRow>, DatabaseError> {
         self.send(sql).await?.rows().await
     }
@@ -195,10 +211,7 @@ impl MigrationDatabase for PostgresMigrations {
     }
 
     async fn run_alone(&mut self, part: &Part<'_>) -> Result<(), BatchError> {
-        let work = match self.send(part.sql).await {
-            Ok(answer) => answer.statements().await,
-            Err(error) => Err((0, error)),
-        };
+        let work = self.watched(part.sql).await;
         work.map_err(|(succeeded, error)| failure(Some(0), Some(succeeded), error))?;
         if let Some(change) = &part.row {
             let sql = format!("begin; {}; commit", self.sql.change(change, &self.schema));
