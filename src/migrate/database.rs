@@ -68,6 +68,18 @@ pub struct Part<'a> {
     pub row: Option<RowChange>,
 }
 
+/// How long a statement may queue for a table's lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queueing {
+    /// As long as [`SessionSpec::lock_timeout`] says.
+    Limited,
+    /// As long as it takes.
+    ///
+    /// `CONCURRENTLY` asks for a lock that stops neither readers nor writers while it queues, and waits for their
+    /// transactions to end. A timeout would spare nobody, and leave an invalid index behind.
+    Unlimited,
+}
+
 /// How a batch that failed ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -120,7 +132,7 @@ pub trait MigrationDatabase: Send {
     ) -> Result<(), BatchError>;
 
     /// Runs one statement outside of any transaction, then changes its row. One round trip, two with a row.
-    async fn run_alone(&mut self, part: &Part<'_>) -> Result<(), BatchError>;
+    async fn run_alone(&mut self, part: &Part<'_>, queueing: Queueing) -> Result<(), BatchError>;
 
     /// Drops what a failed concurrent build of this index left behind, unless a build is running; true if it did.
     async fn drop_invalid_index(&mut self, index: &IndexBuild) -> Result<bool, DatabaseError>;

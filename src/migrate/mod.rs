@@ -22,7 +22,7 @@ mod source;
 pub mod sql;
 
 pub use database::{
-    After, BatchError, Ended, Holder, MigrationDatabase, Opened, Part, Reached, RowChange, SessionSpec,
+    After, BatchError, Ended, Holder, MigrationDatabase, Opened, Part, Queueing, Reached, RowChange, SessionSpec,
 };
 pub use engine::{Engine, Event, Options};
 pub use error::{FailedMigration, MigrateError, Remains};

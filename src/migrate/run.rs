@@ -4,7 +4,8 @@ use super::report::{ResultStatus, RunReport};
 use super::resolve::{Outcome, ask_outcome};
 use super::sql::StatementKind;
 use super::{
-    After, BatchError, Ended, FailedMigration, MigrateError, MigrationDatabase, Part, Remains, RowChange, Script,
+    After, BatchError, Ended, FailedMigration, MigrateError, MigrationDatabase, Part, Queueing, Remains, RowChange,
+    Script,
 };
 use crate::system::DatabaseError;
 
@@ -101,9 +102,11 @@ impl Run<'_> {
         report: &mut RunReport,
         on_event: Events<'_>,
     ) -> Result<(), MigrateError> {
-        let script = &self.scripts[piece.step];
-        let cleared = match &script.statements()[piece.statements.start].kind {
-            StatementKind::Alone { index: Some(index) } => match database.drop_invalid_index(index).await {
+        let kind = &self.scripts[piece.step].statements()[piece.statements.start].kind;
+        let is_concurrent = matches!(kind, StatementKind::Alone { is_concurrent: true, .. });
+        let queueing = if is_concurrent { Queueing::Unlimited } else { Queueing::Limited };
+        let cleared = match kind {
+            StatementKind::Alone { index: Some(index), .. } => match database.drop_invalid_index(index).await {
                 Ok(true) => {
                     on_event(Event::DroppedInvalidIndex { name: index.name.clone() });
                     Ok(())
@@ -114,7 +117,7 @@ impl Run<'_> {
             _ => Ok(()),
         };
         let outcome = match cleared {
-            Ok(()) => database.run_alone(&self.part(piece)).await,
+            Ok(()) => database.run_alone(&self.part(piece), queueing).await,
             Err(failure) => Err(failure),
         };
         match outcome {

@@ -1,7 +1,7 @@
 use crate::migrate::sql::IndexBuild;
 use crate::migrate::{
-    After, BatchError, Ended, Holder, LedgerRow, MigrationDatabase, Opened, Part, Reached, RowChange, SessionSpec,
-    kysely_time,
+    After, BatchError, Ended, Holder, LedgerRow, MigrationDatabase, Opened, Part, Queueing, Reached, RowChange,
+    SessionSpec, kysely_time,
 };
 use crate::system::{DatabaseError, ServerError};
 use async_trait::async_trait;
@@ -190,7 +190,7 @@ impl MigrationDatabase for FakeMigrations {
         Ok(())
     }
 
-    async fn run_alone(&mut self, part: &Part<'_>) -> Result<(), BatchError> {
+    async fn run_alone(&mut self, part: &Part<'_>, _queueing: Queueing) -> Result<(), BatchError> {
         if part.sql.contains("nonsense") {
             return Err(nonsense(0));
         }

@@ -123,3 +123,34 @@ fn the_server_watches_the_link_of_a_statement_outside_of_a_transaction() {
     assert_eq!(outcome.code, 0, "{outcome}");
     assert_eq!(database.sql("select interval from seen"), "1s");
 }
+
+#[test]
+fn a_statement_outside_of_a_transaction_queues_no_longer_than_the_lock_timeout() {
+    let database = with_users();
+    database.sql("create table orders ()");
+    // Without the lock timeout this ends it, with another SQLSTATE.
+    database.sql(&format!("alter database {} set statement_timeout = '10s'", database.name));
+    let _reader = database.open_transaction("lock table orders in access share mode");
+    // The build before it has no limit; what comes behind it has one again.
+    let text = format!("-- devdb: transaction=false\n{}alter table orders add total int;\n", INDEX.1);
+    let report = run(&database, &[USERS, ("2_index.up.sql", &text)], || false).unwrap();
+    let error = report.error.unwrap();
+    assert_eq!(error.database().and_then(|error| error.code()), Some("55P03"), "{error:?}");
+    assert_eq!(database.sql(IS_VALID), "t");
+}
+
+#[test]
+fn a_concurrent_build_waits_for_writers_as_long_as_it_takes() {
+    let database = with_users();
+    let writer = std::cell::Cell::new(Some(database.open_transaction("insert into users values (1, 'ada')")));
+    let waits_long = format!("{BUILD_WAITS} and now() - query_start > interval '1 second'");
+    let report = run(&database, &[USERS, INDEX], || {
+        if database.sql(&waits_long) == "1" {
+            drop(writer.take());
+        }
+        false
+    });
+    let report = report.unwrap();
+    assert!(report.error.is_none(), "{:?}", report.error);
+    assert_eq!(database.sql(IS_VALID), "t");
+}

@@ -71,10 +71,25 @@ impl LedgerSql {
         )
     }
 
-    pub(super) fn hold() -> String {
+    pub(super) fn hold(&self) -> String {
         // The session has the lock already, so this cannot wait. What was set for the transaction only would end here,
         // and a statement that runs alone needs it most: nothing takes its work back once the row cannot be written.
-        format!("select pg_advisory_lock({LOCK}); {}; commit", Self::watch_the_client(false))
+        format!(
+            "select pg_advisory_lock({LOCK}); set lock_timeout = {}; {}; commit",
+            self.lock_timeout_ms,
+            Self::watch_the_client(false)
+        )
+    }
+
+    /// Before and behind a statement that may queue as long as it takes. A limit that a file has set stays.
+    pub(super) fn unlimited(&self) -> [String; 2] {
+        let exchange = |from: u128, to: u128| {
+            format!(
+                "select set_config('lock_timeout', '{to}', false) from pg_catalog.pg_settings \
+                 where name = 'lock_timeout' and setting = '{from}'"
+            )
+        };
+        [exchange(self.lock_timeout_ms, 0), exchange(0, self.lock_timeout_ms)]
     }
 
     pub(super) fn release() -> String {

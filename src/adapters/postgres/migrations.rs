@@ -3,7 +3,9 @@ use super::error::in_session;
 use super::ledger::{LedgerSql, literal};
 use crate::connection::Connection;
 use crate::migrate::sql::IndexBuild;
-use crate::migrate::{BatchError, Ended, Holder, LedgerRow, MigrationDatabase, Opened, Part, Reached, SessionSpec};
+use crate::migrate::{
+    BatchError, Ended, Holder, LedgerRow, MigrationDatabase, Opened, Part, Queueing, Reached, SessionSpec,
+};
 use crate::system::DatabaseError;
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -40,9 +42,9 @@ impl PostgresMigrations {
 
     /// Sends a statement that nothing takes back. Whoever drops this future, and a link that breaks, end it on the
     /// server too: a build that nobody waits for would be finished without its row.
-    async fn watched(&self, sql: &str) -> Result<(), (usize, DatabaseError)> {
+    async fn watched(&self, sql: &str, queueing: Queueing) -> Result<(), (usize, DatabaseError)> {
         let guard = self.session.cancel().on_drop();
-        let outcome = match self.send(sql).await {
+        let outcome = match self.send_queueing(sql, queueing).await {
             Ok(answer) => answer.statements().await,
             Err(error) => Err((0, error)),
         };
@@ -52,6 +54,18 @@ impl PostgresMigrations {
             self.session.cancel().send().await;
         }
         outcome
+    }
+
+    /// Nobody waits for the answers to the settings: the server takes one message after the other.
+    async fn send_queueing(&self, sql: &str, queueing: Queueing) -> Result<Answer, DatabaseError> {
+        if queueing == Queueing::Limited {
+            return self.send(sql).await;
+        }
+        let [before, behind] = self.sql.unlimited();
+        self.send(&before).await?;
+        let answer = self.send(sql).await?;
+        self.send(&behind).await?;
+        Ok(answer)
     }
 
     async fn ask(&self, sql: &str) -> Result<Vec<SimpleQueryRow>, DatabaseError> {
@@ -175,7 +189,7 @@ impl MigrationDatabase for PostgresMigrations {
     }
 
     async fn hold(&mut self) -> Result<(), DatabaseError> {
-        self.ask(&LedgerSql::hold()).await.map(|_| ())
+        self.ask(&self.sql.hold()).await.map(|_| ())
     }
 
     async fn commit(
@@ -210,8 +224,8 @@ impl MigrationDatabase for PostgresMigrations {
         }
     }
 
-    async fn run_alone(&mut self, part: &Part<'_>) -> Result<(), BatchError> {
-        let work = self.watched(part.sql).await;
+    async fn run_alone(&mut self, part: &Part<'_>, queueing: Queueing) -> Result<(), BatchError> {
+        let work = self.watched(part.sql, queueing).await;
         work.map_err(|(succeeded, error)| failure(Some(0), Some(succeeded), error))?;
         if let Some(change) = &part.row {
             let sql = format!("begin; {}; commit", self.sql.change(change, &self.schema));
@@ -235,7 +249,8 @@ impl MigrationDatabase for PostgresMigrations {
             ))
             .await?;
         let Some(row) = found.first() else { return Ok(false) };
-        self.ask(&format!("drop index concurrently {}", text(row, 0))).await?;
+        let drop = format!("drop index concurrently {}", text(row, 0));
+        self.watched(&drop, Queueing::Unlimited).await.map_err(|(_, error)| error)?;
         Ok(true)
     }
 
