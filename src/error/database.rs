@@ -168,8 +168,16 @@ fn explain(mut shown: CommandError, error: &DatabaseError, remains: &Remains) ->
         };
         shown.hints.extend(ours.map(str::to_owned));
     }
+    if let Remains::Unfinished { index, .. } = remains {
+        shown = shown.hint(match index {
+            Some(name) => {
+                format!("mend the cause and run this again: the next run drops {name} and builds it anew")
+            }
+            None => "look at what the statement has left before you run this again".to_owned(),
+        });
+    }
     match remains {
-        Remains::Committed { statements, .. } if *statements > 0 => {
+        Remains::Committed { statements, .. } | Remains::Unfinished { statements, .. } if *statements > 0 => {
             shown.hint("undo what is committed of this migration by hand, or write its statements so that they can run again (`if not exists`)")
         }
         _ => shown,
@@ -177,9 +185,14 @@ fn explain(mut shown: CommandError, error: &DatabaseError, remains: &Remains) ->
 }
 
 fn describe_remains(remains: &Remains) -> String {
+    let unfinished = match remains {
+        Remains::Unfinished { index: Some(name), .. } => Some(format!("the invalid index {name} remains")),
+        Remains::Unfinished { index: None, .. } => Some("part of what the statement did may remain".to_owned()),
+        Remains::Nothing | Remains::Committed { .. } => None,
+    };
     match remains {
         Remains::Nothing => "nothing was changed".to_owned(),
-        Remains::Committed { migrations, statements } => {
+        Remains::Committed { migrations, statements } | Remains::Unfinished { migrations, statements, .. } => {
             let complete = match migrations.len() {
                 0 => None,
                 1 => Some("1 earlier migration stays".to_owned()),
@@ -190,7 +203,7 @@ fn describe_remains(remains: &Remains) -> String {
                 1 => Some("its first statement is committed already".to_owned()),
                 count => Some(format!("its first {count} statements are committed already")),
             };
-            [complete, partial].into_iter().flatten().collect::<Vec<_>>().join(", and ")
+            [complete, partial, unfinished].into_iter().flatten().collect::<Vec<_>>().join(", and ")
         }
     }
 }

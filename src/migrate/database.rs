@@ -80,6 +80,17 @@ pub enum Queueing {
     Unlimited,
 }
 
+/// An index that has the name that a statement would give, on the same table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandingIndex {
+    /// With its schema, quoted where it must be.
+    pub name: String,
+    /// False for what a failed concurrent build left behind.
+    pub is_valid: bool,
+    /// As the server writes it (`pg_get_indexdef`).
+    pub definition: String,
+}
+
 /// How a batch that failed ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -134,8 +145,11 @@ pub trait MigrationDatabase: Send {
     /// Runs one statement outside of any transaction, then changes its row. One round trip, two with a row.
     async fn run_alone(&mut self, part: &Part<'_>, queueing: Queueing) -> Result<(), BatchError>;
 
-    /// Drops what a failed concurrent build of this index left behind, unless a build is running; true if it did.
-    async fn drop_invalid_index(&mut self, index: &IndexBuild) -> Result<bool, DatabaseError>;
+    /// The index that stands where this one would be built; none while somebody is building it.
+    async fn find_index(&mut self, index: &IndexBuild) -> Result<Option<StandingIndex>, DatabaseError>;
+
+    /// Drops it concurrently; nothing else queues behind that.
+    async fn drop_index(&mut self, index: &StandingIndex) -> Result<(), DatabaseError>;
 
     /// Ends the open transaction without a change.
     async fn abandon(&mut self) -> Result<(), DatabaseError>;

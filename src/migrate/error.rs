@@ -14,6 +14,15 @@ pub enum Remains {
         /// How many statements of the failed migration are committed too, without a row in the ledger.
         statements: usize,
     },
+    /// A statement outside of any transaction failed, which may leave part of its work.
+    Unfinished {
+        /// As in [`Self::Committed`]; may be empty.
+        migrations: Vec<MigrationName>,
+        /// As in [`Self::Committed`], without the one that failed.
+        statements: usize,
+        /// The invalid index that a failed build left, with its schema. `None`: nobody knows what is left.
+        index: Option<String>,
+    },
 }
 
 /// A migration that the server refused.

@@ -23,6 +23,7 @@ pub mod sql;
 
 pub use database::{
     After, BatchError, Ended, Holder, MigrationDatabase, Opened, Part, Queueing, Reached, RowChange, SessionSpec,
+    StandingIndex,
 };
 pub use engine::{Engine, Event, Options};
 pub use error::{FailedMigration, MigrateError, Remains};

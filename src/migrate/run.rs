@@ -105,17 +105,7 @@ impl Run<'_> {
         let kind = &self.scripts[piece.step].statements()[piece.statements.start].kind;
         let is_concurrent = matches!(kind, StatementKind::Alone { is_concurrent: true, .. });
         let queueing = if is_concurrent { Queueing::Unlimited } else { Queueing::Limited };
-        let cleared = match kind {
-            StatementKind::Alone { index: Some(index), .. } => match database.drop_invalid_index(index).await {
-                Ok(true) => {
-                    on_event(Event::DroppedInvalidIndex { name: index.name.clone() });
-                    Ok(())
-                }
-                Ok(false) => Ok(()),
-                Err(error) => Err(BatchError { part: Some(0), succeeded: Some(0), error, ended: Ended::RolledBack }),
-            },
-            _ => Ok(()),
-        };
+        let cleared = self.clear(database, kind, on_event).await;
         let outcome = match cleared {
             Ok(()) => database.run_alone(&self.part(piece), queueing).await,
             Err(failure) => Err(failure),
@@ -129,11 +119,39 @@ impl Run<'_> {
                 Err(MigrateError::OutcomeUnknown { error: failure.error })
             }
             Err(failure) => {
-                let done = if failure.succeeded.is_none() { piece.statements.end } else { piece.statements.start };
-                let remains = self.remains_after(&report.results.clone(), done);
-                Err(self.failed(report, piece, failure, remains))
+                let is_row = failure.succeeded.is_none();
+                let done = if is_row { piece.statements.end } else { piece.statements.start };
+                let mut remains = self.remains_after(&report.results, done);
+                if !is_row {
+                    remains = add_unfinished(remains, unfinished(database, kind).await);
+                }
+                let error = self.failed(report, piece, failure, remains);
+                // No transaction was there to be rolled back.
+                report.results[piece.step].rolled_back = false;
+                Err(error)
             }
         }
+    }
+
+    /// Drops what a failed build of the same index left behind: the name would be taken.
+    async fn clear(
+        &self,
+        database: &mut dyn MigrationDatabase,
+        kind: &StatementKind,
+        on_event: Events<'_>,
+    ) -> Result<(), BatchError> {
+        let StatementKind::Alone { index: Some(index), .. } = kind else { return Ok(()) };
+        let clearing = async {
+            if let Some(standing) = database.find_index(index).await?.filter(|standing| !standing.is_valid) {
+                database.drop_index(&standing).await?;
+                on_event(Event::DroppedInvalidIndex { name: index.name.clone() });
+            }
+            Ok(())
+        };
+        clearing.await.map_err(|error: DatabaseError| {
+            let ended = if error.is_lost() { Ended::Unknown } else { Ended::RolledBack };
+            BatchError { part: Some(0), succeeded: Some(0), error, ended }
+        })
     }
 
     fn part(&self, piece: &Piece) -> Part<'_> {
@@ -221,5 +239,41 @@ impl Run<'_> {
             remains,
             error: failure.error,
         }))
+    }
+}
+
+/// What a statement left that failed outside of any transaction.
+enum Unfinished {
+    Nothing,
+    Index(String),
+    /// Nobody knows.
+    Perhaps,
+}
+
+/// Asks the server where it can tell.
+async fn unfinished(database: &mut dyn MigrationDatabase, kind: &StatementKind) -> Unfinished {
+    match kind {
+        StatementKind::Alone { index: Some(index), .. } => match database.find_index(index).await {
+            Ok(Some(standing)) if !standing.is_valid => Unfinished::Index(standing.name),
+            Ok(_) => Unfinished::Nothing,
+            Err(_) => Unfinished::Perhaps,
+        },
+        StatementKind::Alone { is_concurrent: true, .. } => Unfinished::Perhaps,
+        // One statement is one transaction, even where no block is around it.
+        _ => Unfinished::Nothing,
+    }
+}
+
+fn add_unfinished(remains: Remains, unfinished: Unfinished) -> Remains {
+    let index = match unfinished {
+        Unfinished::Nothing => return remains,
+        Unfinished::Index(name) => Some(name),
+        Unfinished::Perhaps => None,
+    };
+    match remains {
+        Remains::Committed { migrations, statements } => Remains::Unfinished { migrations, statements, index },
+        Remains::Nothing | Remains::Unfinished { .. } => {
+            Remains::Unfinished { migrations: Vec::new(), statements: 0, index }
+        }
     }
 }

@@ -154,3 +154,51 @@ fn a_concurrent_build_waits_for_writers_as_long_as_it_takes() {
     assert!(report.error.is_none(), "{:?}", report.error);
     assert_eq!(database.sql(IS_VALID), "t");
 }
+
+#[test]
+fn a_failed_build_names_the_invalid_index_that_stands_and_the_next_run_replaces_it() {
+    let database = with_users();
+    database.sql("insert into users values (1, 'a'), (2, 'a')");
+    let unique = ("2_index.up.sql", "create unique index concurrently by_name on users (name);\n");
+    let stage = stage(&database, &[USERS, unique]);
+    let failed = stage.run(["devdb", "migrate", "to", "latest"]);
+    assert_says(
+        &failed,
+        &[
+            "error: migration 2_index failed (up); the invalid index public.by_name remains\n",
+            "hint: mend the cause and run this again: the next run drops public.by_name and builds it anew\n",
+        ],
+    );
+    assert_eq!(failed.stdout, "  2_index  Up  Error\n", "{failed}");
+    let again = stage.run(["devdb", "migrate", "to", "latest", "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!(document["results"][0]["rolledBack"], false, "{again}");
+    database.sql("delete from users where id = 2");
+    assert_index_is_built_again(&stage, &database);
+}
+
+#[test]
+fn a_build_that_fails_before_it_began_leaves_nothing_and_says_so() {
+    let database = with_users();
+    let wrong = ("2_index.up.sql", "create index concurrently by_name on users (nope);\n");
+    assert_says(&latest(&database, &[USERS, wrong]), &["migration 2_index failed (up); nothing was changed\n"]);
+}
+
+#[test]
+fn a_name_that_something_else_has_is_no_sign_of_an_interrupted_run() {
+    let database = with_users();
+    database.sql("create table other (name text); create index by_name on other (name)");
+    let failed = latest(&database, &[USERS, INDEX]);
+    assert_says(&failed, &["relation \"by_name\" already exists (SQLSTATE 42P07)"]);
+    assert!(!failed.stderr.contains("interrupted"), "{failed}");
+}
+
+#[test]
+fn a_failed_statement_that_works_in_steps_never_says_that_nothing_was_changed() {
+    let database = with_users();
+    let drop = ("2_drop.up.sql", "drop index concurrently nope;\n");
+    assert_says(
+        &latest(&database, &[USERS, drop]),
+        &["migration 2_drop failed (up); part of what the statement did may"],
+    );
+}

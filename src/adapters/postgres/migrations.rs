@@ -5,6 +5,7 @@ use crate::connection::Connection;
 use crate::migrate::sql::IndexBuild;
 use crate::migrate::{
     BatchError, Ended, Holder, LedgerRow, MigrationDatabase, Opened, Part, Queueing, Reached, SessionSpec,
+    StandingIndex,
 };
 use crate::system::DatabaseError;
 use async_trait::async_trait;
@@ -237,21 +238,28 @@ impl MigrationDatabase for PostgresMigrations {
         Ok(())
     }
 
-    async fn drop_invalid_index(&mut self, index: &IndexBuild) -> Result<bool, DatabaseError> {
+    async fn find_index(&mut self, index: &IndexBuild) -> Result<Option<StandingIndex>, DatabaseError> {
+        // The cast shortens a long name as the server does.
         let found = self
             .ask(&format!(
-                "select format('%I.%I', n.nspname, c.relname) from pg_catalog.pg_index i \
+                "select format('%I.%I', n.nspname, c.relname), i.indisvalid, pg_get_indexdef(c.oid) from pg_catalog.pg_index i \
                  join pg_catalog.pg_class c on c.oid = i.indexrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-                 where i.indrelid = to_regclass({}) and c.relname = {} and not i.indisvalid \
+                 where i.indrelid = to_regclass({}) and c.relname = {}::name \
                  and not exists (select from pg_catalog.pg_stat_progress_create_index p where p.index_relid = c.oid)",
                 literal(&index.table),
                 literal(&index.name)
             ))
             .await?;
-        let Some(row) = found.first() else { return Ok(false) };
-        let drop = format!("drop index concurrently {}", text(row, 0));
-        self.watched(&drop, Queueing::Unlimited).await.map_err(|(_, error)| error)?;
-        Ok(true)
+        Ok(found.first().map(|row| StandingIndex {
+            name: text(row, 0),
+            is_valid: text(row, 1) == "t",
+            definition: text(row, 2),
+        }))
+    }
+
+    async fn drop_index(&mut self, index: &StandingIndex) -> Result<(), DatabaseError> {
+        let drop = format!("drop index concurrently {}", index.name);
+        self.watched(&drop, Queueing::Unlimited).await.map_err(|(_, error)| error)
     }
 
     async fn abandon(&mut self) -> Result<(), DatabaseError> {
