@@ -2,7 +2,9 @@
 
 use super::{CommandError, ErrorKind};
 use crate::connection::UrlError;
-use crate::migrate::{FailedMigration, Holder, MigrateError, PlanError, Remains, ScriptError, SourceError};
+use crate::migrate::{
+    FailedMigration, Holder, InTheWay, MigrateError, PlanError, Remains, ScriptError, SourceError, StandingIndex,
+};
 use crate::system::{DatabaseError, TlsError};
 
 impl From<UrlError> for CommandError {
@@ -124,7 +126,7 @@ impl From<MigrateError> for CommandError {
                 shown.hint("wait for the other run to end, then run this again; nothing was changed")
             }
             MigrateError::Failed(failed) => {
-                let FailedMigration { migration, direction, location, statement, remains, error } = *failed;
+                let FailedMigration { migration, direction, location, statement, remains, in_the_way, error } = *failed;
                 let what =
                     format!("migration {migration} failed ({}); {}", direction.word(), describe_remains(&remains));
                 let mut shown = Self::failed(what);
@@ -133,7 +135,8 @@ impl From<MigrateError> for CommandError {
                     Some(statement) => format!("statement: {}", statement.replace('\n', "\n       ")),
                     None => "its row could not be written to the ledger".to_owned(),
                 });
-                explain(shown, &error, &remains)
+                let shown = explain(shown, &error, &remains);
+                in_the_way.iter().fold(shown, explain_what_is_in_the_way)
             }
             MigrateError::CommitFailed { remains, error } => {
                 let mut shown = Self::failed(format!("the commit failed; {}", describe_remains(&remains)));
@@ -181,6 +184,24 @@ fn explain(mut shown: CommandError, error: &DatabaseError, remains: &Remains) ->
             shown.hint("undo what is committed of this migration by hand, or write its statements so that they can run again (`if not exists`)")
         }
         _ => shown,
+    }
+}
+
+fn explain_what_is_in_the_way(mut shown: CommandError, found: &InTheWay) -> CommandError {
+    match found {
+        InTheWay::Index(StandingIndex { name, definition, .. }) => {
+            shown.causes.push(format!(
+                "a valid index of that name stands on that table already, probably from an interrupted run: {definition}"
+            ));
+            shown.hint(format!(
+                "if that is the index you want, write `if not exists` into the statement; if not, \
+                 `drop index concurrently {name}`; then run this again"
+            ))
+        }
+        InTheWay::Perhaps => shown.hint(
+            "if an interrupted run has done this already, write `if not exists` into the statement, or undo it by hand; \
+             then run this again",
+        ),
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{Direction, Holder, Location, MigrationName, PlanError, SourceError};
+use super::{Direction, Holder, Location, MigrationName, PlanError, SourceError, StandingIndex};
 use crate::system::DatabaseError;
 use std::time::Duration;
 
@@ -25,6 +25,16 @@ pub enum Remains {
     },
 }
 
+/// What stands in the way, probably because a run was interrupted between a statement and the ledger's row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InTheWay {
+    /// A valid index of the same name on the same table. Whether it is the one that the file means, nobody can tell
+    /// from two spellings of it.
+    Index(StandingIndex),
+    /// Something of the same name.
+    Perhaps,
+}
+
 /// A migration that the server refused.
 #[derive(Debug)]
 pub struct FailedMigration {
@@ -34,6 +44,7 @@ pub struct FailedMigration {
     /// The statement, shortened; none when the ledger's row could not be written.
     pub statement: Option<String>,
     pub remains: Remains,
+    pub in_the_way: Option<InTheWay>,
     pub error: DatabaseError,
 }
 

@@ -26,7 +26,7 @@ pub use database::{
     StandingIndex,
 };
 pub use engine::{Engine, Event, Options};
-pub use error::{FailedMigration, MigrateError, Remains};
+pub use error::{FailedMigration, InTheWay, MigrateError, Remains};
 pub use ledger::{LedgerNames, LedgerRow, kysely_time};
 pub use name::{MigrationName, NameError};
 pub use plan::{Direction, History, Piece, PlanError, Route, Segment, Target, history, route, segments};

@@ -185,12 +185,51 @@ fn a_build_that_fails_before_it_began_leaves_nothing_and_says_so() {
 }
 
 #[test]
+fn an_index_that_an_interrupted_run_has_finished_is_shown_with_both_ways_out() {
+    let database = with_users();
+    // As if the link had been lost after the build, before the row.
+    database.sql(INDEX.1);
+    let failed = latest(&database, &[USERS, INDEX]);
+    assert_says(
+        &failed,
+        &[
+            "error: migration 2_index failed (up); nothing was changed\n",
+            "a valid index of that name stands on that table already, probably from an interrupted run: \
+             CREATE INDEX by_name ON public.users USING btree (name)\n",
+            "hint: if that is the index you want, write `if not exists` into the statement; \
+             if not, `drop index concurrently public.by_name`; then run this again\n",
+        ],
+    );
+    let kept = ("2_index.up.sql", "create index concurrently if not exists by_name on users (name);\n");
+    let outcome = latest(&database, &[USERS, kept]);
+    assert_eq!(outcome.code, 0, "{outcome}");
+    assert_eq!(ledger(&database), "1_users,2_index");
+}
+
+#[test]
 fn a_name_that_something_else_has_is_no_sign_of_an_interrupted_run() {
     let database = with_users();
     database.sql("create table other (name text); create index by_name on other (name)");
     let failed = latest(&database, &[USERS, INDEX]);
     assert_says(&failed, &["relation \"by_name\" already exists (SQLSTATE 42P07)"]);
     assert!(!failed.stderr.contains("interrupted"), "{failed}");
+}
+
+#[test]
+fn what_an_interrupted_run_may_have_committed_already_is_said() {
+    const HINT: &str = "hint: if an interrupted run has done this already, write `if not exists` into the statement, \
+                        or undo it by hand; then run this again\n";
+    let alone = "-- devdb: transaction=false\nalter table users add age int;\n";
+    // Its first statement is committed before the build begins.
+    let cut = "create table orders (id int);\ncreate index concurrently by_id on orders (id);\n";
+    let whole = "create table orders (id int);\n";
+    for (text, is_cut) in [(alone, true), (cut, true), (whole, false)] {
+        let database = with_users();
+        database.sql("alter table users add age int; create table orders (id int)");
+        let failed = latest(&database, &[USERS, ("2_more.up.sql", text)]);
+        assert_says(&failed, &["migration 2_more failed (up); nothing was changed\n"]);
+        assert_eq!(failed.stderr.contains(HINT), is_cut, "{failed}");
+    }
 }
 
 #[test]
