@@ -20,7 +20,13 @@ impl From<UrlError> for CommandError {
             UrlError::NoRootCertificate => {
                 shown.hint("add sslrootcert=FILE (PGSSLROOTCERT), for example the RDS bundle")
             }
-            UrlError::UnknownParameter { name } => shown.hint(format!("take `{name}` out of the address")),
+            UrlError::UnknownParameter { name: Some(name) } => shown.hint(format!("take `{name}` out of the address")),
+            UrlError::UnknownParameter { name: None } => {
+                shown.hint("take it out of the address; in a password, write `&` as %26, `?` as %3F and `/` as %2F")
+            }
+            UrlError::Ambiguous => {
+                shown.hint("in a password, write `@` as %40, `/` as %2F and `?` as %3F; elsewhere, `@` as %40 too")
+            }
             UrlError::UnsupportedVariable { name } => {
                 shown.hint(format!("unset {name}, or name the database with `--database-url`"))
             }
