@@ -20,18 +20,25 @@ pub enum UrlError {
     NoUser,
     #[error("the host name is empty or contains a space")]
     Host,
-    #[error("{value} is not a known sslmode")]
-    SslMode { value: String },
+    #[error("{} is not a known sslmode", value.as_deref().unwrap_or("what the address names"))]
+    SslMode { value: Option<String> },
     /// libpq would accept any certificate from the authority, whoever it is for.
     #[error("sslmode=verify-ca is not supported")]
     VerifyCa,
     #[error("sslmode=verify-full needs sslrootcert, a file of CA certificates")]
     NoRootCertificate,
-    #[error("the database address has the parameter `{name}`, which devdb does not know")]
-    UnknownParameter { name: String },
+    #[error("the database address has {}, which devdb does not know", parameter(name.as_deref()))]
+    UnknownParameter { name: Option<String> },
+    /// An `@` where none may stand: the password may reach up to it.
+    #[error("where the password ends in the database address is not clear")]
+    Ambiguous,
     /// A service file, a password file or the like would decide where this leads.
     #[error("{name} is set, which devdb does not read")]
     UnsupportedVariable { name: &'static str },
+}
+
+fn parameter(name: Option<&str>) -> String {
+    name.map_or_else(|| "a parameter".to_owned(), |name| format!("the parameter `{name}`"))
 }
 
 /// libpq's parameters that change nothing about where a session leads and what it may do.
@@ -61,6 +68,8 @@ struct Draft {
     database: Option<String>,
     sslmode: Option<String>,
     sslrootcert: Option<String>,
+    /// A `password` stood among the parameters: one with an `&` in it makes parameters of its own.
+    is_guarded: bool,
 }
 
 impl Connection {
@@ -74,13 +83,13 @@ impl Connection {
         let mut draft = Draft::default();
         let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
         let rest = rest.ok_or(UrlError::Scheme)?;
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let (login_part, place) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let (login_part, rest) = split_login(rest)?;
         let (user, password) = match login_part.split_once(':') {
             Some((user, password)) => (user, Some(password)),
             None => (login_part, None),
         };
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
         let filled = |text: &str| decode(text).map(|text| Some(text).filter(|text| !text.is_empty()));
         draft.user = filled(user)?;
         draft.password = password.map(decode).transpose()?.filter(|text| !text.is_empty()).map(Password::new);
@@ -119,6 +128,7 @@ impl Connection {
             database: get("PGDATABASE"),
             sslmode: get("PGSSLMODE"),
             sslrootcert: get("PGSSLROOTCERT"),
+            is_guarded: false,
         };
         draft.finish(vars.get("USER").map(String::as_str)).map(Some)
     }
@@ -136,26 +146,33 @@ impl Draft {
             "sslrootcert" => &mut self.sslrootcert,
             "password" => {
                 self.password = Some(Password::new(value));
+                self.is_guarded = true;
                 return Ok(());
             }
             name if HARMLESS.contains(&name) => return Ok(()),
-            name => return Err(UrlError::UnknownParameter { name: name.to_owned() }),
+            name => return Err(UrlError::UnknownParameter { name: self.quotable(name) }),
         };
         *place = Some(value);
         Ok(())
     }
 
+    /// What may be shown: a plain word, and none that may be a piece of the password.
+    fn quotable(&self, text: &str) -> Option<String> {
+        let is_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+        (is_word && !self.is_guarded).then(|| text.to_owned())
+    }
+
     fn finish(self, login: Option<&str>) -> Result<Connection, UrlError> {
-        let user = self.user.or_else(|| login.map(str::to_owned)).ok_or(UrlError::NoUser)?;
-        let host = self.host.or_else(|| self.hostaddr.clone()).unwrap_or_else(|| "localhost".to_owned());
+        let user = self.user.clone().or_else(|| login.map(str::to_owned)).ok_or(UrlError::NoUser)?;
+        let host = self.host.clone().or_else(|| self.hostaddr.clone()).unwrap_or_else(|| "localhost".to_owned());
         if host.is_empty() || host.contains(char::is_whitespace) {
             return Err(UrlError::Host);
         }
         if host.contains(',') {
             return Err(UrlError::SeveralHosts);
         }
-        let port: u16 = self.port.map_or(Ok(5432), |port| port.parse()).map_err(|_| UrlError::Port)?;
-        let hostaddr = self.hostaddr.map(|text| text.parse::<IpAddr>()).transpose();
+        let port: u16 = self.port.as_ref().map_or(Ok(5432), |port| port.parse()).map_err(|_| UrlError::Port)?;
+        let hostaddr = self.hostaddr.as_ref().map(|text| text.parse::<IpAddr>()).transpose();
         let ca_file =
             || self.sslrootcert.clone().filter(|path| !path.is_empty() && path != "system").map(PathBuf::from);
         // libpq checks the chain under `require` too, as soon as a root certificate is named; devdb checks the name as
@@ -166,7 +183,7 @@ impl Draft {
             "require" => ca_file().map_or(Tls::Require, |ca_file| Tls::VerifyFull { ca_file }),
             "verify-full" => Tls::VerifyFull { ca_file: ca_file().ok_or(UrlError::NoRootCertificate)? },
             "verify-ca" => return Err(UrlError::VerifyCa),
-            value => return Err(UrlError::SslMode { value: value.to_owned() }),
+            value => return Err(UrlError::SslMode { value: self.quotable(value) }),
         };
         Ok(Connection {
             host,
@@ -178,6 +195,26 @@ impl Draft {
             tls,
         })
     }
+}
+
+/// Splits `user:password@` from what follows.
+///
+/// libpq looks for the `@` before anything else, up to the first `/`, so a `?` may stand in the password (17,
+/// `fe-connect.c`, `conninfo_uri_parse_options`). It takes the first `@`; the clients for JavaScript take the last one,
+/// and so does this: then the password is all of what it can be. Wherever the two readings lead to different servers,
+/// or an `@` is left over behind the `/`, nothing is guessed: the rest would be shown, and it may be the password's.
+fn split_login(rest: &str) -> Result<(&str, &str), UrlError> {
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (login, rest) = match rest[..end].rfind('@') {
+        Some(at) => (&rest[..at], &rest[at + 1..]),
+        None => ("", rest),
+    };
+    let user = login.split(':').next().unwrap_or_default();
+    let behind_first = login.split_once('@').map_or("", |(_, behind)| behind);
+    if rest.contains('@') || user.contains('?') || behind_first.contains('?') {
+        return Err(UrlError::Ambiguous);
+    }
+    Ok((login, rest))
 }
 
 /// Splits `host:port`; an IPv6 address stands in brackets.
@@ -289,7 +326,57 @@ mod tests {
         assert_eq!(error, UrlError::UnsupportedVariable { name: "PGSERVICE" });
     }
 
+    #[test]
+    fn a_question_mark_before_the_at_sign_belongs_to_the_password() {
+        let found = read("postgres://app:s3cr?et@db/shop?connect_timeout=3");
+        assert_eq!((found.host.as_str(), found.database.as_str()), ("db", "shop"));
+        assert_eq!(found.password.unwrap().reveal(), "s3cr?et");
+        // Not libpq's reading, which ends the password at the first one, but that of the clients for JavaScript.
+        assert_eq!(read("postgres://app:p@ss@db/shop").password.unwrap().reveal(), "p@ss");
+    }
+
+    #[test]
+    fn where_the_password_ends_is_never_guessed() {
+        for url in [
+            "postgres://app:s3/cret@db/shop",
+            "postgres://app:5432/secret@db/shop",
+            "postgres://app:5432/d?user=secret@db/shop",
+            "postgres://app:x@h?sslrootcert=secret@db/shop",
+            "postgres://h?password=secret@db",
+        ] {
+            assert_eq!(Connection::from_url(url, None).unwrap_err(), UrlError::Ambiguous, "{url}");
+        }
+        let error = Connection::from_url("postgres://app@db/shop?password=s3cr&et=1", None).unwrap_err();
+        assert_eq!(error, UrlError::UnknownParameter { name: None });
+    }
+
     proptest! {
+        #[test]
+        fn no_error_ever_quotes_a_part_of_the_password(
+            // Letters that no message and no other part of the address holds, between all that is special in one.
+            parts in prop::collection::vec("[QXZ]{4}", 1..5),
+            between in prop::collection::vec("[@:/?#&=%\\[\\],;+ ]|sslmode=|/5432/|5432\\?|@h\\?|&user=|%40", 4),
+            rest in "(db|db:x|\\[::1|a,b)(/shop)?(\\?(schema=x|sslmode=on|hostaddr=x|sslmode=verify-ca))?",
+            in_query in any::<bool>(),
+        ) {
+            let mut password = String::new();
+            for (part, between) in parts.iter().zip(&between) {
+                password.push_str(part);
+                password.push_str(between);
+            }
+            let url = if in_query {
+                format!("postgres://app@db/shop?password={password}&sslmode=on")
+            } else {
+                format!("postgres://app:{password}@{rest}")
+            };
+            if let Err(error) = Connection::from_url(&url, None) {
+                let said = format!("{error} {error:?}");
+                for part in &parts {
+                    prop_assert!(!said.contains(part.as_str()), "{} {}", url, said);
+                }
+            }
+        }
+
         #[test]
         fn any_login_survives_an_address(user in "[^\0]{1,8}", password in "[^\0]{1,12}", database in "[^\0]{1,8}", port in 1..=u16::MAX) {
             let url = format!("postgres://{}:{}@db.example:{port}/{}", encode(&user), encode(&password), encode(&database));

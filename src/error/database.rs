@@ -2,7 +2,9 @@
 
 use super::{CommandError, ErrorKind};
 use crate::connection::UrlError;
-use crate::migrate::{FailedMigration, Holder, MigrateError, PlanError, Remains, ScriptError, SourceError};
+use crate::migrate::{
+    FailedMigration, Holder, InTheWay, MigrateError, PlanError, Remains, ScriptError, SourceError, StandingIndex,
+};
 use crate::system::{DatabaseError, TlsError};
 
 impl From<UrlError> for CommandError {
@@ -18,7 +20,13 @@ impl From<UrlError> for CommandError {
             UrlError::NoRootCertificate => {
                 shown.hint("add sslrootcert=FILE (PGSSLROOTCERT), for example the RDS bundle")
             }
-            UrlError::UnknownParameter { name } => shown.hint(format!("take `{name}` out of the address")),
+            UrlError::UnknownParameter { name: Some(name) } => shown.hint(format!("take `{name}` out of the address")),
+            UrlError::UnknownParameter { name: None } => {
+                shown.hint("take it out of the address; in a password, write `&` as %26, `?` as %3F and `/` as %2F")
+            }
+            UrlError::Ambiguous => {
+                shown.hint("in a password, write `@` as %40, `/` as %2F and `?` as %3F; elsewhere, `@` as %40 too")
+            }
             UrlError::UnsupportedVariable { name } => {
                 shown.hint(format!("unset {name}, or name the database with `--database-url`"))
             }
@@ -124,7 +132,7 @@ impl From<MigrateError> for CommandError {
                 shown.hint("wait for the other run to end, then run this again; nothing was changed")
             }
             MigrateError::Failed(failed) => {
-                let FailedMigration { migration, direction, location, statement, remains, error } = *failed;
+                let FailedMigration { migration, direction, location, statement, remains, in_the_way, error } = *failed;
                 let what =
                     format!("migration {migration} failed ({}); {}", direction.word(), describe_remains(&remains));
                 let mut shown = Self::failed(what);
@@ -133,7 +141,8 @@ impl From<MigrateError> for CommandError {
                     Some(statement) => format!("statement: {}", statement.replace('\n', "\n       ")),
                     None => "its row could not be written to the ledger".to_owned(),
                 });
-                explain(shown, &error, &remains)
+                let shown = explain(shown, &error, &remains);
+                in_the_way.iter().fold(shown, explain_what_is_in_the_way)
             }
             MigrateError::CommitFailed { remains, error } => {
                 let mut shown = Self::failed(format!("the commit failed; {}", describe_remains(&remains)));
@@ -168,18 +177,49 @@ fn explain(mut shown: CommandError, error: &DatabaseError, remains: &Remains) ->
         };
         shown.hints.extend(ours.map(str::to_owned));
     }
+    if let Remains::Unfinished { index, .. } = remains {
+        shown = shown.hint(match index {
+            Some(name) => {
+                format!("mend the cause and run this again: the next run drops {name} and builds it anew")
+            }
+            None => "look at what the statement has left before you run this again".to_owned(),
+        });
+    }
     match remains {
-        Remains::Committed { statements, .. } if *statements > 0 => {
+        Remains::Committed { statements, .. } | Remains::Unfinished { statements, .. } if *statements > 0 => {
             shown.hint("undo what is committed of this migration by hand, or write its statements so that they can run again (`if not exists`)")
         }
         _ => shown,
     }
 }
 
+fn explain_what_is_in_the_way(mut shown: CommandError, found: &InTheWay) -> CommandError {
+    match found {
+        InTheWay::Index(StandingIndex { name, definition, .. }) => {
+            shown.causes.push(format!(
+                "a valid index of that name stands on that table already, probably from an interrupted run: {definition}"
+            ));
+            shown.hint(format!(
+                "if that is the index you want, write `if not exists` into the statement; if not, \
+                 `drop index concurrently {name}`; then run this again"
+            ))
+        }
+        InTheWay::Perhaps => shown.hint(
+            "if an interrupted run has done this already, write `if not exists` into the statement, or undo it by hand; \
+             then run this again",
+        ),
+    }
+}
+
 fn describe_remains(remains: &Remains) -> String {
+    let unfinished = match remains {
+        Remains::Unfinished { index: Some(name), .. } => Some(format!("the invalid index {name} remains")),
+        Remains::Unfinished { index: None, .. } => Some("part of what the statement did may remain".to_owned()),
+        Remains::Nothing | Remains::Committed { .. } => None,
+    };
     match remains {
         Remains::Nothing => "nothing was changed".to_owned(),
-        Remains::Committed { migrations, statements } => {
+        Remains::Committed { migrations, statements } | Remains::Unfinished { migrations, statements, .. } => {
             let complete = match migrations.len() {
                 0 => None,
                 1 => Some("1 earlier migration stays".to_owned()),
@@ -190,7 +230,7 @@ fn describe_remains(remains: &Remains) -> String {
                 1 => Some("its first statement is committed already".to_owned()),
                 count => Some(format!("its first {count} statements are committed already")),
             };
-            [complete, partial].into_iter().flatten().collect::<Vec<_>>().join(", and ")
+            [complete, partial, unfinished].into_iter().flatten().collect::<Vec<_>>().join(", and ")
         }
     }
 }

@@ -68,6 +68,29 @@ pub struct Part<'a> {
     pub row: Option<RowChange>,
 }
 
+/// How long a statement may queue for a table's lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queueing {
+    /// As long as [`SessionSpec::lock_timeout`] says.
+    Limited,
+    /// As long as it takes.
+    ///
+    /// `CONCURRENTLY` asks for a lock that stops neither readers nor writers while it queues, and waits for their
+    /// transactions to end. A timeout would spare nobody, and leave an invalid index behind.
+    Unlimited,
+}
+
+/// An index that has the name that a statement would give, on the same table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandingIndex {
+    /// With its schema, quoted where it must be.
+    pub name: String,
+    /// False for what a failed concurrent build left behind.
+    pub is_valid: bool,
+    /// As the server writes it (`pg_get_indexdef`).
+    pub definition: String,
+}
+
 /// How a batch that failed ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -120,10 +143,13 @@ pub trait MigrationDatabase: Send {
     ) -> Result<(), BatchError>;
 
     /// Runs one statement outside of any transaction, then changes its row. One round trip, two with a row.
-    async fn run_alone(&mut self, part: &Part<'_>) -> Result<(), BatchError>;
+    async fn run_alone(&mut self, part: &Part<'_>, queueing: Queueing) -> Result<(), BatchError>;
 
-    /// Drops what a failed concurrent build of this index left behind, unless a build is running; true if it did.
-    async fn drop_invalid_index(&mut self, index: &IndexBuild) -> Result<bool, DatabaseError>;
+    /// The index that stands where this one would be built; none while somebody is building it.
+    async fn find_index(&mut self, index: &IndexBuild) -> Result<Option<StandingIndex>, DatabaseError>;
+
+    /// Drops it concurrently; nothing else queues behind that.
+    async fn drop_index(&mut self, index: &StandingIndex) -> Result<(), DatabaseError>;
 
     /// Ends the open transaction without a change.
     async fn abandon(&mut self) -> Result<(), DatabaseError>;

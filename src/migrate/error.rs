@@ -1,4 +1,4 @@
-use super::{Direction, Holder, Location, MigrationName, PlanError, SourceError};
+use super::{Direction, Holder, Location, MigrationName, PlanError, SourceError, StandingIndex};
 use crate::system::DatabaseError;
 use std::time::Duration;
 
@@ -14,6 +14,25 @@ pub enum Remains {
         /// How many statements of the failed migration are committed too, without a row in the ledger.
         statements: usize,
     },
+    /// A statement outside of any transaction failed, which may leave part of its work.
+    Unfinished {
+        /// As in [`Self::Committed`]; may be empty.
+        migrations: Vec<MigrationName>,
+        /// As in [`Self::Committed`], without the one that failed.
+        statements: usize,
+        /// The invalid index that a failed build left, with its schema. `None`: nobody knows what is left.
+        index: Option<String>,
+    },
+}
+
+/// What stands in the way, probably because a run was interrupted between a statement and the ledger's row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InTheWay {
+    /// A valid index of the same name on the same table. Whether it is the one that the file means, nobody can tell
+    /// from two spellings of it.
+    Index(StandingIndex),
+    /// Something of the same name.
+    Perhaps,
 }
 
 /// A migration that the server refused.
@@ -25,6 +44,7 @@ pub struct FailedMigration {
     /// The statement, shortened; none when the ledger's row could not be written.
     pub statement: Option<String>,
     pub remains: Remains,
+    pub in_the_way: Option<InTheWay>,
     pub error: DatabaseError,
 }
 

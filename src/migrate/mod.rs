@@ -22,10 +22,11 @@ mod source;
 pub mod sql;
 
 pub use database::{
-    After, BatchError, Ended, Holder, MigrationDatabase, Opened, Part, Reached, RowChange, SessionSpec,
+    After, BatchError, Ended, Holder, MigrationDatabase, Opened, Part, Queueing, Reached, RowChange, SessionSpec,
+    StandingIndex,
 };
 pub use engine::{Engine, Event, Options};
-pub use error::{FailedMigration, MigrateError, Remains};
+pub use error::{FailedMigration, InTheWay, MigrateError, Remains};
 pub use ledger::{LedgerNames, LedgerRow, kysely_time};
 pub use name::{MigrationName, NameError};
 pub use plan::{Direction, History, Piece, PlanError, Route, Segment, Target, history, route, segments};

@@ -4,7 +4,8 @@ use super::report::{ResultStatus, RunReport};
 use super::resolve::{Outcome, ask_outcome};
 use super::sql::StatementKind;
 use super::{
-    After, BatchError, Ended, FailedMigration, MigrateError, MigrationDatabase, Part, Remains, RowChange, Script,
+    After, BatchError, Ended, FailedMigration, InTheWay, MigrateError, MigrationDatabase, Part, Queueing, Remains,
+    RowChange, Script, StandingIndex,
 };
 use crate::system::DatabaseError;
 
@@ -89,7 +90,10 @@ impl Run<'_> {
             return Err(MigrateError::LostBeforeCommit { remains, error: failure.error });
         }
         Err(match failed {
-            Some(piece) => self.failed(report, piece, failure, remains),
+            Some(piece) => {
+                let in_the_way = (is_duplicate(&failure.error) && self.is_cut(piece)).then_some(InTheWay::Perhaps);
+                self.failed(report, piece, failure, remains, in_the_way)
+            }
             None => MigrateError::CommitFailed { remains, error: failure.error },
         })
     }
@@ -101,20 +105,12 @@ impl Run<'_> {
         report: &mut RunReport,
         on_event: Events<'_>,
     ) -> Result<(), MigrateError> {
-        let script = &self.scripts[piece.step];
-        let cleared = match &script.statements()[piece.statements.start].kind {
-            StatementKind::Alone { index: Some(index) } => match database.drop_invalid_index(index).await {
-                Ok(true) => {
-                    on_event(Event::DroppedInvalidIndex { name: index.name.clone() });
-                    Ok(())
-                }
-                Ok(false) => Ok(()),
-                Err(error) => Err(BatchError { part: Some(0), succeeded: Some(0), error, ended: Ended::RolledBack }),
-            },
-            _ => Ok(()),
-        };
+        let kind = &self.scripts[piece.step].statements()[piece.statements.start].kind;
+        let is_concurrent = matches!(kind, StatementKind::Alone { is_concurrent: true, .. });
+        let queueing = if is_concurrent { Queueing::Unlimited } else { Queueing::Limited };
+        let cleared = self.clear(database, kind, on_event).await;
         let outcome = match cleared {
-            Ok(()) => database.run_alone(&self.part(piece)).await,
+            Ok(()) => database.run_alone(&self.part(piece), queueing).await,
             Err(failure) => Err(failure),
         };
         match outcome {
@@ -126,11 +122,43 @@ impl Run<'_> {
                 Err(MigrateError::OutcomeUnknown { error: failure.error })
             }
             Err(failure) => {
-                let done = if failure.succeeded.is_none() { piece.statements.end } else { piece.statements.start };
-                let remains = self.remains_after(&report.results.clone(), done);
-                Err(self.failed(report, piece, failure, remains))
+                let is_row = failure.succeeded.is_none();
+                let done = if is_row { piece.statements.end } else { piece.statements.start };
+                let remains = self.remains_after(&report.results, done);
+                let found = if is_row { Found::Nothing } else { look(database, kind, &failure.error).await };
+                let (remains, in_the_way) = match found {
+                    Found::Nothing => (remains, None),
+                    Found::Invalid(index) => (unfinished(remains, Some(index.name)), None),
+                    Found::Unknown => (unfinished(remains, None), None),
+                    Found::InTheWay(found) => (remains, Some(found)),
+                };
+                let error = self.failed(report, piece, failure, remains, in_the_way);
+                // No transaction was there to be rolled back.
+                report.results[piece.step].rolled_back = false;
+                Err(error)
             }
         }
+    }
+
+    /// Drops what a failed build of the same index left behind: the name would be taken.
+    async fn clear(
+        &self,
+        database: &mut dyn MigrationDatabase,
+        kind: &StatementKind,
+        on_event: Events<'_>,
+    ) -> Result<(), BatchError> {
+        let StatementKind::Alone { index: Some(index), .. } = kind else { return Ok(()) };
+        let clearing = async {
+            if let Some(standing) = database.find_index(index).await?.filter(|standing| !standing.is_valid) {
+                database.drop_index(&standing).await?;
+                on_event(Event::DroppedInvalidIndex { name: index.name.clone() });
+            }
+            Ok(())
+        };
+        clearing.await.map_err(|error: DatabaseError| {
+            let ended = if error.is_lost() { Ended::Unknown } else { Ended::RolledBack };
+            BatchError { part: Some(0), succeeded: Some(0), error, ended }
+        })
     }
 
     fn part(&self, piece: &Piece) -> Part<'_> {
@@ -190,7 +218,23 @@ impl Run<'_> {
         }
     }
 
-    fn failed(&self, report: &mut RunReport, piece: &Piece, failure: BatchError, remains: Remains) -> MigrateError {
+    /// True when the migration is not committed in one piece: an interrupted run may have left some of it.
+    fn is_cut(&self, piece: &Piece) -> bool {
+        let has_step = |segment: &&Segment| match segment {
+            Segment::Transaction(pieces) => pieces.iter().any(|other| other.step == piece.step),
+            Segment::Alone(other) => other.step == piece.step,
+        };
+        self.segments.iter().filter(has_step).count() > 1
+    }
+
+    fn failed(
+        &self,
+        report: &mut RunReport,
+        piece: &Piece,
+        failure: BatchError,
+        remains: Remains,
+        in_the_way: Option<InTheWay>,
+    ) -> MigrateError {
         let script = &self.scripts[piece.step];
         let result = &mut report.results[piece.step];
         result.status = ResultStatus::Error;
@@ -216,7 +260,47 @@ impl Run<'_> {
             location,
             statement: statement.map(|statement| script.excerpt(statement)),
             remains,
+            in_the_way,
             error: failure.error,
         }))
     }
+}
+
+/// What the database shows after a statement failed outside of any transaction.
+enum Found {
+    Nothing,
+    /// What the failed build left.
+    Invalid(StandingIndex),
+    /// Part of the statement's work may be there; nobody knows.
+    Unknown,
+    InTheWay(InTheWay),
+}
+
+async fn look(database: &mut dyn MigrationDatabase, kind: &StatementKind, error: &DatabaseError) -> Found {
+    match kind {
+        StatementKind::Alone { index: Some(index), .. } => match database.find_index(index).await {
+            Ok(Some(standing)) if !standing.is_valid => Found::Invalid(standing),
+            Ok(Some(standing)) if is_duplicate(error) => Found::InTheWay(InTheWay::Index(standing)),
+            Ok(_) => Found::Nothing,
+            Err(_) => Found::Unknown,
+        },
+        _ if is_duplicate(error) => Found::InTheWay(InTheWay::Perhaps),
+        StatementKind::Alone { is_concurrent: true, .. } => Found::Unknown,
+        // One statement is one transaction, even where no block is around it.
+        _ => Found::Nothing,
+    }
+}
+
+fn unfinished(committed: Remains, index: Option<String>) -> Remains {
+    match committed {
+        Remains::Committed { migrations, statements } => Remains::Unfinished { migrations, statements, index },
+        Remains::Nothing | Remains::Unfinished { .. } => {
+            Remains::Unfinished { migrations: Vec::new(), statements: 0, index }
+        }
+    }
+}
+
+/// 42P07 duplicate_table (which stands for indexes too), 42701 duplicate_column, 42710 duplicate_object.
+fn is_duplicate(error: &DatabaseError) -> bool {
+    matches!(error.code(), Some("42P07" | "42701" | "42710"))
 }

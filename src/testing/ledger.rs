@@ -1,7 +1,7 @@
 use crate::migrate::sql::IndexBuild;
 use crate::migrate::{
-    After, BatchError, Ended, Holder, LedgerRow, MigrationDatabase, Opened, Part, Reached, RowChange, SessionSpec,
-    kysely_time,
+    After, BatchError, Ended, Holder, LedgerRow, MigrationDatabase, Opened, Part, Queueing, Reached, RowChange,
+    SessionSpec, StandingIndex, kysely_time,
 };
 use crate::system::{DatabaseError, ServerError};
 use async_trait::async_trait;
@@ -190,7 +190,7 @@ impl MigrationDatabase for FakeMigrations {
         Ok(())
     }
 
-    async fn run_alone(&mut self, part: &Part<'_>) -> Result<(), BatchError> {
+    async fn run_alone(&mut self, part: &Part<'_>, _queueing: Queueing) -> Result<(), BatchError> {
         if part.sql.contains("nonsense") {
             return Err(nonsense(0));
         }
@@ -202,8 +202,12 @@ impl MigrationDatabase for FakeMigrations {
         Ok(())
     }
 
-    async fn drop_invalid_index(&mut self, _index: &IndexBuild) -> Result<bool, DatabaseError> {
-        Ok(false)
+    async fn find_index(&mut self, _index: &IndexBuild) -> Result<Option<StandingIndex>, DatabaseError> {
+        Ok(None)
+    }
+
+    async fn drop_index(&mut self, _index: &StandingIndex) -> Result<(), DatabaseError> {
+        Ok(())
     }
 
     async fn abandon(&mut self) -> Result<(), DatabaseError> {

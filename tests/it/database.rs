@@ -68,6 +68,9 @@ fn each_way_that_a_login_can_fail_is_told_apart() {
     assert_says(&status(&database.url_at(free)), &format!("error: nothing listens at 127.0.0.1:{free}"));
     assert_says(&status("postgres:///x?user=a&host=/nowhere"), "error: nothing listens at /nowhere");
     assert_says(&status("postgres://u@h/d?schema=x"), "error: the database address has the parameter `schema`");
+    let unclear = status("postgres://app:5432/x?s3cret=y@db/shop");
+    assert_says(&unclear, "error: where the password ends in the database address is not clear");
+    assert!(!unclear.stderr.contains("s3cret"), "{unclear}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::support::postgres::{Database, session, spec, until};
 use devdb::connection::Connection;
 use devdb::migrate::{
     After, Engine, Event, FolderSource, LedgerNames, LedgerRow, MigrateError, MigrationDatabase, MigrationName, Opened,
-    Options, Part, Remains, ResultStatus, RowChange, Target,
+    Options, Part, Queueing, Remains, ResultStatus, RowChange, Target,
 };
 use devdb::testing::FakeLedger;
 use std::future::Future;
@@ -116,7 +116,8 @@ fn a_held_lock_outlives_its_transactions_until_it_is_released() {
         let mut first = server.session().await;
         locked(first.as_mut(), true).await;
         first.hold().await.unwrap();
-        first.run_alone(&Part { sql: "select 1", row: insert("1", After::Nothing) }).await.unwrap();
+        let alone = Part { sql: "select 1", row: insert("1", After::Nothing) };
+        first.run_alone(&alone, Queueing::Limited).await.unwrap();
         let parts = [Part { sql: "select 1", row: insert("2", After::Row(name("1"))) }];
         first.commit(true, &parts, &mut |_| ()).await.unwrap();
         let mut second = server.session().await;

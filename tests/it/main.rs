@@ -17,6 +17,7 @@ mod help;
 mod ledger;
 mod migrate;
 mod processes;
+mod migrate_alone;
 #[cfg(feature = "aws")]
 mod sandbox;
 mod shells;

@@ -1,3 +1,4 @@
+use super::cancel::Cancel;
 use super::error;
 use crate::adapters::certificates::{self, Seen, Trust};
 use crate::connection::{Connection, Tls};
@@ -16,7 +17,14 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Session {
     pub(super) client: Client,
     pub(super) reached: Reached,
+    tls: Option<MakeRustlsConnect>,
     driver: JoinHandle<()>,
+}
+
+impl Session {
+    pub(super) fn cancel(&self) -> Cancel {
+        Cancel { token: self.client.cancel_token(), tls: self.tls.clone() }
+    }
 }
 
 impl Drop for Session {
@@ -38,19 +46,19 @@ pub(super) async fn connect(connection: &Connection, application_name: &str) -> 
     let connecting = async {
         if config.get_ssl_mode() == SslMode::Disable {
             let (client, driver) = config.connect(NoTls).await.map_err(translate)?;
-            return Ok::<_, DatabaseError>((client, tokio::spawn(drive(driver))));
+            return Ok::<_, DatabaseError>((client, None, tokio::spawn(drive(driver))));
         }
         let tls = MakeRustlsConnect::new(tls(connection, &seen)?);
-        let (client, driver) = config.connect(tls).await.map_err(translate)?;
-        Ok((client, tokio::spawn(drive(driver))))
+        let (client, driver) = config.connect(tls.clone()).await.map_err(translate)?;
+        Ok((client, Some(tls), tokio::spawn(drive(driver))))
     };
-    let (client, driver) =
+    let (client, tls, driver) =
         tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| error::timed_out(connection))??;
     let is_verified = matches!(connection.tls, Tls::VerifyFull { .. });
     // The name that was asked for is the name that was verified; wildcards would tell less.
     let certificate_name = is_verified.then(|| connection.host.clone());
     let reached = Reached { certificate_name, encrypted: !seen.is_empty() };
-    Ok(Session { client, reached, driver })
+    Ok(Session { client, reached, tls, driver })
 }
 
 fn tls(connection: &Connection, seen: &Seen) -> Result<rustls::ClientConfig, TlsError> {

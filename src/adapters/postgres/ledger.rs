@@ -15,15 +15,20 @@ impl LedgerSql {
     }
 
     /// Begins a transaction in which the lock and the ledger can be looked at again after a wait.
-    ///
-    /// When the client is gone, the server ends a running statement within a second (PostgreSQL 14 and later, Linux)
-    /// instead of finishing the migration and then the commit that is queued behind it.
     pub(super) fn begin(&self) -> String {
         format!(
-            "begin isolation level read committed; set local lock_timeout = {}; select case when \
-             current_setting('client_connection_check_interval', true) is not null and version() like '%linux%' \
-             then set_config('client_connection_check_interval', '1000', true) end;",
-            self.lock_timeout_ms
+            "begin isolation level read committed; set local lock_timeout = {}; {};",
+            self.lock_timeout_ms,
+            Self::watch_the_client(true)
+        )
+    }
+
+    /// When the client is gone, the server ends a running statement within a second (PostgreSQL 14 and later, Linux)
+    /// instead of finishing the migration and then the commit that is queued behind it.
+    fn watch_the_client(is_local: bool) -> String {
+        format!(
+            "select case when current_setting('client_connection_check_interval', true) is not null \
+             and version() like '%linux%' then set_config('client_connection_check_interval', '1000', {is_local}) end"
         )
     }
 
@@ -66,9 +71,25 @@ impl LedgerSql {
         )
     }
 
-    pub(super) fn hold() -> String {
-        // The session has the lock already, so this cannot wait.
-        format!("select pg_advisory_lock({LOCK}); commit")
+    pub(super) fn hold(&self) -> String {
+        // The session has the lock already, so this cannot wait. What was set for the transaction only would end here,
+        // and a statement that runs alone needs it most: nothing takes its work back once the row cannot be written.
+        format!(
+            "select pg_advisory_lock({LOCK}); set lock_timeout = {}; {}; commit",
+            self.lock_timeout_ms,
+            Self::watch_the_client(false)
+        )
+    }
+
+    /// Before and behind a statement that may queue as long as it takes. A limit that a file has set stays.
+    pub(super) fn unlimited(&self) -> [String; 2] {
+        let exchange = |from: u128, to: u128| {
+            format!(
+                "select set_config('lock_timeout', '{to}', false) from pg_catalog.pg_settings \
+                 where name = 'lock_timeout' and setting = '{from}'"
+            )
+        };
+        [exchange(self.lock_timeout_ms, 0), exchange(0, self.lock_timeout_ms)]
     }
 
     pub(super) fn release() -> String {

@@ -3,7 +3,10 @@ use super::error::in_session;
 use super::ledger::{LedgerSql, literal};
 use crate::connection::Connection;
 use crate::migrate::sql::IndexBuild;
-use crate::migrate::{BatchError, Ended, Holder, LedgerRow, MigrationDatabase, Opened, Part, Reached, SessionSpec};
+use crate::migrate::{
+    BatchError, Ended, Holder, LedgerRow, MigrationDatabase, Opened, Part, Queueing, Reached, SessionSpec,
+    StandingIndex,
+};
 use crate::system::DatabaseError;
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -36,6 +39,34 @@ impl PostgresMigrations {
     async fn send(&self, sql: &str) -> Result<Answer, DatabaseError> {
         let stream = self.session.client.simple_query_raw(sql).await.map_err(in_session)?;
         Ok(Answer(Box::pin(stream)))
+    }
+
+    /// Sends a statement that nothing takes back. Whoever drops this future, and a link that breaks, end it on the
+    /// server too: a build that nobody waits for would be finished without its row.
+    async fn watched(&self, sql: &str, queueing: Queueing) -> Result<(), (usize, DatabaseError)> {
+        let guard = self.session.cancel().on_drop();
+        let outcome = match self.send_queueing(sql, queueing).await {
+            Ok(answer) => answer.statements().await,
+            Err(error) => Err((0, error)),
+        };
+        guard.disarm();
+        if matches!(&outcome, Err((_, error)) if error.is_lost()) {
+            // The server may not know yet that the link is gone.
+            self.session.cancel().send().await;
+        }
+        outcome
+    }
+
+    /// Nobody waits for the answers to the settings: the server takes one message after the other.
+    async fn send_queueing(&self, sql: &str, queueing: Queueing) -> Result<Answer, DatabaseError> {
+        if queueing == Queueing::Limited {
+            return self.send(sql).await;
+        }
+        let [before, behind] = self.sql.unlimited();
+        self.send(&before).await?;
+        let answer = self.send(sql).await?;
+        self.send(&behind).await?;
+        Ok(answer)
     }
 
     async fn ask(&self, sql: &str) -> Result<Vec<SimpleQueryRow>, DatabaseError> {
@@ -159,7 +190,7 @@ impl MigrationDatabase for PostgresMigrations {
     }
 
     async fn hold(&mut self) -> Result<(), DatabaseError> {
-        self.ask(&LedgerSql::hold()).await.map(|_| ())
+        self.ask(&self.sql.hold()).await.map(|_| ())
     }
 
     async fn commit(
@@ -194,11 +225,8 @@ impl MigrationDatabase for PostgresMigrations {
         }
     }
 
-    async fn run_alone(&mut self, part: &Part<'_>) -> Result<(), BatchError> {
-        let work = match self.send(part.sql).await {
-            Ok(answer) => answer.statements().await,
-            Err(error) => Err((0, error)),
-        };
+    async fn run_alone(&mut self, part: &Part<'_>, queueing: Queueing) -> Result<(), BatchError> {
+        let work = self.watched(part.sql, queueing).await;
         work.map_err(|(succeeded, error)| failure(Some(0), Some(succeeded), error))?;
         if let Some(change) = &part.row {
             let sql = format!("begin; {}; commit", self.sql.change(change, &self.schema));
@@ -210,20 +238,28 @@ impl MigrationDatabase for PostgresMigrations {
         Ok(())
     }
 
-    async fn drop_invalid_index(&mut self, index: &IndexBuild) -> Result<bool, DatabaseError> {
+    async fn find_index(&mut self, index: &IndexBuild) -> Result<Option<StandingIndex>, DatabaseError> {
+        // The cast shortens a long name as the server does.
         let found = self
             .ask(&format!(
-                "select format('%I.%I', n.nspname, c.relname) from pg_catalog.pg_index i \
+                "select format('%I.%I', n.nspname, c.relname), i.indisvalid, pg_get_indexdef(c.oid) from pg_catalog.pg_index i \
                  join pg_catalog.pg_class c on c.oid = i.indexrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-                 where i.indrelid = to_regclass({}) and c.relname = {} and not i.indisvalid \
+                 where i.indrelid = to_regclass({}) and c.relname = {}::name \
                  and not exists (select from pg_catalog.pg_stat_progress_create_index p where p.index_relid = c.oid)",
                 literal(&index.table),
                 literal(&index.name)
             ))
             .await?;
-        let Some(row) = found.first() else { return Ok(false) };
-        self.ask(&format!("drop index concurrently {}", text(row, 0))).await?;
-        Ok(true)
+        Ok(found.first().map(|row| StandingIndex {
+            name: text(row, 0),
+            is_valid: text(row, 1) == "t",
+            definition: text(row, 2),
+        }))
+    }
+
+    async fn drop_index(&mut self, index: &StandingIndex) -> Result<(), DatabaseError> {
+        let drop = format!("drop index concurrently {}", index.name);
+        self.watched(&drop, Queueing::Unlimited).await.map_err(|(_, error)| error)
     }
 
     async fn abandon(&mut self) -> Result<(), DatabaseError> {

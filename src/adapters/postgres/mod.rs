@@ -1,5 +1,6 @@
 //! PostgreSQL through tokio-postgres, with rustls: the only home of both.
 
+mod cancel;
 mod connect;
 mod error;
 mod ledger;

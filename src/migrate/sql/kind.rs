@@ -8,6 +8,8 @@ pub enum StatementKind {
     Alone {
         /// Set for `CREATE INDEX CONCURRENTLY` with a name: a failed build leaves an invalid index behind.
         index: Option<IndexBuild>,
+        /// It says `CONCURRENTLY`: it works in several transactions, and what ends it half-way leaves half of it.
+        is_concurrent: bool,
     },
     /// `ALTER TYPE … ADD VALUE`: it may run in a transaction, but the value may not be used before the commit
     /// (SQLSTATE 55P04; PostgreSQL documentation, "ALTER TYPE", Notes).
@@ -51,24 +53,28 @@ pub(super) fn classify(text: &str, tokens: &[Token]) -> Result<StatementKind, Re
         ["COPY", ..] if has_pair("FROM", "STDIN") => return Err(Refusal::CopyFromStdin),
         ["DISCARD", "ALL"] => return Err(Refusal::DiscardAll),
         ["CREATE", "INDEX", "CONCURRENTLY", ..] | ["CREATE", "UNIQUE", "INDEX", "CONCURRENTLY", ..] => {
-            StatementKind::Alone { index: index_build(text, tokens) }
+            StatementKind::Alone { index: index_build(text, tokens), is_concurrent: true }
         }
-        ["DROP", "INDEX", "CONCURRENTLY", ..]
-        | ["VACUUM", ..]
+        // The options may stand in parentheses: `REINDEX (CONCURRENTLY) TABLE t`.
+        ["REINDEX", ..] if has("CONCURRENTLY") || inner_words(text, tokens).any(|word| word == "CONCURRENTLY") => {
+            StatementKind::Alone { index: None, is_concurrent: true }
+        }
+        ["DROP", "INDEX", "CONCURRENTLY", ..] => StatementKind::Alone { index: None, is_concurrent: true },
+        ["VACUUM", ..]
         | ["CREATE" | "DROP", "DATABASE" | "TABLESPACE" | "SUBSCRIPTION", ..]
         | ["ALTER", "SYSTEM", ..]
         | ["CLUSTER"]
         | ["CLUSTER", "VERBOSE"]
-        | ["REINDEX", "SCHEMA" | "DATABASE" | "SYSTEM", ..] => StatementKind::Alone { index: None },
-        // The options may stand in parentheses: `REINDEX (CONCURRENTLY) TABLE t`.
-        ["REINDEX", ..] if has("CONCURRENTLY") || inner_words(text, tokens).any(|word| word == "CONCURRENTLY") => {
-            StatementKind::Alone { index: None }
+        | ["REINDEX", "SCHEMA" | "DATABASE" | "SYSTEM", ..] => {
+            StatementKind::Alone { index: None, is_concurrent: false }
         }
         ["ALTER", "TABLE", ..] if has_pair("DETACH", "PARTITION") && has("CONCURRENTLY") => {
-            StatementKind::Alone { index: None }
+            StatementKind::Alone { index: None, is_concurrent: true }
         }
-        ["ALTER", "DATABASE", ..] if has_pair("SET", "TABLESPACE") => StatementKind::Alone { index: None },
-        ["ALTER", "SUBSCRIPTION", ..] if has("REFRESH") => StatementKind::Alone { index: None },
+        ["ALTER", "DATABASE", ..] if has_pair("SET", "TABLESPACE") => {
+            StatementKind::Alone { index: None, is_concurrent: false }
+        }
+        ["ALTER", "SUBSCRIPTION", ..] if has("REFRESH") => StatementKind::Alone { index: None, is_concurrent: false },
         ["ALTER", "TYPE", ..] if has_pair("ADD", "VALUE") => StatementKind::CommitAfter,
         _ => StatementKind::Ordinary,
     })
@@ -166,11 +172,30 @@ mod tests {
     }
 
     #[test]
+    fn what_works_in_several_transactions_is_told_apart() {
+        for (sql, wanted) in [
+            ("create index concurrently on t (a)", true),
+            ("drop index concurrently i", true),
+            ("reindex (concurrently) table t", true),
+            ("reindex schema concurrently s", true),
+            ("reindex (concurrently) schema s", true),
+            ("alter table t detach partition p concurrently", true),
+            ("reindex schema s", false),
+            ("vacuum full t", false),
+        ] {
+            assert_eq!(kind(sql), StatementKind::Alone { index: None, is_concurrent: wanted }, "{sql}");
+        }
+    }
+
+    #[test]
     fn an_index_build_knows_its_index_and_its_table() {
         let found = kind("create index concurrently if not exists Idx_A on only public.\"Order Lines\" (a)");
         let index = IndexBuild { name: "idx_a".to_owned(), table: "public.\"Order Lines\"".to_owned() };
-        assert_eq!(found, StatementKind::Alone { index: Some(index) });
-        assert_eq!(kind("create index concurrently on t (a)"), StatementKind::Alone { index: None });
+        assert_eq!(found, StatementKind::Alone { index: Some(index), is_concurrent: true });
+        assert_eq!(
+            kind("create index concurrently on t (a)"),
+            StatementKind::Alone { index: None, is_concurrent: true }
+        );
     }
 
     #[test]

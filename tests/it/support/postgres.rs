@@ -2,9 +2,10 @@ use devdb::connection::Connection;
 use devdb::host::real_tools;
 use devdb::migrate::{LedgerNames, MigrationDatabase, SessionSpec};
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -56,8 +57,33 @@ impl Database {
         psql(&self.name, sql)
     }
 
+    /// Runs SQL in a transaction that stays open until the answer is dropped.
+    pub(crate) fn open_transaction(&self, sql: &str) -> OpenTransaction {
+        let mut command = psql_command(&self.name);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        writeln!(stdin, "begin; {sql}; select 'held';").unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "held\n");
+        OpenTransaction { child, _stdin: stdin }
+    }
+
     pub(crate) async fn session(&self) -> Box<dyn MigrationDatabase> {
         session(&Connection::from_url(&self.url(), None).unwrap(), &LedgerNames::default()).await
+    }
+}
+
+/// See [`Database::open_transaction`].
+pub(crate) struct OpenTransaction {
+    child: Child,
+    _stdin: ChildStdin,
+}
+
+impl Drop for OpenTransaction {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -83,14 +109,17 @@ pub(crate) fn until(database: &Database, sql: &str, wanted: &str) {
     }
 }
 
+fn psql_command(database: &str) -> Command {
+    let mut command = Command::new(binary("psql"));
+    command
+        .args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres", "-d", database])
+        .env("PGPORT", cluster().port.to_string())
+        .env("PGPASSWORD", PASSWORD);
+    command
+}
+
 fn psql(database: &str, sql: &str) -> String {
-    let cluster = cluster();
-    let output = Command::new(binary("psql"))
-        .args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres", "-d", database, "-c", sql])
-        .env("PGPORT", cluster.port.to_string())
-        .env("PGPASSWORD", PASSWORD)
-        .output()
-        .unwrap();
+    let output = psql_command(database).args(["-c", sql]).output().unwrap();
     assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }

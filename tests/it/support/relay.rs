@@ -59,6 +59,11 @@ impl Relay {
     pub(crate) fn cut_at(&self, needle: &str, delivered: bool) {
         *self.state.cut_behind.lock().unwrap() = Some((needle.as_bytes().to_vec(), delivered));
     }
+
+    /// Cuts every connection, whatever is under way.
+    pub(crate) fn cut_now(&self) {
+        self.state.cut();
+    }
 }
 
 impl State {

@@ -1,0 +1,54 @@
+use std::time::Duration;
+use tokio_postgres::{CancelToken, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// How long a request to cancel may take. The server answers nothing, and a user who pressed Ctrl-C waits for it.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// Asks the server, over a connection of its own, to end what a session is doing (PostgreSQL documentation, 55.2.8
+/// "Canceling Requests in Progress").
+#[derive(Clone)]
+pub(super) struct Cancel {
+    pub(super) token: CancelToken,
+    pub(super) tls: Option<MakeRustlsConnect>,
+}
+
+impl Cancel {
+    /// Best effort: the request may come too late, or not at all.
+    pub(super) async fn send(self) {
+        let sending = async {
+            match self.tls {
+                Some(tls) => self.token.cancel_query(tls).await,
+                None => self.token.cancel_query(NoTls).await,
+            }
+        };
+        let _ = tokio::time::timeout(LIMIT, sending).await;
+    }
+
+    /// Sends it when the guard is dropped, unless it is disarmed before.
+    pub(super) fn on_drop(self) -> CancelOnDrop {
+        CancelOnDrop(Some(self))
+    }
+}
+
+pub(super) struct CancelOnDrop(Option<Cancel>);
+
+impl CancelOnDrop {
+    pub(super) fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        let Some(cancel) = self.0.take() else { return };
+        // Dropping cannot await, and the runtime may be on its way out; so a thread does it. It is waited for, because
+        // the process may end right behind this.
+        let thread = std::thread::spawn(|| {
+            if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                runtime.block_on(cancel.send());
+            }
+        });
+        let _ = thread.join();
+    }
+}
