@@ -16,8 +16,8 @@ mod discovery;
 mod help;
 mod ledger;
 mod migrate;
-mod processes;
 mod migrate_alone;
+mod processes;
 #[cfg(feature = "aws")]
 mod sandbox;
 mod shells;

@@ -3,25 +3,34 @@ use crate::bastion::{self, BastionAccess, BastionReport, BastionStatus, LocalSta
 use crate::commands::context::Context;
 use crate::error::{CommandError, ErrorKind};
 
-/// The way to the bastion: from the cache while it has not expired, else from AWS.
+/// The way to the bastion as AWS tells it now, whatever the cache says; the cache follows.
+///
+/// Where AWS cannot be asked (an expired login is no reason to be without a tunnel) the way that is known has to do:
+/// nobody has contradicted it.
 pub(crate) async fn bastion_access(context: &Context) -> Result<BastionAccess, CommandError> {
-    let now = context.host().clock.now();
-    let cached = BastionAccess::load(context.state_dir()?.path())
-        .filter(|access| access.expires_at.is_none_or(|expiry| expiry > now) && access.key_file.is_file());
-    match cached {
-        Some(access) => with_proxy(context, access),
-        None => fresh_bastion_access(context).await,
+    match ask(context).await {
+        Ok(seen) => with_proxy(context, way_in(context, &seen)?),
+        Err(error) => match cached(context)? {
+            Some(access) => {
+                context.printer().warning(&format!("{}; using the way in that is known from before", error.message));
+                with_proxy(context, access)
+            }
+            None => Err(error),
+        },
     }
 }
 
-/// The way to the bastion as AWS tells it now, whatever the cache says; the cache follows.
-///
-/// Where AWS cannot be asked, the cache is left alone: nobody has contradicted it.
-pub(crate) async fn fresh_bastion_access(context: &Context) -> Result<BastionAccess, CommandError> {
+async fn ask(context: &Context) -> Result<BastionReport, CommandError> {
     let aws = context.host().tools.aws(&context.aws_target()?).await?;
     let seen = bastion::status(&*aws, &scope(context.settings()?)).await?;
     refresh_cache(context, aws.region(), &seen)?;
-    with_proxy(context, way_in(context, &seen)?)
+    Ok(seen)
+}
+
+fn cached(context: &Context) -> Result<Option<BastionAccess>, CommandError> {
+    let now = context.host().clock.now();
+    Ok(BastionAccess::load(context.state_dir()?.path())
+        .filter(|access| access.expires_at.is_none_or(|expiry| expiry > now) && access.key_file.is_file()))
 }
 
 /// Lets the cache follow what AWS has just said. Another region knows nothing of the bastion, and contradicts nothing.
