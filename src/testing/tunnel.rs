@@ -58,11 +58,17 @@ pub struct FakeLink {
     endpoints: Vec<String>,
     dead: watch::Sender<bool>,
     frozen: AtomicBool,
+    socket_gone: AtomicBool,
 }
 
 impl FakeLink {
     fn new(endpoints: Vec<String>) -> Self {
-        Self { endpoints, dead: watch::Sender::new(false), frozen: AtomicBool::new(false) }
+        Self {
+            endpoints,
+            dead: watch::Sender::new(false),
+            frozen: AtomicBool::new(false),
+            socket_gone: AtomicBool::new(false),
+        }
     }
 
     /// As SIGKILL of the ssh master.
@@ -75,6 +81,11 @@ impl FakeLink {
         self.frozen.store(true, SeqCst);
     }
 
+    /// As a cleaner that takes the forward's socket away: ssh and its connections live on.
+    pub fn lose_socket(&self) {
+        self.socket_gone.store(true, SeqCst);
+    }
+
     pub fn is_dead(&self) -> bool {
         *self.dead.borrow()
     }
@@ -85,6 +96,9 @@ impl Link for FakeLink {
     async fn connect(&self, target: usize) -> std::io::Result<BoxStream> {
         if self.is_dead() || target >= self.endpoints.len() {
             return Err(std::io::ErrorKind::ConnectionRefused.into());
+        }
+        if self.socket_gone.load(SeqCst) {
+            return Err(std::io::ErrorKind::NotFound.into());
         }
         let (near, mut far) = tokio::io::duplex(4096);
         let (mut dead, frozen) = (self.dead.subscribe(), self.frozen.load(SeqCst));

@@ -173,6 +173,31 @@ async fn a_killed_master_is_replaced_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_link_whose_socket_has_vanished_is_replaced_and_the_client_is_served() {
+    let rehearsal = Rehearsal::up().await;
+    let (mut old, first) = (rehearsal.connect(), rehearsal.link());
+    talk(&mut old).await.unwrap();
+    first.lose_socket();
+    let asked = Instant::now();
+    talk(&mut rehearsal.connect()).await.unwrap();
+    assert!(asked.elapsed() <= Duration::from_secs(1), "{:?}", asked.elapsed());
+    talk(&mut old).await.unwrap();
+    assert!(!first.is_dead(), "what runs through the old link may finish");
+    assert_eq!(rehearsal.report().restarts[0].cause, "the socket of ssh has vanished");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_finds_no_socket_has_the_link_replaced() {
+    let rehearsal = Rehearsal::up().await;
+    rehearsal.link().lose_socket();
+    let (done, asked) = oneshot::channel();
+    rehearsal.commands.send(Command::Probe { done }).unwrap();
+    asked.await.unwrap();
+    rehearsal.state(TunnelState::Up).await;
+    assert_eq!(rehearsal.ssh.links().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_greeting_without_an_answer_is_said_again_to_the_next_link() {
     let rehearsal = Rehearsal::up().await;
     rehearsal.link().freeze();

@@ -1,7 +1,7 @@
 //! One client connection: held while there is no link, then spliced to the endpoint.
 
 use super::counters::{Count, Counters, Metered};
-use super::generation::{Gate, Generation};
+use super::generation::{Blocked, DEATH_NOTICE, Gate, Generation, Verdict};
 use super::{BoxStream, Stream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -17,8 +17,6 @@ pub(super) const MOST_HELD: usize = 512;
 const LONGEST_GREETING: usize = 16 * 1024;
 /// So long may a first answer take before the link is looked at.
 const DOUBT_AFTER: Duration = Duration::from_secs(3);
-/// A dead ssh master is noticed within a millisecond; a connection that ends before that was ended by the database.
-const DEATH_NOTICE: Duration = Duration::from_millis(250);
 const COPY_BUFFER: usize = 64 * 1024;
 
 /// What connections tell the owner of the link.
@@ -28,6 +26,8 @@ pub(super) enum Remark {
     Doubt(&'static str),
     /// A client has an answer from this target, which nobody has identified yet.
     Unidentified(usize),
+    /// The generation with this id cannot be reached any more, although its ssh lives.
+    NoSocket(u64),
 }
 
 /// What all connections share.
@@ -136,7 +136,18 @@ async fn attempt<S: Stream>(
     hub: &Hub,
     deadline: Instant,
 ) -> Attempt {
-    let Ok(mut upstream) = generation.link.connect(target).await else { return Attempt::GenerationGone };
+    let mut upstream = match generation.connect(target).await {
+        Ok(upstream) => upstream,
+        Err(blocked) => {
+            let remark = match blocked {
+                Blocked::Ended => None,
+                Blocked::NoSocket => Some(Remark::NoSocket(generation.id)),
+                Blocked::Busy => Some(Remark::Doubt("ssh's socket takes no connection")),
+            };
+            remark.map(|remark| hub.remarks.send(remark));
+            return Attempt::GenerationGone;
+        }
+    };
     let mut said = 0;
     let mut answer = vec![0; 8192];
     let mut doubtful = false;
@@ -166,7 +177,7 @@ async fn attempt<S: Stream>(
             }
         }
     };
-    if generation.verdict(target) == super::generation::Verdict::Pending {
+    if generation.verdict(target) == Verdict::Pending {
         let _ = hub.remarks.send(Remark::Unidentified(target));
     }
     let trusted = tokio::select! {

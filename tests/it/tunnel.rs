@@ -219,11 +219,29 @@ fn a_busy_port_is_told_with_its_owner_and_nobody_is_ended() {
 }
 
 #[test]
+fn a_vanished_forward_socket_is_repaired_while_the_next_connection_waits() {
+    let world = World::new();
+    world.done("up");
+    let old = world.masters();
+    let folder = world.socket_folder();
+    let homes = std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
+    let forwards: Vec<_> = homes.map(|home| home.join("t0")).filter(|forward| forward.exists()).collect();
+    assert_eq!(forwards.len(), 1);
+    std::fs::remove_file(&forwards[0]).unwrap();
+    let served = is_served(world.address(), LIMIT).unwrap_or_else(|error| panic!("{error}: {}", world.log()));
+    assert!(served < Duration::from_secs(5), "{served:?}");
+    let report = world.wait_for_state("up");
+    assert_eq!(report["restarts"][0]["cause"], "the socket of ssh has vanished");
+    eventually("one new master", LIMIT, || Some(world.masters()).filter(|new| new.len() == 1 && *new != old));
+    world.done("down");
+    world.assert_nothing_is_left();
+}
+
+#[test]
 fn a_vanished_control_socket_does_not_hide_the_supervisor_for_long() {
     let world = World::new();
     world.done("up");
-    let folder = std::fs::read_dir(world.path("run/devdb")).unwrap().next().unwrap().unwrap().path();
-    std::fs::remove_file(folder.join("devdb.sock")).unwrap();
+    std::fs::remove_file(world.socket_folder().join("devdb.sock")).unwrap();
     world.wait_for_state("up");
     assert_eq!(world.supervisors().len(), 1);
     world.done("down");

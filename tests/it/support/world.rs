@@ -102,6 +102,12 @@ impl World {
         self.path(".local/state/devdb/shop/dev").join(name)
     }
 
+    /// Where the supervisor's sockets lie, as it wrote down itself.
+    pub(crate) fn socket_folder(&self) -> PathBuf {
+        let holder: Value = serde_json::from_str(&std::fs::read_to_string(self.state("tunnel.lock")).unwrap()).unwrap();
+        PathBuf::from(holder["socket"].as_str().unwrap()).parent().unwrap().to_owned()
+    }
+
     /// The processes with a word in their command line that names this world's folder: supervisors and ssh masters.
     pub(crate) fn processes(&self) -> Vec<(u32, String)> {
         let folder = self.home.path().display().to_string();
