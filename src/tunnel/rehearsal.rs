@@ -266,6 +266,23 @@ async fn a_database_that_refuses_is_asked_again_on_the_same_link() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cancelled_query_is_no_reason_to_doubt_the_tunnel() {
+    let rehearsal = Rehearsal::up().await;
+    let mut snapshot = rehearsal.snapshot.clone();
+    rehearsal.link().hang_up();
+    let mut client = rehearsal.connect();
+    client.write_all(&[0, 0, 0, 16, 0x04, 0xd2, 0x16, 0x2e, 0, 0, 0, 7, 1, 2, 3, 4]).await.unwrap();
+    closes(&mut client).await;
+    let doubted = snapshot.wait_for(|snapshot| snapshot.report(&[]).state == TunnelState::Suspect);
+    assert!(timeout(Duration::from_secs(60), doubted).await.is_err(), "{:?}", rehearsal.report());
+    // A start-up that ends like this is another matter.
+    let mut client = rehearsal.connect();
+    client.write_all(b"hello").await.unwrap();
+    closes(&mut client).await;
+    rehearsal.state(TunnelState::Suspect).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_machine_that_slept_looks_at_its_link_first_thing() {
     let rehearsal = Rehearsal::up().await;
     rehearsal.link().freeze();
