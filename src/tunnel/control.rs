@@ -299,11 +299,11 @@ impl Control {
     /// Ends what a supervisor that was killed has left behind.
     async fn clean_up(&self) -> Result<(), TunnelError> {
         let Some(holder) = Lock::holder(&self.files().lock()) else { return Ok(()) };
-        let Some(folder) = holder.socket.parent().filter(|folder| folder.is_dir()) else { return Ok(()) };
-        // With the lock in hand nobody else can be using the folder.
+        // With the lock in hand nobody else can be using the folders. One that has vanished may still have its ssh.
         if let Some(_lock) = Lock::try_take(&self.files().lock())? {
-            orphans::sweep(self.processes.as_ref(), folder).await;
-            let _ = std::fs::remove_dir(folder);
+            for folder in holder.folders() {
+                orphans::sweep(self.processes.as_ref(), &self.files(), &folder).await;
+            }
         }
         Ok(())
     }

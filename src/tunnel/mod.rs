@@ -16,6 +16,7 @@ mod listen;
 mod machine;
 mod model;
 mod orphans;
+mod place;
 mod ports;
 mod protocol;
 #[cfg(all(test, feature = "testing"))]

@@ -66,7 +66,8 @@ impl Rehearsal {
         let hub = Arc::new(Hub { gate, hold: spec().hold(), counters, held: AtomicUsize::new(0), remarks });
         let story = Arc::new(Story::open(&folder.path().join("tunnel.log")));
         let tools = Tools { ssh: ssh.clone(), probe: probe.clone(), clock: clock.clone(), story };
-        let session = Session::new(spec(), folder.path().to_owned(), tools, gate_sender, snapshot_sender);
+        let path = folder.path().to_owned();
+        let session = Session::new(spec(), Box::new(move || Ok(path.clone())), tools, gate_sender, snapshot_sender);
         tokio::spawn(session.run(inbox, remark_inbox));
         Self { _folder: folder, ssh, probe, clock, hub, commands, snapshot }
     }

@@ -6,7 +6,7 @@ use super::generation::{Gate, Generation};
 use super::machine::{Action, Event, Machine};
 use super::report::Snapshot;
 use super::serve::Remark;
-use super::{Link, LinkError, LinkRequest, Probe, Ssh, Story, SupervisorSpec, TunnelState};
+use super::{Link, LinkError, LinkRequest, Probe, Ssh, Story, SupervisorSpec, TunnelError, TunnelState};
 use crate::system::Clock;
 use probing::Asked;
 use std::hash::{BuildHasher, Hasher};
@@ -53,9 +53,12 @@ pub(super) struct Tools {
     pub(super) story: Arc<Story>,
 }
 
+/// Gives the private folder for sockets; it may have to be made again, or lie elsewhere by now.
+pub(super) type Folder = Box<dyn Fn() -> Result<PathBuf, TunnelError> + Send + Sync>;
+
 pub(super) struct Session {
     spec: SupervisorSpec,
-    folder: PathBuf,
+    folder: Folder,
     tools: Tools,
     machine: Machine,
     gate: watch::Sender<Gate>,
@@ -75,7 +78,7 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(
         spec: SupervisorSpec,
-        folder: PathBuf,
+        folder: Folder,
         tools: Tools,
         gate: watch::Sender<Gate>,
         snapshot: watch::Sender<Snapshot>,
@@ -273,7 +276,15 @@ impl Session {
 
     fn open(&self, errand: u64) {
         let Some(link) = self.spec.link.clone() else { return };
-        let request = LinkRequest { link, targets: self.spec.targets.clone(), folder: self.folder.clone() };
+        let folder = match (self.folder)() {
+            Ok(folder) => folder,
+            Err(error) => {
+                let result = Err(LinkError::Failed { said: error.to_string() });
+                let _ = self.notes.send(Note::Opened { errand, result });
+                return;
+            }
+        };
+        let request = LinkRequest { link, targets: self.spec.targets.clone(), folder };
         let (ssh, notes) = (self.tools.ssh.clone(), self.notes.clone());
         tokio::spawn(async move {
             let result = ssh.open(&request).await;

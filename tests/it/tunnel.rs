@@ -165,6 +165,24 @@ fn a_killed_supervisor_is_replaced_and_its_master_cleaned_up() {
 }
 
 #[test]
+fn the_master_of_a_killed_supervisor_is_found_although_the_runtime_folder_is_another_one() {
+    let world = World::new();
+    world.done("up");
+    let (supervisors, masters, folder) = (world.supervisors(), world.masters(), world.socket_folder());
+    world.signal(supervisors[0], "-9");
+    eventually("its end", LIMIT, || world.supervisors().is_empty().then_some(()));
+    std::fs::create_dir(world.path("other")).unwrap();
+    let up = world.command("up").env("XDG_RUNTIME_DIR", world.path("other")).output().unwrap();
+    assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
+    assert!(world.socket_folder().starts_with(world.path("other")));
+    let now = world.masters();
+    assert!(now.len() == 1 && now != masters, "{now:?} {masters:?}");
+    assert!(!folder.exists());
+    world.done("down");
+    world.assert_nothing_is_left();
+}
+
+#[test]
 fn down_after_a_killed_supervisor_cleans_up_too() {
     let world = World::new();
     world.done("up");
@@ -235,6 +253,27 @@ fn a_vanished_forward_socket_is_repaired_while_the_next_connection_waits() {
     eventually("one new master", LIMIT, || Some(world.masters()).filter(|new| new.len() == 1 && *new != old));
     world.done("down");
     world.assert_nothing_is_left();
+}
+
+#[test]
+fn a_runtime_folder_that_a_logout_removed_is_no_end_of_the_tunnel() {
+    let world = World::new();
+    world.done("up");
+    let (supervisors, masters, folder) = (world.supervisors(), world.masters(), world.socket_folder());
+    std::fs::remove_dir_all(world.path("run")).unwrap();
+    is_served(world.address(), LIMIT).unwrap_or_else(|error| panic!("{error}: {}", world.log()));
+    world.wait_for_state("up");
+    assert_eq!(world.supervisors(), supervisors);
+    assert_ne!(world.socket_folder(), folder);
+    let one = || Some(world.masters()).filter(|new| new.len() == 1 && *new != masters);
+    eventually("one new master", LIMIT, one);
+    // Whatever the next shell's variables say: the lock tells where it is.
+    world.done("up");
+    assert_eq!(world.supervisors(), supervisors);
+    let moved = world.socket_folder();
+    world.done("down");
+    world.assert_nothing_is_left();
+    assert!(!moved.exists());
 }
 
 #[test]
