@@ -106,7 +106,7 @@ fn fnv1a(bytes: &[u8]) -> u32 {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     pub pid: u32,
-    /// Seconds since the epoch; with the pid it names one process.
+    /// As [`crate::system::ProcessInfo::started_at`]: with the pid it names one process.
     pub started_at: u64,
     pub version: String,
     pub socket: PathBuf,
