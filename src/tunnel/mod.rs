@@ -33,7 +33,7 @@ mod supervisor;
 pub use backoff::Backoff;
 pub use client::{Client, Presence, status};
 pub use control::{Began, Control};
-pub use error::{PortOwner, PortOwnerKind, Remedy, TunnelError};
+pub use error::{Obstacle, PortOwner, PortOwnerKind, Remedy, TunnelError};
 pub use files::{Holder, TunnelFiles};
 pub use model::{BastionReport, ConnectionCounts, RestartReport, TargetReport, TargetState, TunnelReport, TunnelState};
 pub use orphans::control_path;
