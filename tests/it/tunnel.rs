@@ -1,7 +1,7 @@
 //! The real binary, a real sshd, and a database that shakes hands.
 
 use crate::support::database::{Authority, Database, is_served};
-use crate::support::sshd::eventually;
+use crate::support::sshd::{eventually, free_port};
 use crate::support::world::World;
 use devdb::testing::Stage;
 use std::net::TcpListener;
@@ -36,6 +36,27 @@ fn up_status_restart_and_down_leave_nothing_behind() {
     world.assert_nothing_is_left();
     assert_eq!(world.done("down")["was_running"], false);
     assert_eq!(world.run("status").status.code(), Some(3));
+}
+
+#[test]
+fn restart_waits_for_a_slow_reader_before_it_complains_about_it() {
+    let world = World::new();
+    let reader = Database::slow(&world.authority, "localhost", Duration::from_millis(500));
+    let mut spec: serde_json::Value = serde_json::from_slice(&std::fs::read(world.path("spec.json")).unwrap()).unwrap();
+    let target = serde_json::json!({
+        "name": "reader", "host": "localhost", "port": reader.port, "local_port": free_port(),
+    });
+    spec["targets"].as_array_mut().unwrap().push(target);
+    std::fs::write(world.path("spec.json"), spec.to_string()).unwrap();
+    for verb in ["up", "restart"] {
+        let output = world.run(verb);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !said.contains("the reader is not up"), "{verb}: {said}");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["targets"][1]["state"], "up", "{verb}: {report}");
+    }
+    world.done("down");
+    world.assert_nothing_is_left();
 }
 
 #[test]
