@@ -9,7 +9,7 @@ use crate::config::ConfigError;
 use crate::connection::ConnectionError;
 use crate::discovery::DiscoveryError;
 use crate::system::CloudError;
-use crate::tunnel::{PortOwnerKind, Remedy, SpecError, TunnelError};
+use crate::tunnel::{Obstacle, PortOwnerKind, Remedy, SpecError, TunnelError};
 use crate::ui::{ExitStatus, Failure, PromptError};
 use std::error::Error;
 
@@ -323,28 +323,41 @@ impl From<TunnelError> for CommandError {
             | TunnelError::Unreachable { remedy: Some(remedy), .. } => shown.hint(remedy_hint(remedy)),
             TunnelError::Unreachable { remedy: None, .. } => shown
                 .hint("connect the VPN that leads into the VPC, or set `transport = \"ssh\"` to go through a bastion"),
-            TunnelError::Failed { remedy: None, .. } | TunnelError::NotUp { .. } => {
-                shown.hint("it keeps trying in the background; `devdb tunnel status` tells how it goes")
+            TunnelError::NotUp { obstacle: Obstacle::TakenDown, .. } => shown.hint("`devdb tunnel up` starts it again"),
+            // `tunnel up` asks nobody but the same address again.
+            TunnelError::NotUp { obstacle: Obstacle::Bastion, .. } => shown.hint(LOOK_AT_BASTION).hint(GOES_ON),
+            TunnelError::Failed { remedy: None, .. } | TunnelError::NotUp { obstacle: Obstacle::Database, .. } => {
+                shown.hint(GOES_ON)
             }
             TunnelError::NotStarted { last: Some(last), .. } => {
                 let mut shown = shown;
                 shown.causes.push(last);
                 shown
             }
-            TunnelError::Stale { .. } | TunnelError::NotEnded { .. } => shown.hint("`devdb tunnel down` ends it"),
+            TunnelError::Stale { .. } => shown.hint("`devdb tunnel down` ends it"),
+            // That is what `devdb tunnel down` has just tried.
+            TunnelError::NotEnded { pid } => shown
+                .hint(format!("see with `ps -fp {pid}` that it is devdb's supervisor, then end it: `kill -9 {pid}`"))
+                .hint("run the command again afterwards; it cleans up what the supervisor left"),
             TunnelError::ForeignFolder { .. } => shown.hint("set XDG_RUNTIME_DIR to a folder of your own"),
             _ => shown,
         }
     }
 }
 
+const LOOK_AT_BASTION: &str =
+    "`devdb bastion up` looks at what AWS says (a new address, a bastion that is gone) and repairs the way in";
+const GOES_ON: &str = "it keeps trying in the background; `devdb tunnel status` tells how it goes";
+
 /// What to do about a tunnel that gave up.
 pub(crate) fn remedy_hint(remedy: Remedy) -> &'static str {
     match remedy {
         Remedy::HostKey => {
-            "somebody else may be answering in the bastion's place; if the bastion was replaced, run `devdb tunnel up`"
+            "somebody else may be answering in the bastion's place; `devdb bastion up` looks at what AWS says and repairs the way in"
         }
-        Remedy::Authentication => "the bastion does not know this key; run `devdb tunnel up`",
+        Remedy::Authentication => {
+            "the bastion does not know this key; `devdb bastion up` looks at what AWS says and repairs the way in"
+        }
         Remedy::Identity => {
             "this is not the database that the settings name; compare `devdb config show` with the endpoint, or set `ca_file`"
         }
@@ -356,5 +369,29 @@ impl From<SpecError> for CommandError {
     fn from(error: SpecError) -> Self {
         Self::from_error(ErrorKind::Failed, &error)
             .hint("`devdb config show --origin` tells where each value comes from")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hints(error: TunnelError) -> String {
+        CommandError::from(error).hints.join("\n")
+    }
+
+    #[test]
+    fn no_hint_sends_anybody_back_to_the_command_that_has_just_failed() {
+        for remedy in [Remedy::HostKey, Remedy::Authentication] {
+            let said = hints(TunnelError::Failed { cause: "refused".to_owned(), remedy: Some(remedy) });
+            assert!(said.contains("devdb bastion up") && !said.contains("tunnel up"), "{said}");
+        }
+        let not_up = |obstacle| hints(TunnelError::NotUp { cause: "no answer".to_owned(), seconds: 45, obstacle });
+        let said = not_up(Obstacle::Bastion);
+        assert!(said.contains("devdb bastion up") && said.contains("devdb tunnel status"), "{said}");
+        assert!(!not_up(Obstacle::Database).contains("bastion"));
+        assert!(!not_up(Obstacle::TakenDown).contains("background"));
+        let said = hints(TunnelError::NotEnded { pid: 4711 });
+        assert!(said.contains("kill -9 4711") && !said.contains("tunnel down"), "{said}");
     }
 }

@@ -41,11 +41,28 @@ fn refresh() -> ProcessRefreshKind {
     ProcessRefreshKind::nothing().with_cmd(UpdateKind::Always).with_user(UpdateKind::Always)
 }
 
+/// The start time as the kernel keeps it, which no clock that is set can move. sysinfo's is counted from the epoch by
+/// adding the boot time, and that moves when NTP steps the clock.
+fn started_at(process: &sysinfo::Process) -> u64 {
+    if !cfg!(target_os = "linux") {
+        return process.start_time();
+    }
+    // Gone already: no process ever started at the last tick of all.
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid()));
+    stat.ok().as_deref().and_then(start_ticks).unwrap_or(u64::MAX)
+}
+
+/// Field 22 of `/proc/PID/stat`: the start in clock ticks since boot (proc_pid_stat(5)).
+fn start_ticks(stat: &str) -> Option<u64> {
+    // Field 2 is the program's name in parentheses, which may itself hold spaces and parentheses.
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
 fn describe(process: &sysinfo::Process, users: Option<&Users>) -> ProcessInfo {
     let uid = process.effective_user_id().or(process.user_id());
     ProcessInfo {
         pid: process.pid().as_u32(),
-        started_at: process.start_time(),
+        started_at: started_at(process),
         name: process.name().to_string_lossy().into_owned(),
         command: process.cmd().iter().map(|part| part.to_string_lossy().into_owned()).collect(),
         user: uid.and_then(|uid| users?.get_user_by_id(uid)).map(|user| user.name().to_owned()),
@@ -130,5 +147,39 @@ impl Processes for SystemProcesses {
     fn parent_name(&self) -> Option<String> {
         let parent = rustix::process::getppid()?;
         self.find(u32::try_from(parent.as_raw_nonzero().get()).ok()?).map(|process| process.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> SpawnSpec {
+        SpawnSpec { program: "/bin/sh".into(), args: vec!["-c".into(), script.into()], ..SpawnSpec::default() }
+    }
+
+    #[test]
+    fn the_start_is_found_behind_a_name_with_spaces_and_parentheses() {
+        let stat = "71 (a) b (c)) S 1 71 71 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 1000 2 3";
+        assert_eq!(start_ticks(stat), Some(4711));
+        assert_eq!(start_ticks("71 (sh) S 1"), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_is_identified_without_the_clock() {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let found = SystemProcesses.find(std::process::id()).unwrap();
+        assert_eq!(Some(found.started_at), start_ticks(&stat));
+        let listed = SystemProcesses.list().into_iter().find(|process| process.pid == found.pid).unwrap();
+        assert_eq!(listed.started_at, found.started_at);
+    }
+
+    #[test]
+    fn a_foreground_child_ends_with_its_own_code_or_its_signals() {
+        assert_eq!(SystemProcesses.run_foreground(&shell("exit 7")).unwrap().code, 7);
+        assert_eq!(SystemProcesses.run_foreground(&shell("kill -9 $$")).unwrap().code, 137);
+        let missing = SpawnSpec { program: "/nonexistent/psql".into(), ..SpawnSpec::default() };
+        assert!(matches!(SystemProcesses.run_foreground(&missing), Err(ProcessError::NotFound { .. })));
     }
 }

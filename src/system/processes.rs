@@ -18,7 +18,8 @@ pub struct SpawnSpec {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessInfo {
     pub pid: u32,
-    /// Seconds since the epoch; with the pid it identifies a process against pid reuse.
+    /// A number that together with the pid identifies the process for as long as the machine runs. It is no time:
+    /// where the operating system counts from, and in what, is its own affair.
     pub started_at: u64,
     pub name: String,
     pub command: Vec<String>,

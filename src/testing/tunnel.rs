@@ -58,11 +58,19 @@ pub struct FakeLink {
     endpoints: Vec<String>,
     dead: watch::Sender<bool>,
     frozen: AtomicBool,
+    socket_gone: AtomicBool,
+    hangs_up: AtomicBool,
 }
 
 impl FakeLink {
     fn new(endpoints: Vec<String>) -> Self {
-        Self { endpoints, dead: watch::Sender::new(false), frozen: AtomicBool::new(false) }
+        Self {
+            endpoints,
+            dead: watch::Sender::new(false),
+            frozen: AtomicBool::new(false),
+            socket_gone: AtomicBool::new(false),
+            hangs_up: AtomicBool::new(false),
+        }
     }
 
     /// As SIGKILL of the ssh master.
@@ -73,6 +81,16 @@ impl FakeLink {
     /// As a link that is cut silently: everything is accepted, nothing is answered.
     pub fn freeze(&self) {
         self.frozen.store(true, SeqCst);
+    }
+
+    /// As a database that reads what it is told and closes without an answer.
+    pub fn hang_up(&self) {
+        self.hangs_up.store(true, SeqCst);
+    }
+
+    /// As a cleaner that takes the forward's socket away: ssh and its connections live on.
+    pub fn lose_socket(&self) {
+        self.socket_gone.store(true, SeqCst);
     }
 
     pub fn is_dead(&self) -> bool {
@@ -86,12 +104,19 @@ impl Link for FakeLink {
         if self.is_dead() || target >= self.endpoints.len() {
             return Err(std::io::ErrorKind::ConnectionRefused.into());
         }
+        if self.socket_gone.load(SeqCst) {
+            return Err(std::io::ErrorKind::NotFound.into());
+        }
         let (near, mut far) = tokio::io::duplex(4096);
         let (mut dead, frozen) = (self.dead.subscribe(), self.frozen.load(SeqCst));
+        let hangs_up = self.hangs_up.load(SeqCst);
         tokio::spawn(async move {
             let echo = async {
                 let mut bytes = [0; 1024];
                 while let Ok(count @ 1..) = far.read(&mut bytes).await {
+                    if hangs_up {
+                        break;
+                    }
                     if !frozen && far.write_all(&bytes[..count]).await.is_err() {
                         break;
                     }

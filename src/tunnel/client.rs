@@ -74,11 +74,6 @@ impl Client {
         self.hello.pid
     }
 
-    /// The supervisor's release.
-    pub fn version(&self) -> &str {
-        &self.hello.version
-    }
-
     /// The report; with `probe` every database is asked first.
     pub async fn status(&mut self, probe: bool) -> Result<TunnelReport, TunnelError> {
         let limit = if probe { PROBE_LIMIT } else { ANSWER_LIMIT };

@@ -3,7 +3,7 @@
 use super::client::{ANSWER_LIMIT, Presence, status};
 use super::files::{Lock, TunnelFiles};
 use super::protocol::{Reply, Request};
-use super::{Probe, SupervisorSpec, TunnelError, TunnelReport, TunnelState};
+use super::{Obstacle, Probe, SupervisorSpec, TunnelError, TunnelReport, TunnelState};
 use super::{direct, orphans, ports, read_spec, report, story};
 use crate::system::{Processes, SpawnSpec};
 use std::path::PathBuf;
@@ -246,6 +246,9 @@ impl Control {
             progress(&report);
             let cause = || report.cause.clone().unwrap_or_else(|| format!("it is {}", report.state.word()));
             let waited = started.elapsed();
+            let has_link = report.bastion.as_ref().is_some_and(|bastion| bastion.ssh_pid.is_some());
+            let obstacle = if has_link { Obstacle::Database } else { Obstacle::Bastion };
+            let late = || TunnelError::NotUp { cause: cause(), seconds: waited.as_secs(), obstacle };
             match report.state {
                 TunnelState::Up => return Ok(report),
                 TunnelState::Failed => {
@@ -255,18 +258,19 @@ impl Control {
                     return Err(TunnelError::NotUp {
                         cause: "it was taken down".to_owned(),
                         seconds: waited.as_secs(),
+                        obstacle: Obstacle::TakenDown,
                     });
                 }
                 TunnelState::Suspect => {
                     let since = *refused_since.get_or_insert_with(Instant::now);
                     if since.elapsed() > REFUSED_LIMIT {
-                        return Err(TunnelError::NotUp { cause: cause(), seconds: waited.as_secs() });
+                        return Err(late());
                     }
                 }
                 TunnelState::Starting | TunnelState::Reconnecting => refused_since = None,
             }
             if waited > UP_LIMIT {
-                return Err(TunnelError::NotUp { cause: cause(), seconds: waited.as_secs() });
+                return Err(late());
             }
             sleep(POLL).await;
         }
@@ -299,11 +303,11 @@ impl Control {
     /// Ends what a supervisor that was killed has left behind.
     async fn clean_up(&self) -> Result<(), TunnelError> {
         let Some(holder) = Lock::holder(&self.files().lock()) else { return Ok(()) };
-        let Some(folder) = holder.socket.parent().filter(|folder| folder.is_dir()) else { return Ok(()) };
-        // With the lock in hand nobody else can be using the folder.
+        // With the lock in hand nobody else can be using the folders. One that has vanished may still have its ssh.
         if let Some(_lock) = Lock::try_take(&self.files().lock())? {
-            orphans::sweep(self.processes.as_ref(), folder).await;
-            let _ = std::fs::remove_dir(folder);
+            for folder in holder.folders() {
+                orphans::sweep(self.processes.as_ref(), &self.files(), &folder).await;
+            }
         }
         Ok(())
     }

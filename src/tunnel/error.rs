@@ -44,6 +44,17 @@ impl PortOwnerKind {
     }
 }
 
+/// What a tunnel that is not up in time waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// There is no link: the bastion does not let us in.
+    Bastion,
+    /// The link stands, and the database behind it does not answer.
+    Database,
+    /// Nothing: somebody ended it meanwhile.
+    TakenDown,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum TunnelError {
     #[error("port {} is in use on {}{}", address.port(), address.ip(), held_by(owner))]
@@ -52,7 +63,7 @@ pub enum TunnelError {
     #[error("the tunnel failed: {cause}")]
     Failed { cause: String, remedy: Option<Remedy> },
     #[error("the tunnel is not up after {seconds} s: {cause}")]
-    NotUp { cause: String, seconds: u64 },
+    NotUp { cause: String, seconds: u64, obstacle: Obstacle },
     /// A direct route does not lead to the database.
     #[error("the database cannot be used: {cause}")]
     Unreachable { cause: String, remedy: Option<Remedy> },

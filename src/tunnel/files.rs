@@ -60,6 +60,23 @@ impl TunnelFiles {
         private(&folder, owner)?;
         Ok(folder)
     }
+
+    /// True when this folder, which the lock names, is still one that only its owner may enter.
+    pub(super) fn owns(&self, folder: &Path) -> bool {
+        let Ok(owner) = std::fs::metadata(&self.state_dir).map(|state| state.uid()) else { return false };
+        let is_private = |path: &Path| {
+            let metadata = std::fs::symlink_metadata(path);
+            metadata.is_ok_and(|found| found.is_dir() && found.uid() == owner && found.mode() & 0o077 == 0)
+        };
+        folder.parent().is_some_and(is_private) && is_private(folder)
+    }
+
+    /// Makes sure that a folder which [`Self::socket_folder`] once gave is still there, and still private.
+    pub(super) fn keep(&self, folder: &Path) -> Result<(), TunnelError> {
+        let owner = std::fs::metadata(&self.state_dir).map_err(failed(&self.state_dir))?.uid();
+        folder.parent().map_or(Ok(()), |base| private(base, owner))?;
+        private(folder, owner)
+    }
 }
 
 /// Makes a folder that only its owner may enter, or checks that it is one.
@@ -89,10 +106,20 @@ fn fnv1a(bytes: &[u8]) -> u32 {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     pub pid: u32,
-    /// Seconds since the epoch; with the pid it names one process.
+    /// As [`crate::system::ProcessInfo::started_at`]: with the pid it names one process.
     pub started_at: u64,
     pub version: String,
     pub socket: PathBuf,
+    /// Folders that it had to leave; an ssh of its own may still carry such a path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<PathBuf>,
+}
+
+impl Holder {
+    /// Every folder that it used for sockets, the present one first.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        self.socket.parent().map(Path::to_owned).into_iter().chain(self.left.iter().cloned()).collect()
+    }
 }
 
 /// A lock on a file, held until it is dropped or the process ends.
@@ -176,7 +203,8 @@ mod tests {
         assert!(!Lock::is_held(&path));
         let mut lock = Lock::try_take(&path).unwrap().unwrap();
         assert!(Lock::try_take(&path).unwrap().is_none());
-        let holder = Holder { pid: 7, started_at: 9, version: "1".to_owned(), socket: "/tmp/s".into() };
+        let holder =
+            Holder { pid: 7, started_at: 9, version: "1".to_owned(), socket: "/tmp/s".into(), left: Vec::new() };
         lock.sign(&Holder { version: "a longer one".to_owned(), ..holder.clone() }, &path).unwrap();
         lock.sign(&holder, &path).unwrap();
         assert_eq!(Lock::holder(&path), Some(holder));

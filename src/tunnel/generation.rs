@@ -1,6 +1,12 @@
-use super::Link;
+use super::{BoxStream, Link};
+use std::io::ErrorKind;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::sleep;
+
+/// A dead ssh master is noticed within a millisecond; what ends before that was ended by somebody else.
+pub(super) const DEATH_NOTICE: Duration = Duration::from_millis(250);
 
 /// Whether the database behind a target may be spoken to through this link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,6 +14,17 @@ pub(super) enum Verdict {
     Pending,
     Trusted,
     Foreign,
+}
+
+/// Why a connection could not even reach the local ssh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blocked {
+    /// ssh has ended; whoever waits for its end has been told.
+    Ended,
+    /// ssh lives on, but nobody can reach it: its socket is gone. The folder is removed at logout, or by a cleaner.
+    NoSocket,
+    /// Something passing: no file descriptor is free, or ssh's queue is full.
+    Busy,
 }
 
 /// One ssh master, with what is known of the databases behind it.
@@ -28,6 +45,21 @@ impl Generation {
             opened: tokio::time::Instant::now(),
             verdicts: (0..targets).map(|_| watch::Sender::new(Verdict::Pending)).collect(),
             open: watch::Sender::new(0),
+        }
+    }
+
+    /// Opens a connection to a target; an error is settled before it is returned.
+    pub(super) async fn connect(&self, target: usize) -> Result<BoxStream, Blocked> {
+        let error = match self.link.connect(target).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => error,
+        };
+        tokio::select! {
+            () = self.link.closed() => Err(Blocked::Ended),
+            () = sleep(DEATH_NOTICE) => match error.kind() {
+                ErrorKind::NotFound | ErrorKind::ConnectionRefused => Err(Blocked::NoSocket),
+                _ => Err(Blocked::Busy),
+            },
         }
     }
 

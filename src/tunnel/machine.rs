@@ -20,6 +20,10 @@ pub(super) enum Event {
     LinkSilent {
         lived: Duration,
     },
+    /// ssh lives on, but its local socket is gone.
+    LinkUnreachable {
+        lived: Duration,
+    },
     WriterUp,
     /// `silent`: nothing came back, which may be the link's fault; otherwise the bastion or the database refused.
     WriterDown {
@@ -120,6 +124,11 @@ impl Machine {
             Event::LinkSilent { lived } => {
                 self.attempts = self.backoff.attempts_after(self.attempts, lived);
                 self.replace("the bastion does not answer any more".to_owned(), now, random, Action::RetireLink)
+            }
+            Event::LinkUnreachable { lived } => {
+                self.attempts = self.backoff.attempts_after(self.attempts, lived);
+                // Connections that run already need no socket.
+                self.replace("the socket of ssh has vanished".to_owned(), now, random, Action::RetireLink)
             }
             Event::LinkAnswers => vec![Action::Probe { after: self.backoff.delay(self.probe_failures, random) }],
             Event::WriterUp => {
@@ -295,6 +304,16 @@ mod tests {
         let silent = Event::LinkSilent { lived: Duration::from_secs(90) };
         assert_eq!(machine.on(silent, NOW, 1.0), [Action::RetireLink, open(0)]);
         assert_eq!(machine.state, Reconnecting);
+    }
+
+    #[test]
+    fn an_ssh_that_nobody_can_reach_is_replaced_and_more_slowly_each_time() {
+        let mut machine = up();
+        let unreachable = |lived| Event::LinkUnreachable { lived: Duration::from_secs(lived) };
+        assert_eq!(machine.on(unreachable(90), NOW, 1.0), [Action::RetireLink, open(0)]);
+        assert_eq!((machine.state, machine.restarts.len()), (Reconnecting, 1));
+        machine.on(Event::LinkOpened, NOW, 1.0);
+        assert_eq!(machine.on(unreachable(0), NOW, 1.0), [Action::RetireLink, open(500)]);
     }
 
     #[test]

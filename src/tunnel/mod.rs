@@ -16,6 +16,7 @@ mod listen;
 mod machine;
 mod model;
 mod orphans;
+mod place;
 mod ports;
 mod protocol;
 #[cfg(all(test, feature = "testing"))]
@@ -32,7 +33,7 @@ mod supervisor;
 pub use backoff::Backoff;
 pub use client::{Client, Presence, status};
 pub use control::{Began, Control};
-pub use error::{PortOwner, PortOwnerKind, Remedy, TunnelError};
+pub use error::{Obstacle, PortOwner, PortOwnerKind, Remedy, TunnelError};
 pub use files::{Holder, TunnelFiles};
 pub use model::{BastionReport, ConnectionCounts, RestartReport, TargetReport, TargetState, TunnelReport, TunnelState};
 pub use orphans::control_path;

@@ -1,5 +1,6 @@
 //! ssh masters whose supervisor was killed. Only what carries a control path of our own folder is touched.
 
+use super::TunnelFiles;
 use crate::system::{ProcessInfo, Processes};
 use std::path::Path;
 use std::time::Duration;
@@ -16,8 +17,9 @@ pub fn control_path<'a>(process: &'a ProcessInfo, folder: &Path) -> Option<&'a P
     path.starts_with(folder).then_some(path)
 }
 
-/// Ends every orphan of this folder and empties it; returns the pids that were ended.
-pub(super) async fn sweep(processes: &dyn Processes, folder: &Path) -> Vec<u32> {
+/// Ends every orphan of this folder and removes it; returns the pids that were ended. A folder that is not ours any
+/// more, because it vanished and somebody took its name, is left alone.
+pub(super) async fn sweep(processes: &dyn Processes, files: &TunnelFiles, folder: &Path) -> Vec<u32> {
     let mut orphans: Vec<ProcessInfo> =
         processes.list().into_iter().filter(|process| control_path(process, folder).is_some()).collect();
     let pids = orphans.iter().map(|orphan| orphan.pid).collect();
@@ -38,11 +40,14 @@ pub(super) async fn sweep(processes: &dyn Processes, folder: &Path) -> Vec<u32> 
         }
         sleep(Duration::from_millis(20)).await;
     }
-    empty(folder);
+    if files.owns(folder) {
+        empty(folder);
+        let _ = std::fs::remove_dir(folder);
+    }
     pids
 }
 
-/// Removes what is in the folder; the folder itself stays.
+/// Removes what is in the folder.
 fn empty(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -70,17 +75,34 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_an_ssh_with_a_control_path_of_ours_is_ended() {
-        let folder = tempfile::tempdir().unwrap();
-        let ours = format!("{}/.ssh-connectionAb/master", folder.path().display());
+        let (state, runtime) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/tmp").unwrap());
+        let files = TunnelFiles::new(state.path());
+        let folder = files.socket_folder(Some(runtime.path())).unwrap();
+        let ours = format!("{}/.ssh-connectionAb/master", folder.display());
         let processes = FakeProcesses::default();
         processes.add(ssh(1, true, &format!("ssh -E log -S {ours} -M -f -N i-0abc")));
         processes.add(ssh(2, true, "ssh -S /tmp/devdb-0/ffffffff/.ssh-connectionAb/master -M i-0abc"));
         processes.add(ssh(3, true, "ssh -fNL 5432:db:5432 ec2-user@bastion"));
         processes.add(ssh(4, false, &format!("ssh -S {ours} -M")));
         processes.add(ssh(5, true, &format!("vim -S {ours}")));
-        std::fs::create_dir(folder.path().join(".ssh-connectionAb")).unwrap();
-        assert_eq!(sweep(&processes, folder.path()).await, [1]);
+        std::fs::create_dir(folder.join(".ssh-connectionAb")).unwrap();
+        assert_eq!(sweep(&processes, &files, &folder).await, [1]);
         assert_eq!(processes.ended(), [1]);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(!folder.exists());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_folder_whose_name_somebody_took_is_not_emptied_but_its_ssh_is_ended() {
+        let (state, runtime) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/tmp").unwrap());
+        let files = TunnelFiles::new(state.path());
+        let folder = files.socket_folder(Some(runtime.path())).unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::fs::write(elsewhere.path().join("letter"), "dear").unwrap();
+        std::fs::remove_dir(&folder).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), &folder).unwrap();
+        let processes = FakeProcesses::default();
+        processes.add(ssh(1, true, &format!("ssh -S {}/.ssh-connectionAb/master -M", folder.display())));
+        assert_eq!(sweep(&processes, &files, &folder).await, [1]);
+        assert!(elsewhere.path().join("letter").exists());
     }
 }

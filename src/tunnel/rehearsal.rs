@@ -66,7 +66,8 @@ impl Rehearsal {
         let hub = Arc::new(Hub { gate, hold: spec().hold(), counters, held: AtomicUsize::new(0), remarks });
         let story = Arc::new(Story::open(&folder.path().join("tunnel.log")));
         let tools = Tools { ssh: ssh.clone(), probe: probe.clone(), clock: clock.clone(), story };
-        let session = Session::new(spec(), folder.path().to_owned(), tools, gate_sender, snapshot_sender);
+        let path = folder.path().to_owned();
+        let session = Session::new(spec(), Box::new(move || Ok(path.clone())), tools, gate_sender, snapshot_sender);
         tokio::spawn(session.run(inbox, remark_inbox));
         Self { _folder: folder, ssh, probe, clock, hub, commands, snapshot }
     }
@@ -173,6 +174,31 @@ async fn a_killed_master_is_replaced_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_link_whose_socket_has_vanished_is_replaced_and_the_client_is_served() {
+    let rehearsal = Rehearsal::up().await;
+    let (mut old, first) = (rehearsal.connect(), rehearsal.link());
+    talk(&mut old).await.unwrap();
+    first.lose_socket();
+    let asked = Instant::now();
+    talk(&mut rehearsal.connect()).await.unwrap();
+    assert!(asked.elapsed() <= Duration::from_secs(1), "{:?}", asked.elapsed());
+    talk(&mut old).await.unwrap();
+    assert!(!first.is_dead(), "what runs through the old link may finish");
+    assert_eq!(rehearsal.report().restarts[0].cause, "the socket of ssh has vanished");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_finds_no_socket_has_the_link_replaced() {
+    let rehearsal = Rehearsal::up().await;
+    rehearsal.link().lose_socket();
+    let (done, asked) = oneshot::channel();
+    rehearsal.commands.send(Command::Probe { done }).unwrap();
+    asked.await.unwrap();
+    rehearsal.state(TunnelState::Up).await;
+    assert_eq!(rehearsal.ssh.links().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_greeting_without_an_answer_is_said_again_to_the_next_link() {
     let rehearsal = Rehearsal::up().await;
     rehearsal.link().freeze();
@@ -238,6 +264,23 @@ async fn a_database_that_refuses_is_asked_again_on_the_same_link() {
     assert_eq!(rehearsal.report().state, TunnelState::Suspect);
     rehearsal.state(TunnelState::Up).await;
     assert_eq!(rehearsal.ssh.links().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_query_is_no_reason_to_doubt_the_tunnel() {
+    let rehearsal = Rehearsal::up().await;
+    let mut snapshot = rehearsal.snapshot.clone();
+    rehearsal.link().hang_up();
+    let mut client = rehearsal.connect();
+    client.write_all(&[0, 0, 0, 16, 0x04, 0xd2, 0x16, 0x2e, 0, 0, 0, 7, 1, 2, 3, 4]).await.unwrap();
+    closes(&mut client).await;
+    let doubted = snapshot.wait_for(|snapshot| snapshot.report(&[]).state == TunnelState::Suspect);
+    assert!(timeout(Duration::from_secs(60), doubted).await.is_err(), "{:?}", rehearsal.report());
+    // A start-up that ends like this is another matter.
+    let mut client = rehearsal.connect();
+    client.write_all(b"hello").await.unwrap();
+    closes(&mut client).await;
+    rehearsal.state(TunnelState::Suspect).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -43,7 +43,11 @@ impl Snapshot {
         report.equivalent = spec.equivalent();
         report.bastion = bastion(spec);
         for (target, wanted) in report.targets.iter_mut().zip(&spec.targets) {
-            target.endpoint = wanted.endpoint();
+            let endpoint = wanted.endpoint();
+            if target.endpoint != endpoint {
+                forget(target);
+            }
+            target.endpoint = endpoint;
         }
     }
 
@@ -56,7 +60,7 @@ impl Snapshot {
     /// A new link: what was known of the databases was known through the old one.
     pub(super) fn forget_targets(&mut self) {
         for target in &mut self.report.targets {
-            (target.state, target.cause) = (TargetState::Unknown, None);
+            forget(target);
         }
     }
 
@@ -89,6 +93,12 @@ impl Snapshot {
     }
 }
 
+/// Whose certificate it was, and how far away, was found out through another link, perhaps of another database.
+fn forget(target: &mut TargetReport) {
+    target.state = TargetState::Unknown;
+    (target.cause, target.certificate_name, target.rtt_ms) = (None, None, None);
+}
+
 /// The targets of a specification, before anything is known of them.
 pub(super) fn targets(spec: &SupervisorSpec) -> Vec<TargetReport> {
     let target = |wanted: &super::TargetSpec| TargetReport {
@@ -115,4 +125,42 @@ pub(super) fn bastion(spec: &SupervisorSpec) -> Option<BastionReport> {
         user: link.user.to_string(),
         ssh_pid: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tunnel::Backoff;
+    use jiff::Timestamp;
+
+    fn spec(host: &str) -> SupervisorSpec {
+        let target = serde_json::json!({"name": "writer", "host": host, "port": 5432, "local_port": 5432});
+        let spec = serde_json::json!({"link": null, "targets": [target], "ca_file": "/ca.pem", "hold_ms": 1000});
+        serde_json::from_value(spec).unwrap()
+    }
+
+    fn probed() -> Snapshot {
+        let mut snapshot = Snapshot::new(&spec("db.example.com"), &[]);
+        snapshot.probed(0, &Ok(("db.example.com".to_owned(), Duration::from_millis(12))));
+        snapshot
+    }
+
+    #[test]
+    fn a_certificate_is_not_shown_under_another_endpoint_than_its_own() {
+        let machine = Machine::new(Timestamp::UNIX_EPOCH, Backoff::default());
+        let mut snapshot = probed();
+        snapshot.take(&machine, &spec("db.example.com"));
+        assert_eq!(snapshot.report(&[]).targets[0].certificate_name.as_deref(), Some("db.example.com"));
+        snapshot.take(&machine, &spec("other.example.com"));
+        let target = snapshot.report(&[]).targets[0].clone();
+        assert_eq!((target.endpoint.as_str(), target.certificate_name), ("other.example.com:5432", None));
+    }
+
+    #[test]
+    fn what_an_old_link_knew_is_forgotten_with_it() {
+        let mut snapshot = probed();
+        snapshot.forget_targets();
+        let target = snapshot.report(&[]).targets[0].clone();
+        assert_eq!((target.state, target.certificate_name, target.rtt_ms), (TargetState::Unknown, None, None));
+    }
 }

@@ -1,7 +1,7 @@
 //! One client connection: held while there is no link, then spliced to the endpoint.
 
 use super::counters::{Count, Counters, Metered};
-use super::generation::{Gate, Generation};
+use super::generation::{Blocked, DEATH_NOTICE, Gate, Generation, Verdict};
 use super::{BoxStream, Stream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -17,8 +17,6 @@ pub(super) const MOST_HELD: usize = 512;
 const LONGEST_GREETING: usize = 16 * 1024;
 /// So long may a first answer take before the link is looked at.
 const DOUBT_AFTER: Duration = Duration::from_secs(3);
-/// A dead ssh master is noticed within a millisecond; a connection that ends before that was ended by the database.
-const DEATH_NOTICE: Duration = Duration::from_millis(250);
 const COPY_BUFFER: usize = 64 * 1024;
 
 /// What connections tell the owner of the link.
@@ -28,6 +26,8 @@ pub(super) enum Remark {
     Doubt(&'static str),
     /// A client has an answer from this target, which nobody has identified yet.
     Unidentified(usize),
+    /// The generation with this id cannot be reached any more, although its ssh lives.
+    NoSocket(u64),
 }
 
 /// What all connections share.
@@ -136,7 +136,18 @@ async fn attempt<S: Stream>(
     hub: &Hub,
     deadline: Instant,
 ) -> Attempt {
-    let Ok(mut upstream) = generation.link.connect(target).await else { return Attempt::GenerationGone };
+    let mut upstream = match generation.connect(target).await {
+        Ok(upstream) => upstream,
+        Err(blocked) => {
+            let remark = match blocked {
+                Blocked::Ended => None,
+                Blocked::NoSocket => Some(Remark::NoSocket(generation.id)),
+                Blocked::Busy => Some(Remark::Doubt("ssh's socket takes no connection")),
+            };
+            remark.map(|remark| hub.remarks.send(remark));
+            return Attempt::GenerationGone;
+        }
+    };
     let mut said = 0;
     let mut answer = vec![0; 8192];
     let mut doubtful = false;
@@ -145,14 +156,14 @@ async fn attempt<S: Stream>(
     let first = loop {
         if said < greeting.len() {
             if upstream.write_all(&greeting[said..]).await.is_err() {
-                return ended_early(generation, hub).await;
+                return ended_early(greeting, generation, hub).await;
             }
             said = greeting.len();
         }
         tokio::select! {
             read = upstream.read(&mut answer) => match read {
                 Ok(count) if count > 0 => break count,
-                _ => return ended_early(generation, hub).await,
+                _ => return ended_early(greeting, generation, hub).await,
             },
             more = listen(client, greeting), if greeting.len() < LONGEST_GREETING => {
                 if !more {
@@ -166,7 +177,7 @@ async fn attempt<S: Stream>(
             }
         }
     };
-    if generation.verdict(target) == super::generation::Verdict::Pending {
+    if generation.verdict(target) == Verdict::Pending {
         let _ = hub.remarks.send(Remark::Unidentified(target));
     }
     let trusted = tokio::select! {
@@ -179,14 +190,27 @@ async fn attempt<S: Stream>(
     Attempt::Answered(upstream)
 }
 
-async fn ended_early(generation: &Generation, hub: &Hub) -> Attempt {
+async fn ended_early(greeting: &[u8], generation: &Generation, hub: &Hub) -> Attempt {
     tokio::select! {
         () = generation.link.closed() => Attempt::GenerationGone,
         () = sleep(DEATH_NOTICE) => {
-            let _ = hub.remarks.send(Remark::Doubt("the database closed a connection without a word"));
+            if !is_cancel_request(greeting) {
+                let _ = hub.remarks.send(Remark::Doubt("the database closed a connection without a word"));
+            }
             Attempt::Over
         }
     }
+}
+
+/// True for a whole CancelRequest, which a server closes without an answer.
+///
+/// Source: PostgreSQL documentation, "Message Formats": a length, the code 80877102, a process id and a secret key,
+/// which has 4 bytes, and since protocol 3.2 up to 256.
+fn is_cancel_request(greeting: &[u8]) -> bool {
+    const CODE: u32 = 80_877_102;
+    let number = |at: usize| greeting.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
+    let is_whole = number(0).and_then(|length| usize::try_from(length).ok()) == Some(greeting.len());
+    is_whole && (16..=268).contains(&greeting.len()) && number(4) == Some(CODE)
 }
 
 /// Ends when new connections no longer go to this generation.
@@ -208,5 +232,27 @@ impl<'a> Slot<'a> {
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(length: u32, code: u32, rest: usize) -> Vec<u8> {
+        let mut packet = [length.to_be_bytes(), code.to_be_bytes()].concat();
+        packet.resize(8 + rest, 7);
+        packet
+    }
+
+    #[test]
+    fn a_cancel_request_is_told_from_every_other_greeting() {
+        assert!(is_cancel_request(&packet(16, 80_877_102, 8)));
+        assert!(is_cancel_request(&packet(44, 80_877_102, 36)), "protocol 3.2 has longer keys");
+        assert!(!is_cancel_request(&packet(16, 80_877_102, 7)), "cut short");
+        assert!(!is_cancel_request(&packet(8, 80_877_103, 0)), "SSLRequest");
+        assert!(!is_cancel_request(&packet(8, 80_877_104, 0)), "GSSENCRequest");
+        assert!(!is_cancel_request(&packet(16, 196_608, 8)), "a startup packet of protocol 3.0");
+        assert!(!is_cancel_request(&[]));
     }
 }

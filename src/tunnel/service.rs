@@ -1,6 +1,7 @@
 //! The supervisor's desk: answers clients over the unix socket.
 
 use super::counters::Counters;
+use super::place::{Place, socket_in};
 use super::protocol::{self, Hello, Reply, Request};
 use super::report::Snapshot;
 use super::session::Command;
@@ -12,8 +13,9 @@ use tokio::io::BufReader;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// How often the socket's file is looked for; cleaners of /tmp take it away after some days.
-const LOOK_AFTER_SOCKET: Duration = Duration::from_secs(5);
+/// How often the socket's file is looked for; cleaners of /tmp take it away after some days. More often than a client
+/// loses its patience, so that nobody ends a supervisor for that.
+const LOOK_AFTER_SOCKET: Duration = Duration::from_secs(1);
 
 /// The listening socket.
 pub(super) struct Desk {
@@ -23,7 +25,7 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) fn open(folder: &Path) -> Result<Self, TunnelError> {
-        let path = folder.join("devdb.sock");
+        let path = socket_in(folder);
         let listener = listen(&path).map_err(|source| TunnelError::File { path: path.clone(), source })?;
         Ok(Self { path, listener })
     }
@@ -46,6 +48,7 @@ pub(super) struct Office {
     pub(super) snapshot: watch::Receiver<Snapshot>,
     pub(super) counters: Vec<Arc<Counters>>,
     pub(super) stop: watch::Sender<bool>,
+    pub(super) place: Arc<Place>,
 }
 
 /// Answers clients until it is aborted.
@@ -60,20 +63,13 @@ pub(super) async fn run(mut desk: Desk, office: Office) {
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             },
             _ = look.tick() => {
-                if !desk.path.exists() && let Ok(listener) = recreate(&desk.path) {
-                    desk.listener = listener;
+                let is_there = desk.path == office.place.socket() && desk.path.exists();
+                if !is_there && let Ok(opened) = office.place.folder().and_then(|folder| Desk::open(&folder)) {
+                    desk = opened;
                 }
             }
         }
     }
-}
-
-fn recreate(path: &Path) -> std::io::Result<UnixListener> {
-    use std::os::unix::fs::DirBuilderExt;
-    if let Some(folder) = path.parent() {
-        let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    }
-    listen(path)
 }
 
 async fn attend(client: UnixStream, office: Office) {

@@ -1,24 +1,21 @@
 //! The one owner of the ssh session: everybody else sends it messages.
 
-use super::generation::{Gate, Generation, Verdict};
+mod probing;
+
+use super::generation::{Gate, Generation};
 use super::machine::{Action, Event, Machine};
 use super::report::Snapshot;
 use super::serve::Remark;
-use super::{
-    Link, LinkError, LinkRequest, Probe, ProbeError, ProbeReport, Ssh, Story, SupervisorSpec, TargetState, TunnelState,
-    identify,
-};
+use super::{Link, LinkError, LinkRequest, Probe, Ssh, Story, SupervisorSpec, TunnelError, TunnelState};
 use crate::system::Clock;
+use probing::Asked;
 use std::hash::{BuildHasher, Hasher};
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, MissedTickBehavior, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, sleep};
 
-/// A database that was paused may take this long to wake up.
-const FIRST_PROBE_LIMIT: Duration = Duration::from_secs(15);
-const PROBE_LIMIT: Duration = Duration::from_secs(3);
 const CHECK_LIMIT: Duration = Duration::from_secs(3);
 const TICK: Duration = Duration::from_secs(2);
 /// Ticks that come this much too late mean that the machine, or this process, stood still.
@@ -46,7 +43,7 @@ enum Note {
     Lost { id: u64 },
     Checked { id: u64, answers: bool },
     ProbeDue { id: u64, appointment: u64 },
-    Probed { id: u64, target: usize, result: Result<ProbeReport, ProbeError> },
+    Probed { id: u64, target: usize, result: Asked },
 }
 
 pub(super) struct Tools {
@@ -56,9 +53,12 @@ pub(super) struct Tools {
     pub(super) story: Arc<Story>,
 }
 
+/// Gives the private folder for sockets; it may have to be made again, or lie elsewhere by now.
+pub(super) type Folder = Box<dyn Fn() -> Result<PathBuf, TunnelError> + Send + Sync>;
+
 pub(super) struct Session {
     spec: SupervisorSpec,
-    folder: PathBuf,
+    folder: Folder,
     tools: Tools,
     machine: Machine,
     gate: watch::Sender<Gate>,
@@ -78,7 +78,7 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(
         spec: SupervisorSpec,
-        folder: PathBuf,
+        folder: Folder,
         tools: Tools,
         gate: watch::Sender<Gate>,
         snapshot: watch::Sender<Snapshot>,
@@ -123,6 +123,7 @@ impl Session {
                 Some(remark) = remarks.recv() => match remark {
                     Remark::Doubt(cause) => self.happened(Event::Suspicion { cause: cause.to_owned() }),
                     Remark::Unidentified(target) => self.probe(target),
+                    Remark::NoSocket(id) => self.unreachable(id),
                 },
                 _ = tick.tick() => {
                     let now = self.tools.clock.now();
@@ -201,14 +202,14 @@ impl Session {
                 self.probe(0);
             }
             Note::ProbeDue { .. } => {}
-            Note::Probed { id, target, result } => {
-                self.probing.retain(|probe| *probe != (id, target));
-                if let Some(generation) = self.current(id) {
-                    self.probed(&generation, target, result);
-                }
-                self.answer_those_who_wait();
-            }
+            Note::Probed { id, target, result } => self.asked(id, target, result),
         }
+    }
+
+    /// The link is of no use to anybody new; what runs through it may finish.
+    fn unreachable(&mut self, id: u64) {
+        let Some(generation) = self.current(id) else { return };
+        self.happened(Event::LinkUnreachable { lived: generation.opened.elapsed() });
     }
 
     /// The present generation, if it is this one.
@@ -275,7 +276,15 @@ impl Session {
 
     fn open(&self, errand: u64) {
         let Some(link) = self.spec.link.clone() else { return };
-        let request = LinkRequest { link, targets: self.spec.targets.clone(), folder: self.folder.clone() };
+        let folder = match (self.folder)() {
+            Ok(folder) => folder,
+            Err(error) => {
+                let result = Err(LinkError::Failed { said: error.to_string() });
+                let _ = self.notes.send(Note::Opened { errand, result });
+                return;
+            }
+        };
+        let request = LinkRequest { link, targets: self.spec.targets.clone(), folder };
         let (ssh, notes) = (self.tools.ssh.clone(), self.notes.clone());
         tokio::spawn(async move {
             let result = ssh.open(&request).await;
@@ -320,65 +329,6 @@ impl Session {
             let answers = generation.link.answers(CHECK_LIMIT).await;
             let _ = notes.send(Note::Checked { id: generation.id, answers });
         });
-    }
-
-    fn probe(&mut self, target: usize) {
-        let Some(generation) = self.generation.clone() else { return };
-        let Some(wanted) = self.spec.targets.get(target) else { return };
-        if self.probing.contains(&(generation.id, target)) {
-            return;
-        }
-        self.probing.push((generation.id, target));
-        let known = generation.verdict(target) == Verdict::Trusted;
-        let limit = if known { PROBE_LIMIT } else { FIRST_PROBE_LIMIT };
-        let (host, ca_file) = (wanted.host.clone(), self.spec.ca_file.clone());
-        let (probe, notes) = (self.tools.probe.clone(), self.notes.clone());
-        tokio::spawn(async move {
-            let asked = async {
-                let stream = generation.link.connect(target).await.map_err(|_| ProbeError::Closed)?;
-                probe.probe(stream, &host, &ca_file).await
-            };
-            let result = timeout(limit, asked).await.unwrap_or(Err(ProbeError::Silent { limit }));
-            let _ = notes.send(Note::Probed { id: generation.id, target, result });
-        });
-    }
-
-    fn probed(&mut self, generation: &Generation, target: usize, result: Result<ProbeReport, ProbeError>) {
-        let Some(wanted) = self.spec.targets.get(target) else { return };
-        let found = match &result {
-            Ok(report) => match identify(report, &wanted.host) {
-                Ok(name) => Ok((name, report.round_trip)),
-                Err(cause) => Err((TargetState::Refused, cause, false)),
-            },
-            // Without a certificate nobody can tell which database this is.
-            Err(error @ (ProbeError::NotPostgres | ProbeError::NoTls | ProbeError::Authority { .. })) => {
-                Err((TargetState::Refused, error.to_string(), false))
-            }
-            Err(error) => Err((TargetState::Down, error.to_string(), matches!(error, ProbeError::Silent { .. }))),
-        };
-        match &found {
-            Ok(_) => generation.judge(target, Verdict::Trusted),
-            Err((TargetState::Refused, ..)) => generation.judge(target, Verdict::Foreign),
-            // A database that was trusted and is down stays trusted: what comes back is asked again.
-            Err(_) => {}
-        }
-        self.snapshot.send_modify(|snapshot| snapshot.probed(target, &found));
-        if target == 0 {
-            self.happened(match found {
-                Ok(_) => Event::WriterUp,
-                Err((TargetState::Refused, cause, _)) => Event::WriterForeign { cause },
-                Err((_, cause, silent)) => Event::WriterDown { cause, silent },
-            });
-        }
-    }
-
-    fn answer_those_who_wait(&mut self) {
-        let id = self.generation.as_ref().map(|generation| generation.id);
-        if !self.probing.iter().any(|(probed, _)| Some(*probed) == id) {
-            for done in self.waiting_for_probes.drain(..) {
-                let _ = done.send(());
-            }
-        }
     }
 
     async fn stop(&mut self) {

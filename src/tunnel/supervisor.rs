@@ -4,6 +4,7 @@ use super::counters::Counters;
 use super::files::{Holder, Lock, TunnelFiles};
 use super::generation::Gate;
 use super::listen::{self, Listeners};
+use super::place::Place;
 use super::report::Snapshot;
 use super::serve::{self, Hub};
 use super::service::{self, Desk, Office};
@@ -70,13 +71,20 @@ async fn run(
     tools: SupervisorTools,
     ended: impl Future<Output = ()> + Send,
 ) -> Result<(), TunnelError> {
-    let mut lock = take_lock(files).await?;
+    let lock = take_lock(files).await?;
     let spec = read_spec(spec_file)?;
     let folder = files.socket_folder(tools.runtime_dir.as_deref())?;
     let tell = |line: &str| story.tell(tools.clock.now(), line);
 
     let listeners = bind_all(&spec).await?;
-    let swept = orphans::sweep(tools.processes.as_ref(), &folder).await;
+    // Whoever was killed may have used another folder, and the lock, which is about to be signed anew, is the only
+    // record of it.
+    let before = Lock::holder(&files.lock()).map(|holder| holder.folders()).unwrap_or_default();
+    let mut swept = Vec::new();
+    for old in before.iter().filter(|old| **old != folder).chain([&folder]) {
+        swept.extend(orphans::sweep(tools.processes.as_ref(), files, old).await);
+    }
+    files.keep(&folder)?;
     if !swept.is_empty() {
         tell(&format!("ended what a killed supervisor left behind: ssh {swept:?}"));
     }
@@ -85,7 +93,8 @@ async fn run(
     let pid = std::process::id();
     let started_at = tools.processes.find(pid).map_or(0, |process| process.started_at);
     let version = super::VERSION.to_owned();
-    lock.sign(&Holder { pid, started_at, version, socket: desk.path().to_owned() }, &files.lock())?;
+    let holder = Holder { pid, started_at, version, socket: desk.path().to_owned(), left: Vec::new() };
+    let place = Arc::new(Place::take(files.clone(), tools.runtime_dir.clone(), lock, holder)?);
     tell(&format!("devdb {} supervises as process {pid}", super::VERSION));
 
     let local: Vec<_> = listeners.iter().map(|target| (target.local.clone(), target.skipped.clone())).collect();
@@ -96,12 +105,14 @@ async fn run(
     let counters: Vec<_> = spec.targets.iter().map(|_| Arc::new(Counters::default())).collect();
     let hub = Arc::new(Hub { gate, hold: spec.hold(), counters: counters.clone(), held: AtomicUsize::new(0), remarks });
     let session_tools = Tools { ssh: tools.ssh, probe: tools.probe, clock: tools.clock.clone(), story: story.clone() };
-    let session = Session::new(spec, folder.clone(), session_tools, gate_sender, snapshot_sender);
+    let home = place.clone();
+    let session = Session::new(spec, Box::new(move || home.folder()), session_tools, gate_sender, snapshot_sender);
 
     let session = tokio::spawn(session.run(command_inbox, remark_inbox));
     let accepting: Vec<_> = accept_all(listeners, &hub);
     let (stop, mut stop_asked) = watch::channel(false);
-    let serving = tokio::spawn(service::run(desk, Office { commands: commands.clone(), snapshot, counters, stop }));
+    let office = Office { commands: commands.clone(), snapshot, counters, stop, place: place.clone() };
+    let serving = tokio::spawn(service::run(desk, office));
 
     tokio::select! {
         () = ended => {}
@@ -120,10 +131,11 @@ async fn run(
     serving.abort();
     let _ = serving.await;
     // An ssh that was still being started knows nothing of the end; it is found by its control path.
-    orphans::sweep(tools.processes.as_ref(), &folder).await;
-    let _ = std::fs::remove_dir(&folder);
+    for folder in place.folders() {
+        orphans::sweep(tools.processes.as_ref(), files, &folder).await;
+    }
     // The kernel lets go of the lock when the process has ended, so whoever finds it free finds no process either.
-    std::mem::forget(lock);
+    std::mem::forget(place);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The real binary, a real sshd, and a database that shakes hands.
 
 use crate::support::database::{Authority, Database, is_served};
-use crate::support::sshd::eventually;
+use crate::support::sshd::{eventually, free_port};
 use crate::support::world::World;
 use devdb::testing::Stage;
 use std::net::TcpListener;
@@ -36,6 +36,27 @@ fn up_status_restart_and_down_leave_nothing_behind() {
     world.assert_nothing_is_left();
     assert_eq!(world.done("down")["was_running"], false);
     assert_eq!(world.run("status").status.code(), Some(3));
+}
+
+#[test]
+fn restart_waits_for_a_slow_reader_before_it_complains_about_it() {
+    let world = World::new();
+    let reader = Database::slow(&world.authority, "localhost", Duration::from_millis(500));
+    let mut spec: serde_json::Value = serde_json::from_slice(&std::fs::read(world.path("spec.json")).unwrap()).unwrap();
+    let target = serde_json::json!({
+        "name": "reader", "host": "localhost", "port": reader.port, "local_port": free_port(),
+    });
+    spec["targets"].as_array_mut().unwrap().push(target);
+    std::fs::write(world.path("spec.json"), spec.to_string()).unwrap();
+    for verb in ["up", "restart"] {
+        let output = world.run(verb);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !said.contains("the reader is not up"), "{verb}: {said}");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["targets"][1]["state"], "up", "{verb}: {report}");
+    }
+    world.done("down");
+    world.assert_nothing_is_left();
 }
 
 #[test]
@@ -165,6 +186,24 @@ fn a_killed_supervisor_is_replaced_and_its_master_cleaned_up() {
 }
 
 #[test]
+fn the_master_of_a_killed_supervisor_is_found_although_the_runtime_folder_is_another_one() {
+    let world = World::new();
+    world.done("up");
+    let (supervisors, masters, folder) = (world.supervisors(), world.masters(), world.socket_folder());
+    world.signal(supervisors[0], "-9");
+    eventually("its end", LIMIT, || world.supervisors().is_empty().then_some(()));
+    std::fs::create_dir(world.path("other")).unwrap();
+    let up = world.command("up").env("XDG_RUNTIME_DIR", world.path("other")).output().unwrap();
+    assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
+    assert!(world.socket_folder().starts_with(world.path("other")));
+    let now = world.masters();
+    assert!(now.len() == 1 && now != masters, "{now:?} {masters:?}");
+    assert!(!folder.exists());
+    world.done("down");
+    world.assert_nothing_is_left();
+}
+
+#[test]
 fn down_after_a_killed_supervisor_cleans_up_too() {
     let world = World::new();
     world.done("up");
@@ -219,11 +258,50 @@ fn a_busy_port_is_told_with_its_owner_and_nobody_is_ended() {
 }
 
 #[test]
+fn a_vanished_forward_socket_is_repaired_while_the_next_connection_waits() {
+    let world = World::new();
+    world.done("up");
+    let old = world.masters();
+    let folder = world.socket_folder();
+    let homes = std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
+    let forwards: Vec<_> = homes.map(|home| home.join("t0")).filter(|forward| forward.exists()).collect();
+    assert_eq!(forwards.len(), 1);
+    std::fs::remove_file(&forwards[0]).unwrap();
+    let served = is_served(world.address(), LIMIT).unwrap_or_else(|error| panic!("{error}: {}", world.log()));
+    assert!(served < Duration::from_secs(5), "{served:?}");
+    let report = world.wait_for_state("up");
+    assert_eq!(report["restarts"][0]["cause"], "the socket of ssh has vanished");
+    eventually("one new master", LIMIT, || Some(world.masters()).filter(|new| new.len() == 1 && *new != old));
+    world.done("down");
+    world.assert_nothing_is_left();
+}
+
+#[test]
+fn a_runtime_folder_that_a_logout_removed_is_no_end_of_the_tunnel() {
+    let world = World::new();
+    world.done("up");
+    let (supervisors, masters, folder) = (world.supervisors(), world.masters(), world.socket_folder());
+    std::fs::remove_dir_all(world.path("run")).unwrap();
+    is_served(world.address(), LIMIT).unwrap_or_else(|error| panic!("{error}: {}", world.log()));
+    world.wait_for_state("up");
+    assert_eq!(world.supervisors(), supervisors);
+    assert_ne!(world.socket_folder(), folder);
+    let one = || Some(world.masters()).filter(|new| new.len() == 1 && *new != masters);
+    eventually("one new master", LIMIT, one);
+    // Whatever the next shell's variables say: the lock tells where it is.
+    world.done("up");
+    assert_eq!(world.supervisors(), supervisors);
+    let moved = world.socket_folder();
+    world.done("down");
+    world.assert_nothing_is_left();
+    assert!(!moved.exists());
+}
+
+#[test]
 fn a_vanished_control_socket_does_not_hide_the_supervisor_for_long() {
     let world = World::new();
     world.done("up");
-    let folder = std::fs::read_dir(world.path("run/devdb")).unwrap().next().unwrap().unwrap().path();
-    std::fs::remove_file(folder.join("devdb.sock")).unwrap();
+    std::fs::remove_file(world.socket_folder().join("devdb.sock")).unwrap();
     world.wait_for_state("up");
     assert_eq!(world.supervisors().len(), 1);
     world.done("down");

@@ -27,5 +27,5 @@ pub(crate) async fn run(args: &RestartArgs, context: &Context) -> Result<ExitSta
         Began::Started => "tunnel started; none was running",
         _ => "tunnel restarted",
     });
-    up::tell(context, report)
+    up::look_and_tell(context, &control, report).await
 }

@@ -1,7 +1,7 @@
 use super::{SpecSource, control, screen};
 use crate::commands::context::Context;
 use crate::error::CommandError;
-use crate::tunnel::{Began, TargetState, TunnelReport};
+use crate::tunnel::{Began, Control, TargetState, TunnelReport};
 use crate::ui::ExitStatus;
 
 /// Start the tunnel, or see that it is up
@@ -26,16 +26,22 @@ pub(crate) async fn run(args: &UpArgs, context: &Context) -> Result<ExitStatus, 
         Began::Replaced => "tunnel supervisor replaced",
         Began::NotNeeded => "tunnel not needed: the route is direct",
     });
-    tell(context, if needs_look(&report) { control.status().await } else { report })
+    look_and_tell(context, &control, report).await
 }
 
-/// A reader that is not known yet, or not up, is asked once more before it is complained about.
-fn needs_look(report: &TunnelReport) -> bool {
-    report.targets.iter().any(|target| target.state != TargetState::Up)
+/// Shows the tunnel. A reader that is not known yet, or not up, is asked once more before it is complained about: the
+/// writer alone decides when `up` and `restart` end.
+pub(super) async fn look_and_tell(
+    context: &Context,
+    control: &Control,
+    report: TunnelReport,
+) -> Result<ExitStatus, CommandError> {
+    let needs_look = report.targets.iter().any(|target| target.state != TargetState::Up);
+    tell(context, if needs_look { control.status().await } else { report })
 }
 
-/// Shows the tunnel; the writer decides, another target is worth a warning.
-pub(super) fn tell(context: &Context, report: TunnelReport) -> Result<ExitStatus, CommandError> {
+/// The writer decides, another target is worth a warning.
+fn tell(context: &Context, report: TunnelReport) -> Result<ExitStatus, CommandError> {
     for target in report.targets.iter().skip(1).filter(|target| target.state != TargetState::Up) {
         let cause = target.cause.as_deref().unwrap_or("it has not answered yet");
         context.printer().warning(&format!("the {} is not up: {cause}", target.name));

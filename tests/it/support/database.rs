@@ -49,6 +49,15 @@ impl Database {
     }
 
     pub(crate) fn start_on(authority: &Authority, name: &str, port: u16) -> Self {
+        Self::listen(authority, name, port, Duration::ZERO)
+    }
+
+    /// A database that thinks for so long before its first answer.
+    pub(crate) fn slow(authority: &Authority, name: &str, pause: Duration) -> Self {
+        Self::listen(authority, name, 0, pause)
+    }
+
+    fn listen(authority: &Authority, name: &str, port: u16, pause: Duration) -> Self {
         let listener = eventually("the database's port", Duration::from_secs(5), || {
             TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()
         });
@@ -62,7 +71,7 @@ impl Database {
                     return;
                 }
                 let (config, stream) = (config.clone(), stream.unwrap());
-                std::thread::spawn(move || serve(stream, config));
+                std::thread::spawn(move || serve(stream, config, pause));
             }
         });
         Self { port, over }
@@ -76,13 +85,14 @@ impl Drop for Database {
     }
 }
 
-fn serve(mut stream: TcpStream, config: Arc<ServerConfig>) -> Option<()> {
+fn serve(mut stream: TcpStream, config: Arc<ServerConfig>, pause: Duration) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let mut request = [0; 8];
     stream.read_exact(&mut request).ok()?;
     if request != SSL_REQUEST {
         return None;
     }
+    std::thread::sleep(pause);
     stream.write_all(b"S").ok()?;
     let mut tls = StreamOwned::new(ServerConnection::new(config).ok()?, stream);
     let mut bytes = [0; 4096];

@@ -102,15 +102,28 @@ impl World {
         self.path(".local/state/devdb/shop/dev").join(name)
     }
 
+    /// Where the supervisor's sockets lie, as it wrote down itself.
+    pub(crate) fn socket_folder(&self) -> PathBuf {
+        let signed = || {
+            let holder = std::fs::read(self.state("tunnel.lock")).ok()?;
+            let holder: Value = serde_json::from_slice(&holder).ok()?;
+            Some(PathBuf::from(holder["socket"].as_str()?).parent()?.to_owned())
+        };
+        signed().unwrap_or_else(|| self.path("run"))
+    }
+
     /// The processes with a word in their command line that names this world's folder: supervisors and ssh masters.
     pub(crate) fn processes(&self) -> Vec<(u32, String)> {
-        let folder = self.home.path().display().to_string();
+        let home = self.home.path().display().to_string();
+        // Where the runtime folder is of no use the sockets lie elsewhere.
+        let sockets = self.socket_folder().display().to_string();
+        let is_ours = |command: &str| command.contains(&home) || command.contains(&sockets);
         let entries = std::fs::read_dir("/proc").unwrap().flatten();
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         pids.filter_map(|pid| {
             let command =
                 String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/cmdline")).ok()?).replace('\0', " ");
-            command.contains(&folder).then_some((pid, command))
+            is_ours(&command).then_some((pid, command))
         })
         .collect()
     }

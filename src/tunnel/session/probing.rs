@@ -1,0 +1,92 @@
+//! Asking the databases behind the link who they are, and what follows from their answers.
+
+use super::{Note, Session};
+use crate::tunnel::generation::{Blocked, Generation, Verdict};
+use crate::tunnel::machine::Event;
+use crate::tunnel::{ProbeError, ProbeReport, TargetState, identify};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// A database that was paused may take this long to wake up.
+const FIRST_PROBE_LIMIT: Duration = Duration::from_secs(15);
+const PROBE_LIMIT: Duration = Duration::from_secs(3);
+
+/// What a database answered, or why it could not be asked.
+pub(super) type Asked = Result<Result<ProbeReport, ProbeError>, Blocked>;
+
+impl Session {
+    pub(super) fn probe(&mut self, target: usize) {
+        let Some(generation) = self.generation.clone() else { return };
+        let Some(wanted) = self.spec.targets.get(target) else { return };
+        if self.probing.contains(&(generation.id, target)) {
+            return;
+        }
+        self.probing.push((generation.id, target));
+        let known = generation.verdict(target) == Verdict::Trusted;
+        let limit = if known { PROBE_LIMIT } else { FIRST_PROBE_LIMIT };
+        let (host, ca_file) = (wanted.host.clone(), self.spec.ca_file.clone());
+        let (probe, notes) = (self.tools.probe.clone(), self.notes.clone());
+        tokio::spawn(async move {
+            let asked = async {
+                let stream = generation.connect(target).await?;
+                Ok(probe.probe(stream, &host, &ca_file).await)
+            };
+            let result = timeout(limit, asked).await.unwrap_or(Ok(Err(ProbeError::Silent { limit })));
+            let _ = notes.send(Note::Probed { id: generation.id, target, result });
+        });
+    }
+
+    /// A probe is back: what the database answered, or why it could not be asked.
+    pub(super) fn asked(&mut self, id: u64, target: usize, result: Asked) {
+        self.probing.retain(|probe| *probe != (id, target));
+        if let Some(generation) = self.current(id) {
+            match result {
+                Ok(result) => self.probed(&generation, target, result),
+                // A database cannot be judged by an ssh that is not there.
+                Err(Blocked::NoSocket) => self.unreachable(id),
+                // The end of ssh is told on its own, with ssh's last words.
+                Err(Blocked::Ended) => {}
+                Err(Blocked::Busy) => self.probed(&generation, target, Err(ProbeError::Closed)),
+            }
+        }
+        self.answer_those_who_wait();
+    }
+
+    fn probed(&mut self, generation: &Generation, target: usize, result: Result<ProbeReport, ProbeError>) {
+        let Some(wanted) = self.spec.targets.get(target) else { return };
+        let found = match &result {
+            Ok(report) => match identify(report, &wanted.host) {
+                Ok(name) => Ok((name, report.round_trip)),
+                Err(cause) => Err((TargetState::Refused, cause, false)),
+            },
+            // Without a certificate nobody can tell which database this is.
+            Err(error @ (ProbeError::NotPostgres | ProbeError::NoTls | ProbeError::Authority { .. })) => {
+                Err((TargetState::Refused, error.to_string(), false))
+            }
+            Err(error) => Err((TargetState::Down, error.to_string(), matches!(error, ProbeError::Silent { .. }))),
+        };
+        match &found {
+            Ok(_) => generation.judge(target, Verdict::Trusted),
+            Err((TargetState::Refused, ..)) => generation.judge(target, Verdict::Foreign),
+            // A database that was trusted and is down stays trusted: what comes back is asked again.
+            Err(_) => {}
+        }
+        self.snapshot.send_modify(|snapshot| snapshot.probed(target, &found));
+        if target == 0 {
+            self.happened(match found {
+                Ok(_) => Event::WriterUp,
+                Err((TargetState::Refused, cause, _)) => Event::WriterForeign { cause },
+                Err((_, cause, silent)) => Event::WriterDown { cause, silent },
+            });
+        }
+    }
+
+    pub(super) fn answer_those_who_wait(&mut self) {
+        let id = self.generation.as_ref().map(|generation| generation.id);
+        if !self.probing.iter().any(|(probed, _)| Some(*probed) == id) {
+            for done in self.waiting_for_probes.drain(..) {
+                let _ = done.send(());
+            }
+        }
+    }
+}
