@@ -148,7 +148,12 @@ impl<'a> Apply<'a> {
     /// The way in; pins the host key, so that no contact comes before that.
     pub(super) fn access(&self, instance: &Instance) -> Result<BastionAccess, BastionError> {
         let (spec, local) = (self.spec()?, self.workshop.local);
-        local.pin(&instance.id, &self.generation()?.host_public_key)?;
+        let generation = self.generation()?;
+        if generation.instance_id.as_ref() != Some(&instance.id) {
+            // A run that ended between the launch and its record: from here on the keys are this instance's.
+            local.keep(&Generation { instance_id: Some(instance.id.clone()), ..generation.clone() })?;
+        }
+        local.pin(&instance.id, &generation.host_public_key)?;
         let (proxy_command, proxy_jump) = self.workshop.proxy.clone();
         Ok(BastionAccess {
             instance_id: instance.id.clone(),

@@ -118,7 +118,8 @@ impl Context {
     /// The environment's state folder; not created yet.
     pub(crate) fn state_dir(&self) -> Result<StateDir, CommandError> {
         let settings = self.settings()?;
-        Ok(StateDir::locate(&self.host.surroundings.vars, settings.project.as_str(), &settings.environment)?)
+        let (project, alias) = (settings.project.as_str(), settings.alias.as_str());
+        Ok(StateDir::locate(&self.host.surroundings.vars, project, &settings.environment, alias)?)
     }
 
     /// Which AWS account and region the selected environment names.

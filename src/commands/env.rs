@@ -29,6 +29,7 @@ pub(crate) struct EnvArgs {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum ShellChoice {
     /// also sh, dash and ksh
+    #[value(aliases = ["sh", "dash", "ksh"])]
     Bash,
     Zsh,
     Json,
@@ -57,7 +58,7 @@ pub(crate) async fn run(args: &EnvArgs, context: &Context) -> Result<ExitStatus,
     variables.retain(|variable| names.contains(&variable.name));
     let text = connection::render(&variables, shell)?;
     access.warn_unless_reachable(context);
-    if context.host().surroundings.stdout_is_terminal {
+    if context.host().surroundings.stdout_is_terminal && names.contains(&"PGPASSWORD") {
         context.printer().hint("this prints a password; put it into the shell with `eval \"$(devdb env)\"`");
     }
     context.printer().product(&text)?;

@@ -132,11 +132,14 @@ pub(crate) fn ca_file(context: &Context) -> Result<PathBuf, CommandError> {
 
 /// A database that cannot be used is first of all a question to the tunnel: if that is not up, its advice comes first.
 pub(crate) async fn with_the_tunnels_word(context: &Context, mut error: CommandError) -> CommandError {
-    let Ok((Some(_), is_up)) = local_end(context, Role::Writer).await else { return error };
-    if is_up {
-        return error;
+    let Ok(state_dir) = context.state_dir() else { return error };
+    let is_ssh = context.settings().is_ok_and(|settings| settings.transport == Transport::Ssh);
+    match tunnel::status(state_dir.path()).await {
+        Some(report) if report.state == TunnelState::Up => {}
+        Some(_) => error.hints.insert(0, "`devdb tunnel status` tells what the tunnel is waiting for".to_owned()),
+        None if is_ssh => error.hints.insert(0, "the tunnel is not up: run `devdb tunnel up`".to_owned()),
+        None => {}
     }
-    error.hints.insert(0, "the tunnel is not up: run `devdb tunnel up`".to_owned());
     error
 }
 

@@ -3,20 +3,25 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// The folder `$XDG_STATE_HOME/devdb/<project>/<environment>/` (0700): keys, known_hosts, ssh config, caches, log, lock.
+/// The folder `$XDG_STATE_HOME/devdb/<project>/<environment>/<alias>/` (0700): keys, known_hosts, ssh config, caches, log, lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateDir(PathBuf);
 
 impl StateDir {
     /// The folder's path; nothing is created.
-    pub fn locate(vars: &BTreeMap<String, String>, project: &str, environment: &str) -> Result<Self, ConfigError> {
+    pub fn locate(
+        vars: &BTreeMap<String, String>,
+        project: &str,
+        environment: &str,
+        alias: &str,
+    ) -> Result<Self, ConfigError> {
         let base = match (vars.get("XDG_STATE_HOME"), vars.get("HOME")) {
             // The XDG base directory specification: a relative path is to be ignored.
             (Some(path), _) if Path::new(path).is_absolute() => PathBuf::from(path),
             (_, Some(home)) if !home.is_empty() => Path::new(home).join(".local/state"),
             _ => return Err(ConfigError::NoHome),
         };
-        Ok(Self(base.join("devdb").join(project).join(environment)))
+        Ok(Self(base.join("devdb").join(project).join(environment).join(alias)))
     }
 
     /// Creates the folder where it is missing, and refuses one that somebody else could write to.
@@ -53,13 +58,16 @@ mod tests {
     #[test]
     fn the_state_home_wins_over_home_unless_it_is_relative() {
         let both = vars(&[("XDG_STATE_HOME", "/state"), ("HOME", "/home/ada")]);
-        assert_eq!(StateDir::locate(&both, "shop", "dev").unwrap().path(), Path::new("/state/devdb/shop/dev"));
+        assert_eq!(
+            StateDir::locate(&both, "shop", "dev", "ada").unwrap().path(),
+            Path::new("/state/devdb/shop/dev/ada")
+        );
         let relative = vars(&[("XDG_STATE_HOME", "state"), ("HOME", "/home/ada")]);
         assert_eq!(
-            StateDir::locate(&relative, "shop", "dev").unwrap().path(),
-            Path::new("/home/ada/.local/state/devdb/shop/dev")
+            StateDir::locate(&relative, "shop", "dev", "ada").unwrap().path(),
+            Path::new("/home/ada/.local/state/devdb/shop/dev/ada")
         );
-        assert!(matches!(StateDir::locate(&vars(&[]), "shop", "dev"), Err(ConfigError::NoHome)));
+        assert!(matches!(StateDir::locate(&vars(&[]), "shop", "dev", "ada"), Err(ConfigError::NoHome)));
     }
 
     #[test]

@@ -249,7 +249,12 @@ impl Read<'_> {
             },
             tunnel: TunnelSettings {
                 writer_port: self.port("tunnel.writer_port")?,
-                reader_port: self.port("tunnel.reader_port")?,
+                reader_port: match self.port("tunnel.reader_port")? {
+                    same if same == self.port("tunnel.writer_port")? => {
+                        return Err(self.bad("tunnel.reader_port", "the writer has this port; choose another"));
+                    }
+                    port => port,
+                },
                 hold: self.duration("tunnel.hold")?,
             },
             ssh: SshSettings {

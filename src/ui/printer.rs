@@ -1,4 +1,5 @@
 use super::{Failure, Paint, Selection, Step};
+use indicatif::ProgressBar;
 use serde::Serialize;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,13 +30,15 @@ type Stream = Arc<Mutex<Box<dyn Write + Send>>>;
 pub struct Printer {
     settings: PrinterSettings,
     selection: Selection,
+    /// The spinner that is on the screen now; other lines are written above it.
+    pub(super) spinner: Arc<Mutex<Option<ProgressBar>>>,
     out: Stream,
     err: Stream,
 }
 
 impl Printer {
     pub fn new(settings: PrinterSettings, selection: Selection, out: Stream, err: Stream) -> Self {
-        Self { settings, selection, out, err }
+        Self { settings, selection, spinner: Arc::default(), out, err }
     }
 
     pub fn settings(&self) -> PrinterSettings {
@@ -55,8 +58,11 @@ impl Printer {
     /// Writes to stdout as it is; nothing is added.
     pub fn product(&self, text: &str) -> io::Result<()> {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        out.write_all(text.as_bytes())?;
-        out.flush()
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            // Whoever reads has seen enough (`devdb … | head`); that is nobody's failure.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        }
     }
 
     /// A line of narration; silent with `--quiet`, and with `--json`, whose reader wants nothing but JSON.
@@ -98,8 +104,14 @@ impl Printer {
 
     /// Writes a line to stderr. A closed stderr is nobody's failure.
     pub(super) fn narrate(&self, line: &str) {
-        let mut err = self.err.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = writeln!(err, "{line}");
-        let _ = err.flush();
+        let write = || {
+            let mut err = self.err.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = writeln!(err, "{line}");
+            let _ = err.flush();
+        };
+        match &*self.spinner.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(spinner) => spinner.suspend(write),
+            None => write(),
+        }
     }
 }

@@ -1,5 +1,6 @@
 use super::Printer;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 /// One piece of work that the user waits for.
@@ -22,6 +23,7 @@ impl Step {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
+        *printer.spinner.lock().unwrap_or_else(PoisonError::into_inner) = bar.clone();
         Self { printer, label: label.to_owned(), started: Instant::now(), bar }
     }
 
@@ -32,11 +34,16 @@ impl Step {
         }
     }
 
-    /// Ends the step with a line; the time is shown from one second on.
-    pub fn done(self, outcome: &str) {
+    fn clear(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+            self.printer.spinner.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
+    }
+
+    /// Ends the step with a line; the time is shown from one second on.
+    pub fn done(self, outcome: &str) {
+        self.clear();
         let elapsed = self.started.elapsed();
         let time = if elapsed >= Duration::from_secs(1) {
             self.printer.paint_err().faint(&format!(" ({:.1} s)", elapsed.as_secs_f64()))
@@ -49,8 +56,6 @@ impl Step {
 
 impl Drop for Step {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        self.clear();
     }
 }

@@ -112,7 +112,7 @@ fn in_another_region_or_account_the_keys_of_a_live_bastion_are_kept() {
     let (mut stage, cloud) = stage();
     assert_eq!(stage.run(["devdb", "bastion", "up"]).code, 0);
     let alive = cloud.alive();
-    let key = stage.home().join(".local/state/devdb/shop/dev/bastion_key");
+    let key = stage.home().join(".local/state/devdb/shop/dev/ada/bastion_key");
     let before = std::fs::read(&key).unwrap();
     for (account, region) in [("123456789012", "eu-west-2"), ("210987654321", "eu-west-1")] {
         let other = Arc::new(FakeCloud::elsewhere(account, region));
@@ -134,7 +134,7 @@ fn in_another_region_or_account_the_keys_of_a_live_bastion_are_kept() {
 fn the_cached_way_in_follows_what_status_sees() {
     let (stage, cloud) = stage();
     assert_eq!(stage.run(["devdb", "bastion", "up"]).code, 0);
-    let cache = stage.home().join(".local/state/devdb/shop/dev/bastion.json");
+    let cache = stage.home().join(".local/state/devdb/shop/dev/ada/bastion.json");
     let cached = || std::fs::read_to_string(&cache).unwrap();
     let before = cached();
     let stage = stage.cloud(&Arc::new(FakeCloud::elsewhere("123456789012", "eu-west-2")));

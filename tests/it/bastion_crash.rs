@@ -39,6 +39,10 @@ async fn killed(rig: &Rig, verb: Verb, number: usize, after: bool) {
     rig.cloud.clear_faults();
 }
 
+fn is_a_look(call: &str) -> bool {
+    call.contains(":Describe") || call == "sts:GetCallerIdentity"
+}
+
 fn check(rig: &Rig, last: Verb, story: &str) {
     let wanted = if last == Verb::Up { COMPLETE } else { NOTHING };
     assert_eq!(rig.count(), wanted, "{story}: {:#?}", rig.cloud.alive());
@@ -51,6 +55,12 @@ async fn finish(rig: &Rig, last: Verb, story: &str) {
     };
     assert!(outcome.is_ok(), "{story}: {outcome:?}");
     check(rig, last, story);
+    if last == Verb::Up {
+        rig.cloud.forget_calls();
+        assert!(rig.up().await.is_ok(), "{story}: the run after that");
+        let changed: Vec<_> = rig.cloud.calls().into_iter().filter(|call| !is_a_look(call)).collect();
+        assert!(changed.is_empty(), "{story}: the run after that changed something: {changed:?}");
+    }
     if last == Verb::Down {
         assert!(!rig.local.is_used(), "{story}: something was left on the laptop");
     }

@@ -39,7 +39,7 @@ impl Laptop {
 
     /// The folder where devdb keeps its state.
     pub(crate) fn state(&self) -> PathBuf {
-        self.home().join(".local/state/devdb/shop/dev")
+        self.home().join(".local/state/devdb/shop/dev/ada")
     }
 
     fn command(&self, extra: &[(&str, &str)], argv: &[&str]) -> Command {

@@ -99,7 +99,7 @@ impl World {
     }
 
     pub(crate) fn state(&self, name: &str) -> PathBuf {
-        self.path(".local/state/devdb/shop/dev").join(name)
+        self.path(".local/state/devdb/shop/dev/ada").join(name)
     }
 
     /// Where the supervisor's sockets lie, as it wrote down itself.
