@@ -324,7 +324,7 @@ impl From<TunnelError> for CommandError {
             TunnelError::Unreachable { remedy: None, .. } => shown
                 .hint("connect the VPN that leads into the VPC, or set `transport = \"ssh\"` to go through a bastion"),
             TunnelError::NotUp { obstacle: Obstacle::TakenDown, .. } => shown.hint("`devdb tunnel up` starts it again"),
-            // `tunnel up` asks nobody but the same address again.
+            // `tunnel up` has asked AWS for the address; what is left is a rule, a route or the instance itself.
             TunnelError::NotUp { obstacle: Obstacle::Bastion, .. } => shown.hint(LOOK_AT_BASTION).hint(GOES_ON),
             TunnelError::Failed { remedy: None, .. } | TunnelError::NotUp { obstacle: Obstacle::Database, .. } => {
                 shown.hint(GOES_ON)
