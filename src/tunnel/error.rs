@@ -38,7 +38,7 @@ impl PortOwnerKind {
         match self {
             Self::Ssh => "an ssh process",
             Self::PostgreSql => "a PostgreSQL server",
-            Self::Devdb => "the tunnel of another environment",
+            Self::Devdb => "the tunnel of another environment or alias",
             Self::Other => "another program",
         }
     }
