@@ -1,0 +1,55 @@
+//! The notice board's part for the bastion.
+
+use super::cloud::cloud_hints;
+use super::{CommandError, ErrorKind};
+use crate::bastion::BastionError;
+
+impl From<BastionError> for CommandError {
+    fn from(error: BastionError) -> Self {
+        let failed = || Self::from_error(ErrorKind::Failed, &error);
+        let refused = || Self::from_error(ErrorKind::Refused, &error);
+        let again = "run the command again; it continues from what is there";
+        match &error {
+            BastionError::Cloud(cloud) => cloud_hints(failed(), cloud),
+            BastionError::Echo(_) => failed().hint(
+                "pass your address: `devdb bastion up --ip 203.0.113.7`, or set `echo_url` to a service you can reach",
+            ),
+            BastionError::Cidr { .. } => failed().hint("see `allow_cidrs` in [environment.NAME.bastion]"),
+            BastionError::AnotherPrincipal { .. } => refused()
+                .hint("choose another alias: `export DEVDB_ALIAS=…`, or `alias` in devdb.local.toml")
+                .hint("if that was you with another role, log in with it and run `devdb bastion down` first"),
+            BastionError::Elsewhere { here, there } => {
+                let region =
+                    if here.region == there.region { String::new() } else { format!(" --region {}", there.region) };
+                let profile = if here.account == there.account { "" } else { " --profile NAME" };
+                let devdb = format!("devdb{region}{profile}");
+                let shown = refused()
+                    .hint(format!("that one: `{devdb} bastion status`, or `{devdb} bastion down` to remove it first"));
+                let shown = match profile {
+                    "" => shown,
+                    _ => shown.hint(format!("NAME is a profile of account {}", there.account)),
+                };
+                shown.hint("to have one here as well, give this place an environment of its own in devdb.toml")
+            }
+            BastionError::NameTaken { .. } => {
+                refused().hint("choose another alias (`export DEVDB_ALIAS=…`), or remove it by hand if nobody needs it")
+            }
+            BastionError::AnotherComputer { .. } => {
+                refused().hint("let it finish; then run this command again to take the bastion over")
+            }
+            BastionError::NotOffered { .. } => failed().hint("set `instance_type` in [environment.NAME.bastion]"),
+            BastionError::Died { .. } | BastionError::TooSlow { .. } => failed().hint(again),
+            BastionError::NotReady { findings, .. } => findings
+                .iter()
+                .fold(failed(), |shown, finding| shown.hint(finding.clone()))
+                .hint("run `devdb bastion up` again to go on waiting, or `devdb bastion down` to start over"),
+            BastionError::HostKey { .. } => {
+                refused().hint("`devdb bastion down`, then `devdb bastion up` makes a new one with a new key")
+            }
+            BastionError::Ssh(_) => failed()
+                .hint("install OpenSSH's client (`ssh -V` must work), or correct the setting that is named above"),
+            BastionError::Key(_) | BastionError::Template { .. } => Self::from_error(ErrorKind::Bug, &error),
+            BastionError::Local { .. } => failed().hint("check the state folder's rights and the disk's space"),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The notice board's part for AWS and for what is looked up there.
+
+use super::{CommandError, ErrorKind};
+use crate::discovery::DiscoveryError;
+use crate::system::CloudError;
+
+impl From<CloudError> for CommandError {
+    fn from(error: CloudError) -> Self {
+        let shown = Self::from_error(ErrorKind::Failed, &error);
+        cloud_hints(shown, &error)
+    }
+}
+
+pub(super) fn cloud_hints(shown: CommandError, error: &CloudError) -> CommandError {
+    match error {
+        CloudError::NoCredentials { profile: Some(profile), .. } => shown.hint(format!(
+            "`aws sso login --profile {profile}`, or `aws configure --profile {profile}` for access keys"
+        )),
+        CloudError::NoCredentials { profile: None, .. } => shown
+            .hint("set `profile` in devdb.toml or pass `--profile NAME`; `aws configure sso` makes one")
+            .hint("or export AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"),
+        CloudError::ExpiredCredentials { profile: Some(profile), .. } => {
+            shown.hint(format!("`aws sso login --profile {profile}`"))
+        }
+        CloudError::ExpiredCredentials { profile: None, .. } => {
+            shown.hint("`aws sso login`, or export fresh AWS_… variables")
+        }
+        CloudError::InvalidCredentials { profile, .. } => {
+            let (flag, make) = match profile {
+                Some(profile) => {
+                    (format!(" --profile {profile}"), format!("`aws configure --profile {profile}` sets them"))
+                }
+                None => {
+                    let variables = "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN";
+                    (String::new(), format!("they come from {variables}, or from the default profile"))
+                }
+            };
+            shown.hint(format!("the access key or its secret is wrong, or was deleted; {make}")).hint(format!(
+                "`aws sts get-caller-identity{flag}` checks them; a computer's wrong clock looks like this as well"
+            ))
+        }
+        CloudError::NoRegion => shown.hint("set `region` in devdb.toml, or pass `--region eu-west-1`"),
+        CloudError::Denied { action, .. } => {
+            shown.hint(format!("ask whoever keeps your AWS permissions to allow `{action}`"))
+        }
+        CloudError::Throttled { .. } => shown.hint("wait a minute and run the command again; it continues"),
+        CloudError::Unreachable { .. } => {
+            shown.hint("check the network, HTTPS_PROXY and NO_PROXY, and that the region exists")
+        }
+        CloudError::Incomplete { .. } => shown.hint("run the command again; it begins by looking at what is there"),
+        CloudError::NotFound { .. } | CloudError::Refused { .. } => shown,
+    }
+}
+
+impl From<DiscoveryError> for CommandError {
+    fn from(error: DiscoveryError) -> Self {
+        let shown = Self::from_error(ErrorKind::Failed, &error);
+        match &error {
+            DiscoveryError::NothingNamed => {
+                shown.hint("set `stack` in devdb.toml (or `cluster`, if there is no CloudFormation stack)")
+            }
+            DiscoveryError::StackNotFound { region, .. } | DiscoveryError::ClusterNotFound { region, .. } => {
+                let region = region.as_deref().unwrap_or("REGION");
+                shown
+                    .hint(format!("`aws cloudformation list-stacks --region {region}` shows what this account has there"))
+                    .hint("is it another region or account? See `devdb config show --origin`; `--region` and `--profile` change them")
+            }
+            DiscoveryError::NoCluster { .. } => shown.hint("set `cluster` to the cluster's identifier in devdb.toml"),
+            DiscoveryError::Ambiguous { key, candidates, .. } => {
+                let first = candidates.first().map_or("…", String::as_str);
+                shown.hint(format!("name the one you mean in devdb.toml: `{key} = \"{first}\"`"))
+            }
+            DiscoveryError::NoWriter { .. } => {
+                shown.hint("a failover or a stopped cluster looks like this; try again when the cluster is available")
+            }
+            DiscoveryError::NoSubnet { .. } => {
+                shown.hint("set `subnet_name` in devdb.toml to the name of the public subnets")
+            }
+            DiscoveryError::NoInternetRoute { .. } => {
+                shown.hint("a bastion needs a subnet whose route table leads 0.0.0.0/0 to an internet gateway")
+            }
+            DiscoveryError::Cloud(cloud) => cloud_hints(shown, cloud),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The notice board's part for the tunnel.
+
+use super::{CommandError, ErrorKind};
+use crate::tunnel::{Obstacle, PortOwnerKind, Remedy, SpecError, TunnelError};
+
+impl From<TunnelError> for CommandError {
+    fn from(error: TunnelError) -> Self {
+        let kind = match &error {
+            TunnelError::Failed { remedy: Some(Remedy::HostKey | Remedy::Identity), .. }
+            | TunnelError::Unreachable { remedy: Some(_), .. } => ErrorKind::Refused,
+            _ => ErrorKind::Failed,
+        };
+        let shown = Self::from_error(kind, &error);
+        match error {
+            TunnelError::PortBusy { target, address, owner, free } => {
+                let shown = match owner.map(|owner| (owner.kind, owner.pid)) {
+                    Some((PortOwnerKind::Ssh, pid)) => {
+                        shown.hint(format!("if that is a forgotten tunnel, end it with `kill {pid}` and try again"))
+                    }
+                    _ => shown,
+                };
+                match free {
+                    Some(free) => shown.hint(format!(
+                        "take a free port instead: set `{target}_port = {free}` under [environment.NAME.tunnel] in devdb.local.toml"
+                    )),
+                    None => shown.hint(format!("free port {}, or choose another `{target}_port`", address.port())),
+                }
+            }
+            TunnelError::Failed { remedy: Some(remedy), .. }
+            | TunnelError::Unreachable { remedy: Some(remedy), .. } => shown.hint(remedy_hint(remedy)),
+            TunnelError::Unreachable { remedy: None, .. } => shown
+                .hint("connect the VPN that leads into the VPC, or set `transport = \"ssh\"` to go through a bastion"),
+            TunnelError::NotUp { obstacle: Obstacle::TakenDown, .. } => shown.hint("`devdb tunnel up` starts it again"),
+            // `tunnel up` has asked AWS for the address; what is left is a rule, a route or the instance itself.
+            TunnelError::NotUp { obstacle: Obstacle::Bastion, .. } => shown.hint(LOOK_AT_BASTION).hint(GOES_ON),
+            TunnelError::Failed { remedy: None, .. } | TunnelError::NotUp { obstacle: Obstacle::Database, .. } => {
+                shown.hint(GOES_ON)
+            }
+            TunnelError::NotStarted { last: Some(last), .. } => {
+                let mut shown = shown;
+                shown.causes.push(last);
+                shown
+            }
+            TunnelError::Stale { .. } => shown.hint("`devdb tunnel down` ends it"),
+            // That is what `devdb tunnel down` has just tried.
+            TunnelError::NotEnded { pid } => shown
+                .hint(format!("see with `ps -fp {pid}` that it is devdb's supervisor, then end it: `kill -9 {pid}`"))
+                .hint("run the command again afterwards; it cleans up what the supervisor left"),
+            TunnelError::ForeignFolder { .. } => shown.hint("set XDG_RUNTIME_DIR to a folder of your own"),
+            _ => shown,
+        }
+    }
+}
+
+const LOOK_AT_BASTION: &str =
+    "`devdb bastion up` looks at what AWS says (a new address, a bastion that is gone) and repairs the way in";
+const GOES_ON: &str = "it keeps trying in the background; `devdb tunnel status` tells how it goes";
+
+/// What to do about a tunnel that gave up.
+fn remedy_hint(remedy: Remedy) -> &'static str {
+    match remedy {
+        Remedy::HostKey => {
+            "somebody else may be answering in the bastion's place; `devdb bastion up` looks at what AWS says and repairs the way in"
+        }
+        Remedy::Authentication => {
+            "the bastion does not know this key; `devdb bastion up` looks at what AWS says and repairs the way in"
+        }
+        Remedy::Identity => {
+            "this is not the database that the settings name; compare `devdb config show` with the endpoint, or set `ca_file`"
+        }
+        Remedy::InstallSsh => "install OpenSSH's client (`openssh-client`) and try again",
+    }
+}
+
+impl From<SpecError> for CommandError {
+    fn from(error: SpecError) -> Self {
+        Self::from_error(ErrorKind::Failed, &error)
+            .hint("`devdb config show --origin` tells where each value comes from")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hints(error: TunnelError) -> String {
+        CommandError::from(error).hints.join("\n")
+    }
+
+    #[test]
+    fn no_hint_sends_anybody_back_to_the_command_that_has_just_failed() {
+        for remedy in [Remedy::HostKey, Remedy::Authentication] {
+            let said = hints(TunnelError::Failed { cause: "refused".to_owned(), remedy: Some(remedy) });
+            assert!(said.contains("devdb bastion up") && !said.contains("tunnel up"), "{said}");
+        }
+        let not_up = |obstacle| hints(TunnelError::NotUp { cause: "no answer".to_owned(), seconds: 45, obstacle });
+        let said = not_up(Obstacle::Bastion);
+        assert!(said.contains("devdb bastion up") && said.contains("devdb tunnel status"), "{said}");
+        assert!(!not_up(Obstacle::Database).contains("bastion"));
+        assert!(!not_up(Obstacle::TakenDown).contains("background"));
+        let said = hints(TunnelError::NotEnded { pid: 4711 });
+        assert!(said.contains("kill -9 4711") && !said.contains("tunnel down"), "{said}");
+    }
+}
