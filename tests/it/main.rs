@@ -18,6 +18,7 @@ mod ledger;
 mod migrate;
 mod migrate_alone;
 mod processes;
+mod prompter;
 #[cfg(feature = "aws")]
 mod sandbox;
 mod shells;
