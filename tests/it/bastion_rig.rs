@@ -88,7 +88,8 @@ impl Rig {
     pub(crate) async fn plan(&self) -> Result<Plan, BastionError> {
         use devdb::system::Clock;
         let workshop = self.workshop(&|_| {});
-        let (identity, observed) = bastion::observe_up(&workshop, &self.scope, &self.spec).await?;
+        let (identity, mut observed) = bastion::observe_down(&workshop, &self.scope).await?;
+        bastion::observe_for_up(&workshop, &identity, &self.spec, &mut observed).await?;
         bastion::plan_up(&identity, &self.spec, &observed, self.clock.now())
     }
 
@@ -103,7 +104,8 @@ impl Rig {
     ) -> Result<(BastionReport, BastionAccess), BastionError> {
         use devdb::system::Clock;
         let workshop = self.workshop(tell);
-        let (identity, observed) = bastion::observe_up(&workshop, &self.scope, &self.spec).await?;
+        let (identity, mut observed) = bastion::observe_down(&workshop, &self.scope).await?;
+        bastion::observe_for_up(&workshop, &identity, &self.spec, &mut observed).await?;
         let plan = bastion::plan_up(&identity, &self.spec, &observed, self.clock.now())?;
         bastion::up(&workshop, &identity, &self.spec, &observed, &plan).await
     }
