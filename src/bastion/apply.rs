@@ -4,8 +4,7 @@ use super::{
     BastionAccess, BastionError, BastionReport, BastionSpec, Direction, Event, Generation, Group, Identity, Instance,
     Launch, NewRule, Observed, Plan, Rule, RuleSource, Step, Tags, UserData, Workshop,
 };
-use crate::system::CloudError;
-use futures_util::future::join_all;
+use crate::system::{CloudError, together};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -81,7 +80,7 @@ impl<'a> Apply<'a> {
             self.tell_done(step, None);
             Ok(())
         };
-        join_all(steps.iter().map(run)).await.into_iter().collect()
+        together(steps.iter().map(run)).await.into_iter().collect()
     }
 
     fn tell_done(&self, step: &Step, outcome: Option<String>) {
@@ -124,8 +123,8 @@ impl<'a> Apply<'a> {
             Step::ImportKeyPair { name } => self.import_key_pair(name).await?,
             Step::DeleteKeyPair { name } => cloud.delete_key_pair(name).await?,
             Step::CloseEgress => {
-                let group_id = self.group_id()?;
-                settled(&["InvalidGroup.NotFound"], || cloud.close_egress(group_id)).await?;
+                let (group_id, ipv6) = (self.group_id()?, self.spec()?.site.ipv6);
+                settled(&["InvalidGroup.NotFound"], || cloud.close_egress(group_id, ipv6)).await?;
             }
             Step::AllowEgress { cidrs, port } => self.allow(Direction::Egress, *port, cidrs, "database").await?,
             Step::AllowSsh { cidrs, port } => self.allow(Direction::Ingress, *port, cidrs, "ssh").await?,

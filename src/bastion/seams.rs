@@ -38,8 +38,8 @@ pub trait Cloud: Send + Sync {
         description: &str,
         tags: &Tags,
     ) -> Result<String, CloudError>;
-    /// Takes away the rule that lets everything leave a new group.
-    async fn close_egress(&self, group_id: &str) -> Result<(), CloudError>;
+    /// Takes away the rule that lets everything leave a new group; where the VPC has IPv6, there is one more for that.
+    async fn close_egress(&self, group_id: &str, ipv6: bool) -> Result<(), CloudError>;
     /// # Errors
     /// Code `DependencyViolation` while an interface still carries the group.
     async fn delete_group(&self, group_id: &str) -> Result<(), CloudError>;

@@ -87,6 +87,7 @@ mod tests {
             vpc_id: "vpc-1".to_owned(),
             ingress_subnets: Vec::new(),
             database_cidrs: Vec::new(),
+            ipv6: false,
             cluster: Cluster {
                 id: "db".to_owned(),
                 writer_endpoint: "db.example".to_owned(),

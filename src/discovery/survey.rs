@@ -3,8 +3,7 @@ use super::{
     Cluster, ClusterFacts, ClusterMember, DiscoveryError, InstanceFacts, Inventory, StackResource, Topology,
     choose_ingress,
 };
-use crate::system::CloudError;
-use futures_util::future::try_join_all;
+use crate::system::{CloudError, together};
 
 /// What the settings say; everything that is named wins over what would be found.
 #[derive(Debug, Clone, Default)]
@@ -72,7 +71,10 @@ pub async fn discover(inventory: &dyn Inventory, wanted: &Wanted) -> Result<Topo
         .map(|subnet| subnet.cidr.clone())
         .collect();
     let cluster = cluster(facts, &instances)?;
-    Ok(Topology { vpc_id, ingress_subnets, database_cidrs, cluster, secret })
+    // A VPC's own addresses are in every one of its tables (VPC user guide, "Route tables": the local route).
+    let mut routes = tables.iter().flat_map(|table| &table.routes);
+    let ipv6 = routes.any(|route| route.gateway_id.as_deref() == Some("local") && route.destination.contains(':'));
+    Ok(Topology { vpc_id, ingress_subnets, database_cidrs, ipv6, cluster, secret })
 }
 
 /// The resources of a stack and of the stacks in it, level by level.
@@ -80,7 +82,8 @@ async fn stack_tree(inventory: &dyn Inventory, stack: &str) -> Result<Vec<StackR
     let mut found = Vec::new();
     let mut level = vec![stack.to_owned()];
     while !level.is_empty() {
-        let listed = try_join_all(level.iter().map(|name| stack_resources(inventory, name))).await?.concat();
+        let listed = together(level.iter().map(|name| stack_resources(inventory, name))).await;
+        let listed = listed.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
         level = nested_stacks(&listed);
         found.extend(listed);
     }

@@ -159,7 +159,7 @@ impl Cloud for FakeCloud {
         .await
     }
 
-    async fn close_egress(&self, group_id: &str) -> Result<(), CloudError> {
+    async fn close_egress(&self, group_id: &str, _ipv6: bool) -> Result<(), CloudError> {
         self.call("ec2:RevokeSecurityGroupEgress", |state| {
             state.groups.iter_mut().filter(|group| group.id == group_id).for_each(|group| group.open_egress = false);
             Ok(())

@@ -35,6 +35,7 @@ pub(crate) fn spec() -> BastionSpec {
             endpoints: vec!["appdb.cluster-abc.eu-west-1.rds.amazonaws.com".to_owned()],
             port: 5432,
             database_cidrs: vec!["10.0.4.0/24".to_owned(), "10.0.5.0/24".to_owned()],
+            ipv6: false,
         },
         instance_type: "t2.micro".to_owned(),
         instance_type_is_chosen: false,

@@ -20,6 +20,10 @@ mod migrate_alone;
 mod processes;
 #[cfg(feature = "aws")]
 mod sandbox;
+#[cfg(feature = "aws")]
+mod sandbox_discovery;
+#[cfg(feature = "aws")]
+mod sandbox_runbook;
 mod shells;
 mod support;
 mod terminal;

@@ -146,7 +146,7 @@ impl Inventory for AwsAdapter {
                 .iter()
                 .filter_map(|route| {
                     Some(RouteFacts {
-                        destination: route.destination_cidr_block()?.to_owned(),
+                        destination: route.destination_cidr_block().or(route.destination_ipv6_cidr_block())?.to_owned(),
                         gateway_id: route.gateway_id().map(str::to_owned),
                         active: route.state() != Some(&RouteState::Blackhole),
                     })

@@ -133,6 +133,7 @@ fn spec(settings: &Settings, topology: &Topology, ssh_cidrs: Vec<Cidr>) -> Resul
                 .collect(),
             port: cluster.port,
             database_cidrs: topology.database_cidrs.clone(),
+            ipv6: topology.ipv6,
         },
         instance_type: wanted.instance_type.clone(),
         instance_type_is_chosen: wanted.instance_type_is_chosen,
