@@ -1,4 +1,4 @@
-"""Makes the reader of a cluster its writer: failover.py CLUSTER."""
+"""Makes an instance the writer of its cluster: failover.py CLUSTER INSTANCE."""
 
 import sys
 
@@ -6,5 +6,6 @@ import boto3
 
 rds = boto3.client("rds")
 (cluster,) = rds.describe_db_clusters(DBClusterIdentifier=sys.argv[1])["DBClusters"]
-(reader,) = [one["DBInstanceIdentifier"] for one in cluster["DBClusterMembers"] if not one["IsClusterWriter"]]
-rds.failover_db_cluster(DBClusterIdentifier=sys.argv[1], TargetDBInstanceIdentifier=reader)
+writers = [one["DBInstanceIdentifier"] for one in cluster["DBClusterMembers"] if one["IsClusterWriter"]]
+if writers != [sys.argv[2]]:
+    rds.failover_db_cluster(DBClusterIdentifier=sys.argv[1], TargetDBInstanceIdentifier=sys.argv[2])

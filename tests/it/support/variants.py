@@ -15,7 +15,10 @@ NAME_TAG = "aws-cdk:subnet-name"
 
 def create(name, resources, outputs=None):
     body = {"Resources": resources, "Outputs": outputs or {}}
-    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(body))
+    try:
+        cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(body))
+    except cloudformation.exceptions.AlreadyExistsException:
+        pass  # from an earlier run of the tests on the same sandbox
 
 
 def team(name, project):
@@ -39,13 +42,17 @@ def paged():
         for number in range(120)
     }
     create("PagedStack", {**fillers, **team("PagedStack", "paged")})
+    first_page = cloudformation.list_stack_resources(StackName="PagedStack")
+    kinds = {one["ResourceType"] for one in first_page["StackResourceSummaries"]}
+    assert first_page["NextToken"] and "AWS::RDS::DBCluster" not in kinds, kinds
 
 
 def nested():
     """The database two stacks down."""
     bucket = "templates"
     s3 = boto3.client("s3")
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": s3.meta.region_name})
+    if bucket not in [one["Name"] for one in s3.list_buckets()["Buckets"]]:
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": s3.meta.region_name})
 
     def nested_stack(key, body):
         s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(body).encode())
