@@ -2,13 +2,12 @@ use super::step::{PlannedSource, somebody_elses};
 use super::tags::{EXPIRES_AT, Ownership, ownership, tags};
 use super::{
     BastionAccess, BastionError, BastionReport, BastionSpec, Direction, Event, Generation, Group, Identity, Instance,
-    InstanceState, Launch, NewRule, Observed, Plan, Rule, RuleSource, Step, Tags, UserData, Workshop,
+    Launch, NewRule, Observed, Plan, Rule, RuleSource, Step, Tags, UserData, Workshop,
 };
-use crate::system::CloudError;
+use crate::system::{CloudError, together};
 use std::time::Duration;
 use tokio::time::Instant;
 
-const GONE_LIMIT: Duration = Duration::from_secs(300);
 /// How long EC2 may take to know what it has just made.
 const SETTLE_LIMIT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(1);
@@ -16,7 +15,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Applies a plan, carrying what the steps learn from one to the next.
 pub(super) struct Apply<'a> {
     pub(super) workshop: &'a Workshop<'a>,
-    identity: &'a Identity,
+    pub(super) identity: &'a Identity,
     /// Missing for `down`.
     pub(super) spec: Option<&'a BastionSpec>,
     tags: Tags,
@@ -60,19 +59,38 @@ impl<'a> Apply<'a> {
     }
 
     pub(super) async fn run(&mut self, plan: &Plan) -> Result<(), BastionError> {
-        for step in &plan.steps {
-            self.tell(Event::Begun(step.to_string()));
-            let outcome = self.apply(step).await?;
-            self.tell(Event::Done(outcome.unwrap_or_else(|| step.to_string())));
+        for batch in plan.steps.chunk_by(|before, step| step.goes_along_with(before)) {
+            match batch {
+                [step] => {
+                    self.tell(Event::Begun(step.to_string()));
+                    let outcome = self.apply(step).await?;
+                    self.tell_done(step, outcome);
+                }
+                several => self.run_at_once(several).await?,
+            }
         }
         Ok(())
     }
 
+    /// All of them end, well or not, before a failure of one is told: no call is left in mid-air.
+    async fn run_at_once(&self, steps: &[Step]) -> Result<(), BastionError> {
+        let run = async |step: &Step| {
+            self.tell(Event::Begun(step.to_string()));
+            self.apply_alone(step).await?;
+            self.tell_done(step, None);
+            Ok(())
+        };
+        together(steps.iter().map(run)).await.into_iter().collect()
+    }
+
+    fn tell_done(&self, step: &Step, outcome: Option<String>) {
+        let step = step.to_string();
+        self.tell(Event::Done { outcome: outcome.unwrap_or_else(|| step.clone()), step });
+    }
+
     /// Returns what to say instead of the step's own text, where more is known now.
     async fn apply(&mut self, step: &Step) -> Result<Option<String>, BastionError> {
-        let cloud = self.workshop.cloud;
         match step {
-            Step::Terminate { instance_id, .. } => cloud.terminate(instance_id).await?,
             Step::AwaitTermination { instance_ids } => self.await_termination(instance_ids).await?,
             Step::Start { instance_id } => self.start(instance_id).await?,
             Step::Launch { instance_type, subnet_id, .. } => {
@@ -84,29 +102,39 @@ impl<'a> Apply<'a> {
                 return Ok(Some(format!("ssh works: {} ({})", access.instance_id, access.public_ip)));
             }
             Step::MakeKeys => self.make_keys()?,
-            Step::ImportKeyPair { name } => self.import_key_pair(name).await?,
-            Step::DeleteKeyPair { name } => cloud.delete_key_pair(name).await?,
             Step::CreateGroup { name, vpc_id } => {
                 let id = self.create_group(name, vpc_id).await?;
                 self.group_id = Some(id.clone());
                 return Ok(Some(format!("created security group {name} ({id})")));
             }
-            Step::CloseEgress => {
-                let group_id = self.group_id()?;
-                settled(&["InvalidGroup.NotFound"], || cloud.close_egress(group_id)).await?;
-            }
-            Step::AllowEgress { cidrs, port } => {
-                self.allow(Direction::Egress, *port, cidrs, "database").await?;
-            }
-            Step::AllowSsh { cidrs, port } => self.allow(Direction::Ingress, *port, cidrs, "ssh").await?,
             Step::AllowDatabase { group_id, port, source } => {
                 return self.allow_database(group_id, *port, source).await;
             }
+            alone => self.apply_alone(alone).await?,
+        }
+        Ok(None)
+    }
+
+    /// The steps that later ones learn nothing from.
+    async fn apply_alone(&self, step: &Step) -> Result<(), BastionError> {
+        let cloud = self.workshop.cloud;
+        match step {
+            Step::Terminate { instance_id, .. } => cloud.terminate(instance_id).await?,
+            Step::ImportKeyPair { name } => self.import_key_pair(name).await?,
+            Step::DeleteKeyPair { name } => cloud.delete_key_pair(name).await?,
+            Step::CloseEgress => {
+                let (group_id, ipv6) = (self.group_id()?, self.spec()?.site.ipv6);
+                settled(&["InvalidGroup.NotFound"], || cloud.close_egress(group_id, ipv6)).await?;
+            }
+            Step::AllowEgress { cidrs, port } => self.allow(Direction::Egress, *port, cidrs, "database").await?,
+            Step::AllowSsh { cidrs, port } => self.allow(Direction::Ingress, *port, cidrs, "ssh").await?,
             Step::Revoke { rule, .. } => cloud.revoke(rule).await?,
             Step::DeleteGroup { group_id, .. } => self.delete_group(group_id).await?,
             Step::ForgetKeys => self.workshop.local.forget()?,
+            // `goes_along_with` joins none of the others.
+            _ => return Err(missing("a step that stands alone")),
         }
-        Ok(None)
+        Ok(())
     }
 
     /// The report and the way in, after all steps.
@@ -328,41 +356,6 @@ impl<'a> Apply<'a> {
             self.instance = Some(seen);
         }
         Ok(())
-    }
-
-    async fn await_termination(&self, ids: &[String]) -> Result<(), BastionError> {
-        let started = Instant::now();
-        loop {
-            let instances = self.workshop.cloud.instances(&self.identity.scope).await?;
-            let left: Vec<&str> = instances
-                .iter()
-                .filter(|one| ids.contains(&one.id) && one.state != InstanceState::Terminated)
-                .map(|one| one.id.as_str())
-                .collect();
-            if left.is_empty() {
-                return Ok(());
-            }
-            if started.elapsed() > GONE_LIMIT {
-                let what = format!("terminating {}", left.join(", "));
-                return Err(BastionError::TooSlow { what, seconds: GONE_LIMIT.as_secs() });
-            }
-            self.tell(Event::Waiting(format!("{} is shutting down", left.join(", "))));
-            tokio::time::sleep(PAUSE).await;
-        }
-    }
-
-    /// The interface of a terminated instance lets go of its group a little later.
-    async fn delete_group(&self, group_id: &str) -> Result<(), BastionError> {
-        let started = Instant::now();
-        loop {
-            match self.workshop.cloud.delete_group(group_id).await {
-                Err(error) if error.is_code("DependencyViolation") && started.elapsed() < GONE_LIMIT => {
-                    self.tell(Event::Waiting("the group's last interface".to_owned()));
-                    tokio::time::sleep(PAUSE * 2).await;
-                }
-                other => return Ok(other?),
-            }
-        }
     }
 }
 

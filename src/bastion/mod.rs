@@ -10,6 +10,7 @@ mod access;
 mod apply;
 mod cidr;
 mod error;
+mod gone;
 mod local;
 mod model;
 mod observe;
@@ -37,7 +38,7 @@ pub use model::{
 pub use observe::Observed;
 pub use plan::plan_up;
 pub use plan_down::plan_down;
-pub use procedure::{Workshop, down, observe_down, observe_up, status, up};
+pub use procedure::{Workshop, down, observe_down, observe_for_up, status, up};
 pub use report::{BastionReport, BastionStatus};
 pub use seams::{AddressEcho, Cloud, EchoError, KeyMaker, MadeKey, Shell, ShellError};
 pub use spec::{BastionSpec, DatabaseSource, Identity, Principal, Site, SiteSubnet};

@@ -51,25 +51,25 @@ pub async fn observe_down(workshop: &Workshop<'_>, scope: &Scope) -> Result<(Ide
     Ok((identity, observed))
 }
 
-/// As [`observe_down`]; what the zones offer is asked only if an instance is missing, and what
-/// others let into the database only if our rule is.
+/// Adds to what [`observe_down`] saw what `up` has to know besides: what the zones offer if an instance is missing, and what
+/// others let into the database if our rule is.
 ///
 /// # Errors
 /// What AWS answers, and the refusals of [`plan_up`](super::plan_up).
-pub async fn observe_up(
+pub async fn observe_for_up(
     workshop: &Workshop<'_>,
-    scope: &Scope,
+    identity: &Identity,
     spec: &BastionSpec,
-) -> Result<(Identity, Observed), BastionError> {
-    let (identity, mut observed) = observe_down(workshop, scope).await?;
-    if observed.needs_launch(&identity, spec, workshop.clock.now())? {
+    observed: &mut Observed,
+) -> Result<(), BastionError> {
+    if observed.needs_launch(identity, spec, workshop.clock.now())? {
         let zones: Vec<String> = spec.site.subnets.iter().map(|subnet| subnet.zone.clone()).collect();
         observed.offers = workshop.cloud.offers(&spec.instance_types(), &zones).await?;
     }
-    if observed.lacks_database_rule(&identity, spec, workshop.clock.now())? {
+    if observed.lacks_database_rule(identity, spec, workshop.clock.now())? {
         observed.database_rules = workshop.cloud.rules_of(&spec.site.database_group_id).await?;
     }
-    Ok((identity, observed))
+    Ok(())
 }
 
 /// Applies a plan of [`plan_up`](super::plan_up).

@@ -27,15 +27,10 @@ impl Apply<'_> {
                 let what = format!("starting instance {}", instance.id);
                 return Err(BastionError::TooSlow { what, seconds: RUNNING_LIMIT.as_secs() });
             }
-            self.tell(Event::Waiting(format!("{} is starting", instance.id)));
-            let seen = self.workshop.cloud.instance(&instance.id).await?;
-            match seen {
-                Some(seen) if seen.state == InstanceState::Running && seen.public_ip.is_some() => instance = seen,
-                seen => {
-                    instance = seen.unwrap_or(instance);
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
+            self.tell(Event::Waiting(format!("waiting for {} to start", instance.id)));
+            // First, for what was launched a moment ago does not run yet, and every look is a call.
+            tokio::time::sleep(PAUSE).await;
+            instance = self.workshop.cloud.instance(&instance.id).await?.unwrap_or(instance);
         }
         self.instance = Some(instance.clone());
         Ok(instance)
@@ -49,13 +44,12 @@ impl Apply<'_> {
         loop {
             let (waits_for, last) = match self.workshop.shell.run(&access, &format!("cat {READY_FILE}")).await {
                 Ok((0, text)) if text.trim_start().starts_with("ready") => break,
-                Ok(_) => ("the first boot to finish", None),
+                Ok(_) => ("the first boot to finish".to_owned(), None),
                 Err(ShellError::HostKey { message }) => {
                     return Err(BastionError::HostKey { id: instance.id, message });
                 }
                 Err(error @ ShellError::Unavailable(_)) => return Err(BastionError::Ssh(error)),
-                Err(error @ ShellError::Refused { .. }) => ("sshd to know the key", Some(error)),
-                Err(error) => ("sshd to answer", Some(error)),
+                Err(error) => (format!("ssh: {}", error.briefly()), Some(error)),
             };
             if started.elapsed() > READY_LIMIT {
                 let findings = self.findings(last.as_ref()).await;
@@ -66,7 +60,7 @@ impl Apply<'_> {
                     source: last,
                 });
             }
-            self.tell(Event::Waiting(waits_for.to_owned()));
+            self.tell(Event::Waiting(format!("waiting for {waits_for}")));
             tokio::time::sleep(SSH_PAUSE).await;
         }
         // Its only reader has it now; the public half stays pinned.

@@ -38,8 +38,8 @@ pub trait Cloud: Send + Sync {
         description: &str,
         tags: &Tags,
     ) -> Result<String, CloudError>;
-    /// Takes away the rule that lets everything leave a new group.
-    async fn close_egress(&self, group_id: &str) -> Result<(), CloudError>;
+    /// Takes away the rule that lets everything leave a new group; where the VPC has IPv6, there is one more for that.
+    async fn close_egress(&self, group_id: &str, ipv6: bool) -> Result<(), CloudError>;
     /// # Errors
     /// Code `DependencyViolation` while an interface still carries the group.
     async fn delete_group(&self, group_id: &str) -> Result<(), CloudError>;
@@ -76,6 +76,19 @@ pub enum ShellError {
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+impl ShellError {
+    /// The reason alone, as the system calls it: `connection refused`.
+    pub(super) fn briefly(&self) -> String {
+        let (Self::NoAnswer { message, .. } | Self::HostKey { message } | Self::Refused { message }) = self else {
+            return self.to_string();
+        };
+        // `ssh: connect to host 203.0.113.7 port 22: Connection refused`
+        let reason = message.rsplit(": ").next().unwrap_or_default().trim().trim_end_matches('.');
+        let mut letters = reason.chars();
+        letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+    }
+}
+
 /// Runs commands on the bastion, always with a strict check of its host key.
 #[async_trait]
 pub trait Shell: Send + Sync {
@@ -110,4 +123,23 @@ pub trait KeyMaker: Send + Sync {
     /// # Errors
     /// When the operating system gives no randomness.
     fn make(&self, comment: &str) -> Result<MadeKey, Box<dyn std::error::Error + Send + Sync>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_for_ssh_is_told_in_the_systems_own_words() {
+        let no_answer = |message: &str| ShellError::NoAnswer { message: message.to_owned(), timed_out: false };
+        let refused = ShellError::Refused { message: "ec2-user@1.2.3.4: Permission denied (publickey).".to_owned() };
+        for (error, brief) in [
+            (no_answer("ssh: connect to host 1.2.3.4 port 22: Connection refused"), "connection refused"),
+            (no_answer("kex_exchange_identification: read: Connection reset by peer"), "connection reset by peer"),
+            (no_answer("no reason given"), "no reason given"),
+            (refused, "permission denied (publickey)"),
+        ] {
+            assert_eq!(error.briefly(), brief);
+        }
+    }
 }

@@ -83,6 +83,8 @@ pub struct Site {
     pub endpoints: Vec<String>,
     pub port: u16,
     pub database_cidrs: Vec<String>,
+    /// The VPC has IPv6 addresses as well.
+    pub ipv6: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -33,6 +33,17 @@ pub enum PlannedSource {
 }
 
 impl Step {
+    /// True for steps that may run beside the one before: neither needs what the other makes, and no order is safer.
+    pub(super) fn goes_along_with(&self, before: &Self) -> bool {
+        let is_group_setting =
+            |step: &Self| matches!(step, Self::CloseEgress | Self::AllowEgress { .. } | Self::AllowSsh { .. });
+        let both = |is: fn(&Self) -> bool| is(self) && is(before);
+        (is_group_setting(self) && is_group_setting(before))
+            || both(|step| matches!(step, Self::Revoke { .. }))
+            || both(|step| matches!(step, Self::Terminate { .. }))
+            || both(|step| matches!(step, Self::DeleteGroup { .. }))
+    }
+
     /// False for waits: a plan of waits changes nothing.
     pub fn is_change(&self) -> bool {
         !matches!(self, Self::AwaitReady | Self::AwaitTermination { .. })
@@ -123,12 +134,12 @@ pub(super) fn somebody_elses(rule: &Rule) -> String {
 /// What is told while a plan is applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A step begins.
+    /// A step begins; several may run at once.
     Begun(String),
-    /// What the running step waits for.
+    /// What the step that began last waits for.
     Waiting(String),
-    /// The step that began last is done.
-    Done(String),
+    /// A step that had begun is done, and what there is to say of it.
+    Done { step: String, outcome: String },
     /// Something that is not as it should be, and stays like that.
     Warning(String),
     /// Something to know that belongs to no step.

@@ -136,7 +136,7 @@ impl Context {
         if !self.globals.may_ask {
             return Err(PromptError::NoTerminal.into());
         }
-        Ok(self.host.prompter.confirm(question)?)
+        Ok(self.printer.aside(|| self.host.prompter.confirm(question))?)
     }
 
     /// Asks to choose; without a terminal `None`, and the caller lists the candidates.
@@ -144,7 +144,7 @@ impl Context {
         if !self.globals.may_ask {
             return Ok(None);
         }
-        Ok(Some(self.host.prompter.select(question, options)?))
+        Ok(Some(self.printer.aside(|| self.host.prompter.select(question, options))?))
     }
 
     /// Asks for a line of text; without a terminal `None`.
@@ -152,7 +152,7 @@ impl Context {
         if !self.globals.may_ask {
             return Ok(None);
         }
-        Ok(Some(self.host.prompter.text(question, None)?))
+        Ok(Some(self.printer.aside(|| self.host.prompter.text(question, None))?))
     }
 
     /// The environment that `--confirm` names.

@@ -201,9 +201,13 @@ impl Report for WholeReport {
         table.row(["tunnel", &self.tunnel_line(paint)]);
         let database = cell(&self.database, paint, |found| {
             let verified = if found.certificate_name.is_some() { "certificate verified" } else { "not verified" };
-            format!("{} as {}  {}  {verified}", found.name, found.user, found.host)
+            format!("{} as {}  {verified}", found.name, found.user)
         });
         table.row(["database", &database]);
+        // On a line of its own: an endpoint's name alone can be as wide as half a terminal.
+        if let Some(found) = self.database.known() {
+            table.row(["", &paint.faint(&found.host)]);
+        }
         table.row(["migrations", &cell(&self.migrations, paint, |found| Self::migrations_line(found, paint))]);
         let heading = format!("{} {} ({})", self.project, self.environment, self.alias);
         format!("{}\n{}", paint.strong(&heading), table.render(2))

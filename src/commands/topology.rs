@@ -43,23 +43,30 @@ pub(crate) async fn topology(context: &Context) -> Result<Topology, CommandError
     }
 }
 
-/// The topology as AWS tells it now; kept for the next command. What cannot be decided is asked.
+/// The topology as AWS tells it now; kept for the next command. What cannot be decided is asked, once.
 pub(crate) async fn fresh_topology(context: &Context) -> Result<Topology, CommandError> {
     let cached = Cache::of(context)?;
     let aws = context.host().tools.aws(&context.aws_target()?).await?;
-    let mut wanted = wanted(context.settings()?);
+    let mut answers = cache::answers(&cached.path, &cached.wanted);
+    let mut given_before = answers.list();
+    let mut asked = Vec::new();
     let found = loop {
-        match discover(&*aws, &wanted).await {
+        match discover(&*aws, &with_answers(wanted(context.settings()?), &answers)).await {
             Err(DiscoveryError::Ambiguous { what, key, candidates }) => {
-                let question = format!("which {what}?");
-                let Some(chosen) = context.select(&question, &candidates)? else {
+                let Some(chosen) = context.select(&format!("which {what}?"), &candidates)? else {
                     return Err(DiscoveryError::Ambiguous { what, key, candidates }.into());
                 };
                 let answer = candidates.into_iter().nth(chosen);
                 match key {
-                    "cluster" => wanted.cluster = answer,
-                    _ => wanted.secret = answer,
+                    "cluster" => answers.cluster = answer,
+                    _ => answers.secret = answer,
                 }
+                asked.push(key);
+            }
+            // The one that was chosen then is gone; those that are there now may need no question.
+            Err(error) if error.is_not_found() && !given_before.is_empty() => {
+                answers = cache::Answers::default();
+                given_before = Vec::new();
             }
             other => break other,
         }
@@ -71,6 +78,28 @@ pub(crate) async fn fresh_topology(context: &Context) -> Result<Topology, Comman
     }
     let topology = found?;
     context.state_dir()?.ensure()?;
-    cache::store(&cached.path, &cached.wanted, &topology)?;
+    cache::store(&cached.path, &cached.wanted, &topology, &answers)?;
+    tell_of_answers(context, &given_before, &answers.list(), !asked.is_empty());
     Ok(topology)
+}
+
+fn with_answers(wanted: Wanted, answers: &cache::Answers) -> Wanted {
+    let cluster = wanted.cluster.or_else(|| answers.cluster.clone());
+    let secret = wanted.secret.or_else(|| answers.secret.clone());
+    Wanted { cluster, secret, ..wanted }
+}
+
+/// An answer holds until the settings change; whoever relies on an old one is told so.
+fn tell_of_answers(context: &Context, before: &[(&str, String)], now: &[(&str, String)], asked: bool) {
+    let printer = context.printer();
+    for (key, value) in before {
+        printer.status(&format!("  {key} {value}, as answered before"));
+    }
+    if asked {
+        let lines: Vec<String> = now.iter().map(|(key, value)| format!("`{key} = \"{value}\"`")).collect();
+        let lines = lines.join(" and ");
+        printer.hint(&format!(
+            "this computer will not ask again; {lines} under [environment.NAME] in devdb.toml answers for everybody"
+        ));
+    }
 }

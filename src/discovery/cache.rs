@@ -14,20 +14,47 @@ struct Cached {
     /// What was asked for; the settings may have changed since.
     wanted: String,
     topology: Topology,
+    #[serde(default)]
+    answers: Answers,
+}
+
+/// What was answered when there was more than one candidate: nobody wants to be asked that twice.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answers {
+    pub cluster: Option<String>,
+    pub secret: Option<String>,
+}
+
+impl Answers {
+    /// The settings that would say the same.
+    pub fn list(&self) -> Vec<(&'static str, String)> {
+        let pairs = [("cluster", &self.cluster), ("secret", &self.secret)];
+        pairs.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect()
+    }
 }
 
 /// The cached topology, if it was found for the same settings. An unreadable cache is no cache.
 pub fn load(path: &Path, wanted: &str) -> Option<Topology> {
+    read(path, wanted).map(|cached| cached.topology)
+}
+
+/// What was answered for the same settings.
+pub fn answers(path: &Path, wanted: &str) -> Answers {
+    read(path, wanted).map(|cached| cached.answers).unwrap_or_default()
+}
+
+fn read(path: &Path, wanted: &str) -> Option<Cached> {
     let cached: Cached = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-    (cached.wanted == wanted).then_some(cached.topology)
+    (cached.wanted == wanted).then_some(cached)
 }
 
 /// Keeps a topology (0600), all of it or nothing of it.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn store(path: &Path, wanted: &str, topology: &Topology) -> std::io::Result<()> {
-    let bytes = serde_json::to_vec_pretty(&Cached { wanted: wanted.to_owned(), topology: topology.clone() })?;
+pub fn store(path: &Path, wanted: &str, topology: &Topology, answers: &Answers) -> std::io::Result<()> {
+    let cached = Cached { wanted: wanted.to_owned(), topology: topology.clone(), answers: answers.clone() };
+    let bytes = serde_json::to_vec_pretty(&cached)?;
     let part = path.with_extension("part");
     drop(&part)?;
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
@@ -60,6 +87,7 @@ mod tests {
             vpc_id: "vpc-1".to_owned(),
             ingress_subnets: Vec::new(),
             database_cidrs: Vec::new(),
+            ipv6: false,
             cluster: Cluster {
                 id: "db".to_owned(),
                 writer_endpoint: "db.example".to_owned(),
@@ -72,10 +100,12 @@ mod tests {
             secret: None,
         };
         assert_eq!(load(&path, "a"), None);
-        store(&path, "a", &topology).unwrap();
-        store(&path, "a", &topology).unwrap();
+        let given = Answers { cluster: Some("db".to_owned()), secret: None };
+        store(&path, "a", &topology, &Answers::default()).unwrap();
+        store(&path, "a", &topology, &given).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(load(&path, "a"), Some(topology));
+        assert_eq!((answers(&path, "a"), answers(&path, "b")), (given, Answers::default()));
         assert_eq!(load(&path, "b"), None);
         drop(&path).unwrap();
         drop(&path).unwrap();

@@ -15,8 +15,13 @@ pub enum DiscoveryError {
     Ambiguous { what: &'static str, key: &'static str, candidates: Vec<String> },
     #[error("cluster `{cluster}` has no writer at the moment")]
     NoWriter { cluster: String },
+    #[error("there is no VPC `{vpc}`{}", in_region(.region))]
+    VpcNotFound { vpc: String, region: Option<String> },
+    #[error("cluster `{cluster}` stands in {its}, not in the VPC that is named, {named}")]
+    OtherVpc { cluster: String, its: String, named: String },
+    /// `open` are names (or ids) of subnets with a way to the internet.
     #[error("VPC {vpc} has no subnet named `{wanted}`; there are {}", seen.join(", "))]
-    NoSubnet { vpc: String, wanted: String, seen: Vec<String> },
+    NoSubnet { vpc: String, wanted: String, seen: Vec<String>, open: Vec<String> },
     #[error("no subnet named `{wanted}` has a route to an internet gateway: {}", subnets.join(", "))]
     NoInternetRoute { wanted: String, subnets: Vec<String> },
     #[error(transparent)]
@@ -30,6 +35,12 @@ fn in_region(region: &Option<String>) -> String {
 impl DiscoveryError {
     /// True when what was looked for does not exist, so that an older answer is worth nothing.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::StackNotFound { .. } | Self::ClusterNotFound { .. } | Self::NoCluster { .. })
+        matches!(
+            self,
+            Self::StackNotFound { .. }
+                | Self::ClusterNotFound { .. }
+                | Self::NoCluster { .. }
+                | Self::VpcNotFound { .. }
+        )
     }
 }

@@ -8,6 +8,9 @@ pub struct Topology {
     pub ingress_subnets: Vec<Subnet>,
     /// CIDR blocks of the subnets that the database stands in.
     pub database_cidrs: Vec<String>,
+    /// The VPC has IPv6 addresses as well. Missing in the files of old releases.
+    #[serde(default)]
+    pub ipv6: bool,
     pub cluster: Cluster,
     /// ARN (or name) of the secret with the database's password.
     pub secret: Option<String>,

@@ -1,9 +1,10 @@
 use super::{DiscoveryError, RouteTableFacts, Subnet, SubnetFacts};
+use std::collections::BTreeSet;
 
 /// The subnets that a bastion may stand in, the preferred first.
 ///
-/// A subnet is told by its CDK name (tag `aws-cdk:subnet-name`), else by its logical id, else by its Name; the first
-/// of the three that finds any decides. One that holds the database is never taken, nor one that is called Database
+/// A subnet is told by its id, else by its CDK name (tag `aws-cdk:subnet-name`), else by its logical id, else by its
+/// Name; the first of the four that finds any decides. One that holds the database is never taken, nor one that is called Database
 /// or Application, whatever else it is called. It must route to an internet gateway.
 ///
 /// # Errors
@@ -20,7 +21,8 @@ pub fn choose_ingress(
         .iter()
         .filter(|subnet| !database_subnet_ids.contains(&subnet.id) && !is_private_by_name(subnet))
         .collect();
-    let matchers: [fn(&SubnetFacts, &str) -> bool; 3] = [
+    let matchers: [fn(&SubnetFacts, &str) -> bool; 4] = [
+        |subnet, wanted| subnet.id == wanted,
         |subnet, wanted| subnet.cdk_name.as_deref() == Some(wanted),
         |subnet, wanted| subnet.logical_id.as_deref().is_some_and(|id| id.contains(&format!("{wanted}Subnet"))),
         |subnet, wanted| subnet.name.as_deref().is_some_and(|name| names(name, wanted)),
@@ -33,6 +35,7 @@ pub fn choose_ingress(
             vpc: vpc_id.to_owned(),
             wanted: wanted.to_owned(),
             seen: subnets.iter().map(describe).collect(),
+            open: names_to_choose(&allowed, tables),
         })?;
     let mut open: Vec<&SubnetFacts> =
         named.iter().copied().filter(|subnet| has_internet_route(&subnet.id, tables)).collect();
@@ -67,6 +70,13 @@ fn is_private_by_name(subnet: &SubnetFacts) -> bool {
         (None, None, Some(name)) => names(name, private),
         (None, None, None) => false,
     })
+}
+
+/// What `subnet_name` could be set to, each once.
+fn names_to_choose(allowed: &[&SubnetFacts], tables: &[RouteTableFacts]) -> Vec<String> {
+    let open = allowed.iter().filter(|subnet| has_internet_route(&subnet.id, tables));
+    let names: BTreeSet<&String> = open.map(|subnet| subnet.cdk_name.as_ref().unwrap_or(&subnet.id)).collect();
+    names.into_iter().cloned().collect()
 }
 
 fn describe(subnet: &SubnetFacts) -> String {
@@ -151,6 +161,30 @@ mod tests {
         let found = choose_ingress("vpc-1", "Database", &[liar.clone()], &tables, &[], None);
         assert!(matches!(found, Err(DiscoveryError::NoSubnet { .. })));
         assert!(matches!(chosen(&[liar, holds_database], &tables), Err(DiscoveryError::NoSubnet { .. })));
+    }
+
+    #[test]
+    fn a_subnet_may_be_named_by_its_id() {
+        let subnets = [subnet("in-1", "a", Some("Public")), subnet("in-2", "a", Some("Public"))];
+        let tables = [table(&["in-1", "in-2"], false, Some("igw-1"))];
+        let found = choose_ingress("vpc-1", "in-2", &subnets, &tables, &[], None).unwrap();
+        assert_eq!(found.into_iter().map(|subnet| subnet.id).collect::<Vec<_>>(), ["in-2"]);
+    }
+
+    #[test]
+    fn where_no_subnet_has_the_name_those_that_would_do_are_told() {
+        let mut nameless = subnet("in-3", "a", None);
+        nameless.name = Some("edge".to_owned());
+        let subnets = [
+            subnet("in-1", "a", Some("Public")),
+            subnet("in-2", "b", Some("Public")),
+            nameless,
+            subnet("closed", "b", Some("Private")),
+            subnet("db-1", "b", Some("Database")),
+        ];
+        let tables = [table(&["in-1", "in-2", "in-3", "db-1"], false, Some("igw-1"))];
+        let Err(DiscoveryError::NoSubnet { open, .. }) = chosen(&subnets, &tables) else { panic!("found one") };
+        assert_eq!(open, ["Public", "in-3"]);
     }
 
     #[test]

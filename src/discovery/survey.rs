@@ -3,8 +3,7 @@ use super::{
     Cluster, ClusterFacts, ClusterMember, DiscoveryError, InstanceFacts, Inventory, StackResource, Topology,
     choose_ingress,
 };
-use crate::system::CloudError;
-use std::collections::VecDeque;
+use crate::system::{CloudError, together};
 
 /// What the settings say; everything that is named wins over what would be found.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +54,13 @@ pub async fn discover(inventory: &dyn Inventory, wanted: &Wanted) -> Result<Topo
         what: "the VPC of the writer's subnet group",
     })?;
     let (subnets, tables) = tokio::try_join!(inventory.subnets(&vpc_id), inventory.route_tables(&vpc_id))?;
+    // Every VPC has a main route table, and an unknown id is no error for EC2, only an empty list.
+    if tables.is_empty() {
+        return Err(DiscoveryError::VpcNotFound { vpc: vpc_id, region: inventory.region() });
+    }
+    if let Some(its) = writer.vpc_id.as_ref().filter(|its| **its != vpc_id) {
+        return Err(DiscoveryError::OtherVpc { cluster: cluster_id, its: its.clone(), named: vpc_id });
+    }
     let ingress_subnets = match &wanted.subnet_name {
         Some(name) => choose_ingress(&vpc_id, name, &subnets, &tables, &writer.subnet_ids, writer.zone.as_deref())?,
         None => Vec::new(),
@@ -65,24 +71,32 @@ pub async fn discover(inventory: &dyn Inventory, wanted: &Wanted) -> Result<Topo
         .map(|subnet| subnet.cidr.clone())
         .collect();
     let cluster = cluster(facts, &instances)?;
-    Ok(Topology { vpc_id, ingress_subnets, database_cidrs, cluster, secret })
+    // A VPC's own addresses are in every one of its tables (VPC user guide, "Route tables": the local route).
+    let mut routes = tables.iter().flat_map(|table| &table.routes);
+    let ipv6 = routes.any(|route| route.gateway_id.as_deref() == Some("local") && route.destination.contains(':'));
+    Ok(Topology { vpc_id, ingress_subnets, database_cidrs, ipv6, cluster, secret })
 }
 
-/// The resources of a stack and of the stacks in it.
+/// The resources of a stack and of the stacks in it, level by level.
 async fn stack_tree(inventory: &dyn Inventory, stack: &str) -> Result<Vec<StackResource>, DiscoveryError> {
     let mut found = Vec::new();
-    let mut waiting = VecDeque::from([stack.to_owned()]);
-    while let Some(name) = waiting.pop_front() {
-        let resources = inventory.stack_resources(&name).await.map_err(|source| match source {
-            CloudError::NotFound { .. } => {
-                DiscoveryError::StackNotFound { stack: name.clone(), region: inventory.region(), source }
-            }
-            other => other.into(),
-        })?;
-        waiting.extend(nested_stacks(&resources));
-        found.extend(resources);
+    let mut level = vec![stack.to_owned()];
+    while !level.is_empty() {
+        let listed = together(level.iter().map(|name| stack_resources(inventory, name))).await;
+        let listed = listed.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
+        level = nested_stacks(&listed);
+        found.extend(listed);
     }
     Ok(found)
+}
+
+async fn stack_resources(inventory: &dyn Inventory, stack: &str) -> Result<Vec<StackResource>, DiscoveryError> {
+    inventory.stack_resources(stack).await.map_err(|source| match source {
+        CloudError::NotFound { .. } => {
+            DiscoveryError::StackNotFound { stack: stack.to_owned(), region: inventory.region(), source }
+        }
+        other => other.into(),
+    })
 }
 
 fn cluster(facts: ClusterFacts, instances: &[InstanceFacts]) -> Result<Cluster, CloudError> {

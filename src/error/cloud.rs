@@ -73,9 +73,16 @@ impl From<DiscoveryError> for CommandError {
             DiscoveryError::NoWriter { .. } => {
                 shown.hint("a failover or a stopped cluster looks like this; try again when the cluster is available")
             }
-            DiscoveryError::NoSubnet { .. } => {
-                shown.hint("set `subnet_name` in devdb.toml to the name of the public subnets")
+            DiscoveryError::VpcNotFound { .. } | DiscoveryError::OtherVpc { .. } => shown
+                .hint("leave `vpc` out: a bastion stands in the VPC of the cluster's writer")
+                .hint("`devdb config show --origin` tells where `vpc` and `region` come from"),
+            DiscoveryError::NoSubnet { open, .. } if open.is_empty() => {
+                shown.hint("a bastion needs a subnet whose route table leads 0.0.0.0/0 to an internet gateway")
             }
+            DiscoveryError::NoSubnet { open, .. } => shown.hint(format!(
+                "name one that has a way to the internet in devdb.toml: {}",
+                open.iter().map(|name| format!("`subnet_name = \"{name}\"`")).collect::<Vec<_>>().join(" or ")
+            )),
             DiscoveryError::NoInternetRoute { .. } => {
                 shown.hint("a bastion needs a subnet whose route table leads 0.0.0.0/0 to an internet gateway")
             }

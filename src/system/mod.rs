@@ -6,8 +6,10 @@ mod clock;
 mod cloud_error;
 mod database_error;
 mod processes;
+mod together;
 
 pub use clock::Clock;
 pub use cloud_error::CloudError;
 pub use database_error::{DatabaseError, ServerError, TlsError};
 pub use processes::{Captured, Child, ProcessError, ProcessInfo, Processes, SpawnSpec};
+pub use together::together;

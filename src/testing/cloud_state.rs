@@ -156,28 +156,33 @@ impl State {
 
     /// Time passes with every look at the instances.
     pub(super) fn look(&mut self) {
-        for (number, one) in self.instances.iter_mut().enumerate() {
-            if one.looks > 0 {
-                one.looks -= 1;
-                continue;
+        for number in 0..self.instances.len() {
+            match self.instances[number].looks.checked_sub(1) {
+                Some(left) => self.instances[number].looks = left,
+                None => self.move_on(number),
             }
-            match one.instance.state {
-                InstanceState::Pending => {
-                    one.instance.state = InstanceState::Running;
-                    let address = Ipv4Addr::new(203, 0, 113, u8::try_from(number + 1).unwrap_or(255));
-                    one.instance.public_ip = Some(address);
-                    let dashed = address.to_string().replace('.', "-");
-                    one.instance.public_dns = Some(format!("ec2-{dashed}.eu-west-1.compute.amazonaws.com"));
-                }
-                InstanceState::ShuttingDown => {
-                    one.instance.state = InstanceState::Terminated;
-                    one.instance.public_ip = None;
-                    one.instance.public_dns = None;
-                    one.instance.private_ip = None;
-                }
-                InstanceState::Stopping => one.instance.state = InstanceState::Stopped,
-                _ => {}
+        }
+    }
+
+    /// Moves an instance out of its passing state.
+    pub(super) fn move_on(&mut self, number: usize) {
+        let instance = &mut self.instances[number].instance;
+        match instance.state {
+            InstanceState::Pending => {
+                instance.state = InstanceState::Running;
+                let address = Ipv4Addr::new(203, 0, 113, u8::try_from(number + 1).unwrap_or(255));
+                instance.public_ip = Some(address);
+                let dashed = address.to_string().replace('.', "-");
+                instance.public_dns = Some(format!("ec2-{dashed}.eu-west-1.compute.amazonaws.com"));
             }
+            InstanceState::ShuttingDown => {
+                instance.state = InstanceState::Terminated;
+                instance.public_ip = None;
+                instance.public_dns = None;
+                instance.private_ip = None;
+            }
+            InstanceState::Stopping => instance.state = InstanceState::Stopped,
+            _ => {}
         }
     }
 }

@@ -1,5 +1,5 @@
 use super::{Failure, Paint, Selection, Step};
-use indicatif::ProgressBar;
+use indicatif::MultiProgress;
 use serde::Serialize;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,15 +30,15 @@ type Stream = Arc<Mutex<Box<dyn Write + Send>>>;
 pub struct Printer {
     settings: PrinterSettings,
     selection: Selection,
-    /// The spinner that is on the screen now; other lines are written above it.
-    pub(super) spinner: Arc<Mutex<Option<ProgressBar>>>,
+    /// The lines that tick on the screen now; others are written above them.
+    pub(super) bars: MultiProgress,
     out: Stream,
     err: Stream,
 }
 
 impl Printer {
     pub fn new(settings: PrinterSettings, selection: Selection, out: Stream, err: Stream) -> Self {
-        Self { settings, selection, spinner: Arc::default(), out, err }
+        Self { settings, selection, bars: MultiProgress::new(), out, err }
     }
 
     pub fn settings(&self) -> PrinterSettings {
@@ -98,6 +98,11 @@ impl Printer {
         Step::start(self.clone(), label)
     }
 
+    /// Does something else with the terminal, such as asking; nothing ticks meanwhile.
+    pub fn aside<T>(&self, act: impl FnOnce() -> T) -> T {
+        self.bars.suspend(act)
+    }
+
     pub(super) fn paint_err(&self) -> Paint {
         Paint { color: self.settings.color_err }
     }
@@ -109,9 +114,6 @@ impl Printer {
             let _ = writeln!(err, "{line}");
             let _ = err.flush();
         };
-        match &*self.spinner.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(spinner) => spinner.suspend(write),
-            None => write(),
-        }
+        self.bars.suspend(write);
     }
 }

@@ -1,7 +1,11 @@
 use super::Printer;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::sync::PoisonError;
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use std::fmt::Write;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// How long a line may take before a reader without a terminal is told what it waits for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One piece of work that the user waits for.
 pub struct Step {
@@ -9,35 +13,53 @@ pub struct Step {
     label: String,
     started: Instant,
     bar: Option<ProgressBar>,
+    /// The note that was printed last; only where nothing is drawn.
+    told: Mutex<String>,
 }
 
 impl Step {
     pub(super) fn start(printer: Printer, label: &str) -> Self {
         let settings = printer.settings();
         let bar = (settings.animate && !settings.quiet && !settings.json).then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            if let Ok(style) = ProgressStyle::with_template("  {spinner} {msg} {elapsed:.dim}") {
-                bar.set_style(style.tick_chars("|/-\\ "));
+            let bar = printer.bars.add(ProgressBar::new_spinner());
+            if let Ok(style) = ProgressStyle::with_template("  {spinner} {msg} {seconds:.dim}") {
+                let seconds = |state: &ProgressState, text: &mut dyn Write| {
+                    let _ = write!(text, "· {} s", state.elapsed().as_secs());
+                };
+                bar.set_style(style.tick_chars("|/-\\ ").with_key("seconds", seconds));
             }
             bar.set_message(label.to_owned());
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        *printer.spinner.lock().unwrap_or_else(PoisonError::into_inner) = bar.clone();
-        Self { printer, label: label.to_owned(), started: Instant::now(), bar }
+        Self { printer, label: label.to_owned(), started: Instant::now(), bar, told: Mutex::default() }
     }
 
-    /// Says what the work is waiting for now; seen only on a terminal.
+    /// Says what the work is doing now, behind its name.
     pub fn note(&self, text: &str) {
+        self.show(format!("{}: {text}", self.label));
+    }
+
+    /// Says what the work is waiting for, instead of its name.
+    pub fn waiting(&self, text: &str) {
+        self.show(text.to_owned());
+    }
+
+    fn show(&self, text: String) {
         if let Some(bar) = &self.bar {
-            bar.set_message(format!("{}: {text}", self.label));
+            return bar.set_message(text);
+        }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.started.elapsed() > PATIENCE && *told != text {
+            self.printer.status(&format!("  {text}"));
+            *told = text;
         }
     }
 
     fn clear(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
-            self.printer.spinner.lock().unwrap_or_else(PoisonError::into_inner).take();
+            self.printer.bars.remove(bar);
         }
     }
 
@@ -46,7 +68,7 @@ impl Step {
         self.clear();
         let elapsed = self.started.elapsed();
         let time = if elapsed >= Duration::from_secs(1) {
-            self.printer.paint_err().faint(&format!(" ({:.1} s)", elapsed.as_secs_f64()))
+            self.printer.paint_err().faint(&format!(" · {:.1} s", elapsed.as_secs_f64()))
         } else {
             String::new()
         };

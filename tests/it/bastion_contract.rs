@@ -90,8 +90,8 @@ async fn groups_and_rules(cloud: &dyn Aws, owner: &str, place: &Topology) {
     let group = cloud.groups(&name).await.unwrap().remove(0);
     assert_eq!((&group.id, &group.vpc_id, &group.tags), (&id, &place.vpc_id, &tags(owner)));
     assert!(group.open_egress);
-    cloud.close_egress(&id).await.unwrap();
-    cloud.close_egress(&id).await.unwrap();
+    cloud.close_egress(&id, true).await.unwrap();
+    cloud.close_egress(&id, false).await.unwrap();
     assert!(!cloud.groups(&name).await.unwrap()[0].open_egress);
 
     let cidr = |text: &str| RuleSource::Cidr(text.to_owned());

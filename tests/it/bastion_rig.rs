@@ -35,6 +35,7 @@ pub(crate) fn spec() -> BastionSpec {
             endpoints: vec!["appdb.cluster-abc.eu-west-1.rds.amazonaws.com".to_owned()],
             port: 5432,
             database_cidrs: vec!["10.0.4.0/24".to_owned(), "10.0.5.0/24".to_owned()],
+            ipv6: false,
         },
         instance_type: "t2.micro".to_owned(),
         instance_type_is_chosen: false,
@@ -88,7 +89,8 @@ impl Rig {
     pub(crate) async fn plan(&self) -> Result<Plan, BastionError> {
         use devdb::system::Clock;
         let workshop = self.workshop(&|_| {});
-        let (identity, observed) = bastion::observe_up(&workshop, &self.scope, &self.spec).await?;
+        let (identity, mut observed) = bastion::observe_down(&workshop, &self.scope).await?;
+        bastion::observe_for_up(&workshop, &identity, &self.spec, &mut observed).await?;
         bastion::plan_up(&identity, &self.spec, &observed, self.clock.now())
     }
 
@@ -103,7 +105,8 @@ impl Rig {
     ) -> Result<(BastionReport, BastionAccess), BastionError> {
         use devdb::system::Clock;
         let workshop = self.workshop(tell);
-        let (identity, observed) = bastion::observe_up(&workshop, &self.scope, &self.spec).await?;
+        let (identity, mut observed) = bastion::observe_down(&workshop, &self.scope).await?;
+        bastion::observe_for_up(&workshop, &identity, &self.spec, &mut observed).await?;
         let plan = bastion::plan_up(&identity, &self.spec, &observed, self.clock.now())?;
         bastion::up(&workshop, &identity, &self.spec, &observed, &plan).await
     }

@@ -21,6 +21,10 @@ mod processes;
 mod prompter;
 #[cfg(feature = "aws")]
 mod sandbox;
+#[cfg(feature = "aws")]
+mod sandbox_discovery;
+#[cfg(feature = "aws")]
+mod sandbox_runbook;
 mod shells;
 mod support;
 mod terminal;

@@ -41,7 +41,7 @@ class Call:
         target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
         form = dict(urllib.parse.parse_qsl(body.decode("latin1"))) if not target else {}
         self.action = target or form.get("Action") or environ.get("PATH_INFO", "")
-        self.started = time.monotonic()
+        self.started, self.at = time.monotonic(), time.time()
 
     @property
     def by_agent(self):
@@ -55,6 +55,7 @@ class Call:
             "action": self.action,
             "region": self.region,
             "status": status,
+            "at": round(self.at, 4),
             "ms": round((time.monotonic() - self.started) * 1000, 1),
         }
         with control.lock:

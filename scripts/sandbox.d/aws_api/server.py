@@ -20,7 +20,7 @@ import boto3
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from . import cloudformation_types, groups_and_keys, instances
+from . import cloudformation_types, groups_and_keys, instances, stacks
 from .control import control
 from .middleware import ControlPath, Middleware
 from .stack_template import template
@@ -85,7 +85,7 @@ def main():
     control.instance_names_are_addresses = world.get("instance_names_are_addresses", False)
     control.public_prefix = world.get("public_prefix", control.public_prefix)
     echo.fixed_answer = world.get("echo_answer")
-    for patches in (instances, groups_and_keys, cloudformation_types):
+    for patches in (instances, groups_and_keys, cloudformation_types, stacks):
         patches.install()
     application = Middleware(DomainDispatcherApplication(create_backend_app), ControlPath())
     serve(application, world["aws_address"], world["aws_port"])

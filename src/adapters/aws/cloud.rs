@@ -60,8 +60,8 @@ impl Cloud for AwsAdapter {
         self.make_group(name, vpc_id, description, tags).await
     }
 
-    async fn close_egress(&self, group_id: &str) -> Result<(), CloudError> {
-        self.revoke_open_egress(group_id).await
+    async fn close_egress(&self, group_id: &str, ipv6: bool) -> Result<(), CloudError> {
+        self.revoke_open_egress(group_id, ipv6).await
     }
 
     async fn delete_group(&self, group_id: &str) -> Result<(), CloudError> {

@@ -5,6 +5,7 @@ use crate::discovery::{
 };
 use crate::system::CloudError;
 use async_trait::async_trait;
+use aws_sdk_cloudformation::types::{ResourceStatus, StackResourceSummary};
 use aws_sdk_ec2::types::RouteState;
 use aws_sdk_rds::types as rds;
 
@@ -38,8 +39,10 @@ impl Inventory for AwsAdapter {
             }
             other => other,
         })?;
-        // What is still being created has no physical id yet, and nothing to tell.
-        let found = resources.iter().filter_map(|resource| {
+        // What is still being created has no physical id yet, and nothing to tell; what an update removed is listed on.
+        let is_gone =
+            |resource: &StackResourceSummary| resource.resource_status() == Some(&ResourceStatus::DeleteComplete);
+        let found = resources.iter().filter(|resource| !is_gone(resource)).filter_map(|resource| {
             Some(StackResource {
                 logical_id: resource.logical_resource_id()?.to_owned(),
                 physical_id: resource.physical_resource_id()?.to_owned(),
@@ -143,7 +146,7 @@ impl Inventory for AwsAdapter {
                 .iter()
                 .filter_map(|route| {
                     Some(RouteFacts {
-                        destination: route.destination_cidr_block()?.to_owned(),
+                        destination: route.destination_cidr_block().or(route.destination_ipv6_cidr_block())?.to_owned(),
                         gateway_id: route.gateway_id().map(str::to_owned),
                         active: route.state() != Some(&RouteState::Blackhole),
                     })

@@ -54,17 +54,18 @@ impl AwsAdapter {
     }
 
     /// Every new group has one rule that lets everything leave, and in a VPC with IPv6 a second one for that.
-    pub(super) async fn revoke_open_egress(&self, group_id: &str) -> Result<(), CloudError> {
+    pub(super) async fn revoke_open_egress(&self, group_id: &str, ipv6: bool) -> Result<(), CloudError> {
         let action = "ec2:RevokeSecurityGroupEgress";
         let everything = IpPermission::builder().ip_protocol("-1");
         let version_4 = everything.clone().ip_ranges(IpRange::builder().cidr_ip("0.0.0.0/0").build()).build();
         let version_6 = everything.ipv6_ranges(ec2::Ipv6Range::builder().cidr_ipv6("::/0").build()).build();
-        for permission in [version_4, version_6] {
+        // Each on its own: EC2 refuses both when one is not there.
+        let revoke = async |permission| {
             let answer =
                 self.ec2.revoke_security_group_egress().group_id(group_id).ip_permissions(permission).send().await;
-            gone_is_fine(answer.map(|_| ()).map_err(|error| self.translate(action, error)))?;
-        }
-        Ok(())
+            gone_is_fine(answer.map(|_| ()).map_err(|error| self.translate(action, error)))
+        };
+        if ipv6 { tokio::try_join!(revoke(version_4), revoke(version_6)).map(drop) } else { revoke(version_4).await }
     }
 
     pub(super) async fn remove_group(&self, group_id: &str) -> Result<(), CloudError> {

@@ -22,7 +22,7 @@ impl AwsAdapter {
             }
             return match code.as_str() {
                 "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "TokenRefreshRequired" => {
-                    CloudError::ExpiredCredentials { profile, source: Some(error.into()) }
+                    CloudError::ExpiredCredentials { profile, source: Some(message.into()) }
                 }
                 "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
                     CloudError::Denied { action: denied_action(&message).unwrap_or(action), source: None }

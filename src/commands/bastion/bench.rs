@@ -96,26 +96,29 @@ pub(super) fn scope(settings: &Settings) -> Scope {
 /// Shows the events of an applied plan, one line a step.
 pub(super) struct Progress {
     printer: Printer,
-    step: Mutex<Option<Step>>,
+    running: Mutex<Vec<(String, Step)>>,
 }
 
 impl Progress {
     pub(super) fn new(printer: &Printer) -> Self {
-        Self { printer: printer.clone(), step: Mutex::new(None) }
+        Self { printer: printer.clone(), running: Mutex::default() }
     }
 
     pub(super) fn tell(&self, event: Event) {
-        let mut step = self.step.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::Begun(text) => *step = Some(self.printer.step(&text)),
+            Event::Begun(text) => {
+                let step = self.printer.step(&text);
+                running.push((text, step));
+            }
             Event::Waiting(text) => {
-                if let Some(step) = &*step {
-                    step.note(&text);
+                if let Some((_, step)) = running.last() {
+                    step.waiting(&text);
                 }
             }
-            Event::Done(text) => {
-                if let Some(step) = step.take() {
-                    step.done(&text);
+            Event::Done { step, outcome } => {
+                if let Some(at) = running.iter().position(|(text, _)| *text == step) {
+                    running.remove(at).1.done(&outcome);
                 }
             }
             Event::Warning(text) => self.printer.warning(&text),

@@ -35,20 +35,26 @@ pub(crate) async fn run(args: &UpArgs, context: &Context) -> Result<ExitStatus, 
 pub(crate) async fn bring_up(args: &UpArgs, context: &Context) -> Result<UpReport, CommandError> {
     needs_bastion(context.settings()?)?;
     let bench = Bench::fetch(context).await?;
-    let (topology, ssh_cidrs) = tokio::try_join!(fresh_topology(context), ssh_cidrs(args, &bench))?;
-    let spec = spec(bench.settings, &topology, ssh_cidrs)?;
     let progress = Progress::new(context.printer());
     let tell = |event| progress.tell(event);
     let workshop = bench.workshop(&tell);
     let scope = bench.scope();
     let _turn = bench.turn(args.dry_run, &tell).await?;
-    let (identity, observed) = bastion::observe_up(&workshop, &scope, &spec).await?;
+    let looking = context.printer().step("looking at what is there");
+    let (topology, ssh_cidrs, (identity, mut observed)) =
+        tokio::try_join!(fresh_topology(context), ssh_cidrs(args, &bench), async {
+            Ok(bastion::observe_down(&workshop, &scope).await?)
+        })?;
+    let spec = spec(bench.settings, &topology, ssh_cidrs)?;
+    bastion::observe_for_up(&workshop, &identity, &spec, &mut observed).await?;
+    looking.done(&format!("found cluster {} in {}", topology.cluster.id, topology.vpc_id));
     let plan = bastion::plan_up(&identity, &spec, &observed, context.host().clock.now())?;
     let mut report = UpReport {
         name: scope.instance_name(),
         dry_run: args.dry_run,
         changed: plan.changes(),
-        steps: plan.lines(),
+        // With the waits; a plan of nothing but them does nothing.
+        steps: plan.steps.iter().filter(|_| plan.changes()).map(Step::to_string).collect(),
         questions: plan.questions.clone(),
         bastion: None,
     };
@@ -127,6 +133,7 @@ fn spec(settings: &Settings, topology: &Topology, ssh_cidrs: Vec<Cidr>) -> Resul
                 .collect(),
             port: cluster.port,
             database_cidrs: topology.database_cidrs.clone(),
+            ipv6: topology.ipv6,
         },
         instance_type: wanted.instance_type.clone(),
         instance_type_is_chosen: wanted.instance_type_is_chosen,

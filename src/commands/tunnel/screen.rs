@@ -70,7 +70,7 @@ impl Report for Screen {
             table.row(["restarted", &format!("{times}, last {} ago: {}", span(self.now, last.at), last.cause)]);
         }
         if let Some(line) = report.equivalent.as_ref().filter(|_| self.verbose) {
-            table.row(["instead of", &paint.faint(line)]);
+            table.row(["by hand", &paint.faint(line)]);
         }
         text.push_str(&table.render(2));
         text
@@ -91,7 +91,9 @@ fn target_rows(table: &mut Table, target: &TargetReport, is_stopped: bool, paint
     }
     table.row([target.name.as_str(), &facts.join("  ")]);
     if let Some(name) = &target.certificate_name {
-        table.row(["", &paint.faint(&format!("certificate  {name}"))]);
+        let is_endpoint = target.endpoint.rsplit_once(':').is_some_and(|(host, _)| host == name);
+        let whose = if is_endpoint { "verified" } else { name };
+        table.row(["", &paint.faint(&format!("certificate  {whose}"))]);
     }
     let counts = target.connections;
     if counts.total > 0 {
@@ -158,12 +160,12 @@ mod tests {
         let screen = Screen { report, now, verbose: true };
         insta::assert_snapshot!(screen.text(Paint { color: false }), @r"
         tunnel up for 4 min
-          writer      127.0.0.1:5432 [::1]:5432 → db.example.com:5432  12.3 ms
-                      certificate  db.example.com
-                      connections  2 open, 1 held, 17 in all, 123 kB
-          bastion     ec2-user@203.0.113.7 (i-0abc)  ssh process 4711
-          restarted   once, last 4 min ago: ssh ended: Timeout
-          instead of  ssh -fN …
+          writer     127.0.0.1:5432 [::1]:5432 → db.example.com:5432  12.3 ms
+                     certificate  verified
+                     connections  2 open, 1 held, 17 in all, 123 kB
+          bastion    ec2-user@203.0.113.7 (i-0abc)  ssh process 4711
+          restarted  once, last 4 min ago: ssh ended: Timeout
+          by hand    ssh -fN …
         ");
     }
 }

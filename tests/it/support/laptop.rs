@@ -61,6 +61,18 @@ impl Laptop {
         Answer::of(line, self.command(&[], &["bash", "-c", line]).output().unwrap())
     }
 
+    /// Runs a script of `tests/it/support` with a Python that has boto3 and the sandbox's own modules.
+    #[must_use = "check the exit code"]
+    pub(crate) fn python(&self, script: &str, args: &[&str]) -> Answer {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let modules = format!("PYTHONPATH={}", root.join("scripts/sandbox.d").display());
+        let script = root.join("tests/it/support").join(script);
+        let find = r#"exec "$(sed -n 's/.*"python": "\(.*\)".*/\1/p' "$DEVDB_SANDBOX_ENDPOINTS")" -B "$@""#;
+        let mut argv = vec!["env", &modules, "bash", "-c", find, "python", script.to_str().unwrap()];
+        argv.extend(args);
+        Answer::of(&script.display().to_string(), self.command(&[], &argv).output().unwrap())
+    }
+
     /// Runs `devdb` with these words.
     #[must_use = "check the exit code"]
     pub(crate) fn devdb(&self, words: &str) -> Answer {
