@@ -20,6 +20,8 @@ mod migrate_alone;
 mod processes;
 #[cfg(feature = "aws")]
 mod sandbox;
+#[cfg(feature = "aws")]
+mod sandbox_crash;
 mod shells;
 mod support;
 mod terminal;
