@@ -11,7 +11,7 @@ use crate::support::trial::Trial;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// As many at once as keep two processors busy: a trial mostly waits for states and boots.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 6;
 
 /// Where in a call's life something happens.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -12,8 +12,8 @@ class Control:
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         self.moto = threading.Lock()
-        # Seconds that an instance spends in each state that moto skips.
-        self.timings = {"pending": 1.0, "stopping": 1.0, "shutting-down": 1.0}
+        # Seconds that an instance spends in each state that moto skips, and that a terminated one stays listed.
+        self.timings = {"pending": 1.0, "stopping": 1.0, "shutting-down": 1.0, "terminated": 30.0}
         # Public addresses: an IPv4 prefix for instances, and whether their DNS name is the AWS form.
         self.public_prefix = "203.0.113."
         self.instance_names_are_addresses = False
