@@ -189,7 +189,7 @@ impl<'a> Apply<'a> {
         match cloud.import_key_pair(name, &generation.public_key, &self.tags).await {
             Err(error) if error.is_code("InvalidKeyPair.Duplicate") => {
                 // A repeated request whose first answer was lost finds its own work.
-                let pair = cloud.key_pair(name).await?;
+                let pair = listed(|| cloud.key_pair(name)).await?;
                 let key = pair.as_ref().and_then(|pair| pair.public_key.as_deref());
                 if key.is_some_and(|key| generation.is_public_key(key)) {
                     return Ok(());
@@ -205,12 +205,14 @@ impl<'a> Apply<'a> {
         let description = format!("devdb bastion of {}", self.identity.scope.owner);
         match cloud.create_group(name, vpc_id, &description, &self.tags).await {
             Err(error) if error.is_code("InvalidGroup.Duplicate") => {
-                let groups = cloud.groups(name).await?;
-                let ours = groups
-                    .into_iter()
-                    .find(|group| group.vpc_id == vpc_id && ownership(&group.tags, self.identity) == Ownership::Ours);
-                let taken = || BastionError::NameTaken { kind: "security group", name: name.to_owned() };
-                Ok(ours.ok_or_else(taken)?.id)
+                let look = async || {
+                    let groups = cloud.groups(name).await?;
+                    Ok(groups.into_iter().find(|group| group.vpc_id == vpc_id))
+                };
+                match listed(look).await? {
+                    Some(group) if ownership(&group.tags, self.identity) == Ownership::Ours => Ok(group.id),
+                    _ => Err(BastionError::NameTaken { kind: "security group", name: name.to_owned() }),
+                }
             }
             other => Ok(other?),
         }
@@ -340,6 +342,20 @@ where
                 tokio::time::sleep(PAUSE).await;
             }
             other => return other,
+        }
+    }
+}
+
+/// Repeats a look while EC2 does not list yet what it says is there.
+async fn listed<T, F>(mut look: impl FnMut() -> F) -> Result<Option<T>, CloudError>
+where
+    F: Future<Output = Result<Option<T>, CloudError>>,
+{
+    let started = Instant::now();
+    loop {
+        match look().await? {
+            None if started.elapsed() < SETTLE_LIMIT => tokio::time::sleep(PAUSE).await,
+            other => return Ok(other),
         }
     }
 }

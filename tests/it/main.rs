@@ -8,6 +8,7 @@ mod bastion_contract;
 mod bastion_convergence;
 mod bastion_crash;
 mod bastion_plan;
+mod bastion_refusals;
 mod bastion_rig;
 mod bastion_user_data;
 mod config;
@@ -22,6 +23,8 @@ mod processes;
 mod sandbox;
 #[cfg(feature = "aws")]
 mod sandbox_crash;
+#[cfg(feature = "aws")]
+mod sandbox_refusals;
 mod shells;
 mod support;
 mod terminal;

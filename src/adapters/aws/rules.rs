@@ -62,7 +62,11 @@ impl AwsAdapter {
         for permission in [version_4, version_6] {
             let answer =
                 self.ec2.revoke_security_group_egress().group_id(group_id).ip_permissions(permission).send().await;
-            gone_is_fine(answer.map(|_| ()).map_err(|error| self.translate(action, error)))?;
+            match answer.map_err(|error| self.translate(action, error)) {
+                // A group that EC2 does not know yet is no group without the rule.
+                Err(error) if !error.is_code("InvalidPermission.NotFound") => return Err(error),
+                _ => {}
+            }
         }
         Ok(())
     }
