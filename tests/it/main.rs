@@ -18,11 +18,14 @@ mod help;
 mod ledger;
 mod migrate;
 mod migrate_alone;
+mod permissions;
 mod processes;
 #[cfg(feature = "aws")]
 mod sandbox;
 #[cfg(feature = "aws")]
 mod sandbox_crash;
+#[cfg(feature = "aws")]
+mod sandbox_permissions;
 #[cfg(feature = "aws")]
 mod sandbox_refusals;
 mod shells;

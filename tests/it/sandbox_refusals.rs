@@ -103,13 +103,14 @@ fn refusals_of_the_real_protocols_come_with_a_way_out() {
     }
     let trial = Trial::new("refused");
     for (action, code, status, parts) in [
+        // The first one: the group is made by the run after that.
+        ("CreateSecurityGroup", "SecurityGroupLimitExceeded", 400, ["SecurityGroupLimitExceeded", "Service Quotas"]),
         ("RunInstances", "VcpuLimitExceeded", 400, ["VcpuLimitExceeded", "hint: the account runs as many instances"]),
         ("RunInstances", "InstanceLimitExceeded", 400, ["InstanceLimitExceeded", "Service Quotas"]),
         ("RunInstances", "InvalidAMIID.NotFound", 400, ["InvalidAMIID.NotFound", "hint: set `ami`"]),
         ("RunInstances", "OptInRequired", 401, ["OptInRequired", "hint: the account is not signed up"]),
         ("RunInstances", "PendingVerification", 400, ["PendingVerification", "hint: AWS checks accounts"]),
         ("RunInstances", "UnsupportedOperation", 400, ["UnsupportedOperation", "hint: see `instance_type`"]),
-        ("CreateSecurityGroup", "SecurityGroupLimitExceeded", 400, ["SecurityGroupLimitExceeded", "Service Quotas"]),
         ("DescribeInstances", "RequestLimitExceeded", 503, ["AWS asks to slow down", "hint: wait a minute"]),
     ] {
         let fault = format!(r#""action":"{action}","code":"{code}","message":"of AWS","status":{status},"count":4"#);

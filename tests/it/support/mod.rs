@@ -5,6 +5,7 @@ pub(crate) mod api;
 pub(crate) mod database;
 #[cfg(feature = "aws")]
 pub(crate) mod laptop;
+pub(crate) mod policy;
 pub(crate) mod postgres;
 pub(crate) mod relay;
 pub(crate) mod sshd;

@@ -122,6 +122,15 @@ impl Trial {
     }
 }
 
+impl Drop for Trial {
+    /// The next test finds an empty world, even after a failure.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            drop(self.run("--yes down"));
+        }
+    }
+}
+
 #[track_caller]
 fn expect_success(what: &str, output: &Output) {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
