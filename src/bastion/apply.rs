@@ -1,16 +1,16 @@
 use super::step::{PlannedSource, somebody_elses};
-use super::tags::{EXPIRES_AT, Ownership, ownership, tags};
+use super::tags::{Ownership, ownership, tags};
 use super::{
-    BastionAccess, BastionError, BastionReport, BastionSpec, Direction, Event, Generation, Group, Identity, Instance,
-    Launch, NewRule, Observed, Plan, Rule, RuleSource, Step, Tags, UserData, Workshop,
+    BastionAccess, BastionError, BastionReport, BastionSpec, Direction, Event, Filling, Generation, Group, Identity,
+    Instance, NewRule, Observed, Plan, Rule, RuleSource, Step, Tags, Workshop,
 };
 use crate::system::{CloudError, together};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long EC2 may take to know what it has just made.
-const SETTLE_LIMIT: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_secs(1);
+pub(super) const SETTLE_LIMIT: Duration = Duration::from_secs(60);
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// Applies a plan, carrying what the steps learn from one to the next.
 pub(super) struct Apply<'a> {
@@ -18,11 +18,11 @@ pub(super) struct Apply<'a> {
     pub(super) identity: &'a Identity,
     /// Missing for `down`.
     pub(super) spec: Option<&'a BastionSpec>,
-    tags: Tags,
-    observed: &'a Observed,
+    pub(super) tags: Tags,
+    pub(super) observed: &'a Observed,
     group_id: Option<String>,
     pub(super) instance: Option<Instance>,
-    generation: Option<Generation>,
+    pub(super) generation: Option<Generation>,
     database_rule: Option<String>,
 }
 
@@ -94,8 +94,7 @@ impl<'a> Apply<'a> {
             Step::AwaitTermination { instance_ids } => self.await_termination(instance_ids).await?,
             Step::Start { instance_id } => self.start(instance_id).await?,
             Step::Launch { instance_type, subnet_id, .. } => {
-                let instance = self.launch(instance_type, subnet_id).await?;
-                return Ok(Some(format!("launched {} ({instance_type}) in {subnet_id}", instance.id)));
+                return Ok(Some(self.launch(instance_type, subnet_id).await?));
             }
             Step::AwaitReady => {
                 let access = self.await_ready().await?;
@@ -161,15 +160,15 @@ impl<'a> Apply<'a> {
         self.instance.as_ref().ok_or_else(|| missing("the instance"))
     }
 
-    fn group_id(&self) -> Result<&str, BastionError> {
+    pub(super) fn group_id(&self) -> Result<&str, BastionError> {
         self.group_id.as_deref().ok_or_else(|| missing("the security group"))
     }
 
-    fn spec(&self) -> Result<&'a BastionSpec, BastionError> {
+    pub(super) fn spec(&self) -> Result<&'a BastionSpec, BastionError> {
         self.spec.ok_or_else(|| missing("the spec"))
     }
 
-    fn generation(&self) -> Result<&Generation, BastionError> {
+    pub(super) fn generation(&self) -> Result<&Generation, BastionError> {
         self.generation.as_ref().ok_or_else(|| missing("the keys"))
     }
 
@@ -218,7 +217,7 @@ impl<'a> Apply<'a> {
         match cloud.import_key_pair(name, &generation.public_key, &self.tags).await {
             Err(error) if error.is_code("InvalidKeyPair.Duplicate") => {
                 // A repeated request whose first answer was lost finds its own work.
-                let pair = cloud.key_pair(name).await?;
+                let pair = listed(|| cloud.key_pair(name)).await?;
                 let key = pair.as_ref().and_then(|pair| pair.public_key.as_deref());
                 if key.is_some_and(|key| generation.is_public_key(key)) {
                     return Ok(());
@@ -234,12 +233,14 @@ impl<'a> Apply<'a> {
         let description = format!("devdb bastion of {}", self.identity.scope.owner);
         match cloud.create_group(name, vpc_id, &description, &self.tags).await {
             Err(error) if error.is_code("InvalidGroup.Duplicate") => {
-                let groups = cloud.groups(name).await?;
-                let ours = groups
-                    .into_iter()
-                    .find(|group| group.vpc_id == vpc_id && ownership(&group.tags, self.identity) == Ownership::Ours);
-                let taken = || BastionError::NameTaken { kind: "security group", name: name.to_owned() };
-                Ok(ours.ok_or_else(taken)?.id)
+                let look = async || {
+                    let groups = cloud.groups(name).await?;
+                    Ok(groups.into_iter().find(|group| group.vpc_id == vpc_id))
+                };
+                match listed(look).await? {
+                    Some(group) if ownership(&group.tags, self.identity) == Ownership::Ours => Ok(group.id),
+                    _ => Err(BastionError::NameTaken { kind: "security group", name: name.to_owned() }),
+                }
             }
             other => Ok(other?),
         }
@@ -285,7 +286,13 @@ impl<'a> Apply<'a> {
             description: format!("devdb bastion of {} until {expiry}", self.identity.scope.owner),
             tags: self.tags.clone(),
         };
-        let made = settled(&["InvalidGroup.NotFound"], || self.workshop.cloud.authorize(&rule)).await?;
+        let made = match settled(&["InvalidGroup.NotFound"], || self.workshop.cloud.authorize(&rule)).await {
+            Err(error) if error.is_code("RulesPerSecurityGroupLimitExceeded") => {
+                let rules = self.workshop.cloud.rules_of(group_id).await?;
+                return Err(BastionError::RulesFull { group_id: group_id.to_owned(), filling: Filling::of(&rules) });
+            }
+            other => other?,
+        };
         self.database_rule = made.into_iter().next();
         if self.database_rule.is_some() {
             return Ok(None);
@@ -302,53 +309,6 @@ impl<'a> Apply<'a> {
         Ok(None)
     }
 
-    async fn launch(&mut self, instance_type: &str, subnet_id: &str) -> Result<Instance, BastionError> {
-        let (spec, local) = (self.spec()?, self.workshop.local);
-        let mut generation = self.generation()?.clone();
-        let host_key = local.host_private_key().ok_or_else(|| missing("the host key"))?;
-        let user_data = UserData::render(spec, &host_key, &generation.host_public_key, &generation.spec_hash)?;
-        let mut tags = self.tags.clone();
-        tags.insert(EXPIRES_AT.to_owned(), generation.expires_at.to_string());
-        let launch = Launch {
-            client_token: generation.client_token(),
-            image: spec.image_for(instance_type),
-            instance_type: instance_type.to_owned(),
-            subnet_id: subnet_id.to_owned(),
-            group_id: self.group_id()?.to_owned(),
-            key_name: self.identity.resource_name(),
-            kms_key: spec.kms_key.clone(),
-            user_data: user_data.text,
-            tags,
-        };
-        let unsettled = ["InvalidGroup.NotFound", "InvalidKeyPair.NotFound"];
-        let instance = match settled(&unsettled, || self.workshop.cloud.launch(&launch)).await {
-            // Launched by an earlier run that asked a little differently, and not listed yet when we looked.
-            Err(error) if error.is_code("IdempotentParameterMismatch") => self.launched_before(&generation).await?,
-            other => other?,
-        };
-        generation.instance_id = Some(instance.id.clone());
-        local.keep(&generation)?;
-        local.pin(&instance.id, &generation.host_public_key)?;
-        self.generation = Some(generation);
-        self.instance = Some(instance.clone());
-        Ok(instance)
-    }
-
-    async fn launched_before(&self, generation: &Generation) -> Result<Instance, BastionError> {
-        let started = Instant::now();
-        loop {
-            let instances = self.workshop.cloud.instances(&self.identity.scope).await?;
-            if let Some(found) = instances.into_iter().find(|one| one.is_of(generation) && one.state.is_live()) {
-                return Ok(found);
-            }
-            if started.elapsed() > SETTLE_LIMIT {
-                let what = "finding the instance that an earlier run launched".to_owned();
-                return Err(BastionError::TooSlow { what, seconds: SETTLE_LIMIT.as_secs() });
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-    }
-
     /// A stopping instance has to be stopped before it can be started.
     async fn start(&mut self, instance_id: &str) -> Result<(), BastionError> {
         settled(&["IncorrectInstanceState"], || self.workshop.cloud.start(instance_id)).await?;
@@ -359,12 +319,12 @@ impl<'a> Apply<'a> {
     }
 }
 
-fn missing(what: &'static str) -> BastionError {
+pub(super) fn missing(what: &'static str) -> BastionError {
     BastionError::Cloud(CloudError::Incomplete { action: "bastion up".to_owned(), what })
 }
 
 /// Repeats a call while EC2 does not know yet what it has just made (EC2 API reference, "Eventual consistency").
-async fn settled<T, F>(codes: &[&str], mut call: impl FnMut() -> F) -> Result<T, CloudError>
+pub(super) async fn settled<T, F>(codes: &[&str], mut call: impl FnMut() -> F) -> Result<T, CloudError>
 where
     F: Future<Output = Result<T, CloudError>>,
 {
@@ -375,6 +335,20 @@ where
                 tokio::time::sleep(PAUSE).await;
             }
             other => return other,
+        }
+    }
+}
+
+/// Repeats a look while EC2 does not list yet what it says is there.
+async fn listed<T, F>(mut look: impl FnMut() -> F) -> Result<Option<T>, CloudError>
+where
+    F: Future<Output = Result<Option<T>, CloudError>>,
+{
+    let started = Instant::now();
+    loop {
+        match look().await? {
+            None if started.elapsed() < SETTLE_LIMIT => tokio::time::sleep(PAUSE).await,
+            other => return Ok(other),
         }
     }
 }

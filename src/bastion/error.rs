@@ -1,4 +1,4 @@
-use super::{EchoError, Place, ShellError};
+use super::{EchoError, Filling, Place, ShellError};
 use crate::system::CloudError;
 use std::path::PathBuf;
 
@@ -23,6 +23,11 @@ pub enum BastionError {
     AnotherComputer { name: String },
     #[error("none of {} is offered in {}", types.join(", "), zones.join(", "))]
     NotOffered { types: Vec<String>, zones: Vec<String> },
+    /// Offered, but all given away.
+    #[error("AWS has no room for the bastion right now; tried {}", tried.join(", "))]
+    NoCapacity { tried: Vec<String>, source: CloudError },
+    #[error("the writer's security group {group_id} takes no more rules ({filling})")]
+    RulesFull { group_id: String, filling: Filling },
     #[error("instance {id} became {state} while it was waited for")]
     Died { id: String, state: &'static str },
     #[error("{what} took longer than {seconds} s")]

@@ -12,6 +12,9 @@ const KEY_FILE: &str = "bastion_key";
 const HOST_KEY_FILE: &str = "bastion_host_key";
 const KNOWN_HOSTS_FILE: &str = "known_hosts";
 
+/// Between a launch's token, which is hexadecimal, and the number of the attempt.
+const ATTEMPT: char = '-';
+
 /// The keys of one instance: made together, used for one launch, forgotten with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generation {
@@ -33,6 +36,17 @@ impl Generation {
     /// The launch's `ClientToken` (at most 64 characters): whoever holds the private key launched the instance.
     pub fn client_token(&self) -> String {
         hex(&Sha256::digest(blob(&self.public_key).unwrap_or(&self.public_key))[..24])
+    }
+
+    /// A refused launch that is tried elsewhere is another request, and needs another token.
+    pub(super) fn token_of_attempt(&self, number: usize) -> String {
+        let token = self.client_token();
+        if number == 0 { token } else { format!("{token}{ATTEMPT}{number}") }
+    }
+
+    /// True for the token of any attempt.
+    pub(super) fn is_token(&self, token: &str) -> bool {
+        token.split(ATTEMPT).next() == Some(&self.client_token())
     }
 
     pub(super) fn is_public_key(&self, other: &str) -> bool {

@@ -11,9 +11,12 @@ mod apply;
 mod cidr;
 mod error;
 mod gone;
+mod filling;
+mod launch;
 mod local;
 mod model;
 mod observe;
+mod placement;
 mod plan;
 mod plan_down;
 mod procedure;
@@ -30,6 +33,7 @@ mod user_data;
 pub use access::{ACCESS_FILE, BastionAccess, SSH_CONFIG_FILE};
 pub use cidr::Cidr;
 pub use error::BastionError;
+pub use filling::Filling;
 pub use local::{Generation, LocalState};
 pub use model::{
     Caller, Direction, Group, Instance, InstanceState, KeyPair, Launch, NewRule, Offer, Place, Rule, RuleSource, Scope,

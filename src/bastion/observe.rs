@@ -120,7 +120,7 @@ impl Instance {
     }
 
     pub(super) fn is_of(&self, generation: &Generation) -> bool {
-        self.client_token.as_deref() == Some(generation.client_token().as_str())
+        self.client_token.as_deref().is_some_and(|token| generation.is_token(token))
             || generation.instance_id.as_deref() == Some(&self.id)
     }
 }

@@ -1,9 +1,10 @@
 use super::observe::Ours;
+use super::placement::placements;
 use super::step::{PlannedSource, somebody_elses};
 use super::tags::SPEC;
 use super::{
     BastionError, BastionSpec, DatabaseSource, Direction, Generation, Group, Identity, Instance, InstanceState,
-    Observed, Plan, Rule, RuleSource, SiteSubnet, Step,
+    Observed, Plan, Rule, RuleSource, Step,
 };
 use std::collections::BTreeSet;
 
@@ -292,23 +293,16 @@ impl Planner<'_> {
     }
 
     fn launch(&self) -> Result<Step, BastionError> {
-        let types = self.spec.instance_types();
-        let subnets = &self.spec.site.subnets;
-        let offered = |subnet: &SiteSubnet, wanted: &str| {
-            self.observed.offers.iter().any(|offer| offer.zone == subnet.zone && offer.instance_type == wanted)
-        };
-        // The zone matters more than the type: traffic between zones costs money and time, all day long.
-        for subnet in subnets {
-            if let Some(found) = types.iter().find(|wanted| offered(subnet, wanted)) {
-                return Ok(Step::Launch {
-                    instance_type: found.clone(),
-                    subnet_id: subnet.id.clone(),
-                    zone: subnet.zone.clone(),
-                    instead_of: (*found != types[0]).then(|| types[0].clone()),
-                });
-            }
+        let (spec, types) = (self.spec, self.spec.instance_types());
+        if let Some(best) = placements(spec, &self.observed.offers).into_iter().next() {
+            return Ok(Step::Launch {
+                instead_of: (best.instance_type != types[0]).then(|| types[0].clone()),
+                instance_type: best.instance_type,
+                subnet_id: best.subnet.id.clone(),
+                zone: best.subnet.zone.clone(),
+            });
         }
-        let zones: BTreeSet<String> = subnets.iter().map(|subnet| subnet.zone.clone()).collect();
+        let zones: BTreeSet<String> = spec.site.subnets.iter().map(|subnet| subnet.zone.clone()).collect();
         Err(BastionError::NotOffered { types, zones: zones.into_iter().collect() })
     }
 

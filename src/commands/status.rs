@@ -8,6 +8,7 @@ use crate::migrate::{MigrationState, StatusReport as MigrationReport};
 use crate::tunnel::{TunnelReport, TunnelState};
 use crate::ui::{ExitStatus, Paint, Report, Table};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// Show everything on one screen: identity, bastion, tunnel, database, migrations
 ///
@@ -26,6 +27,10 @@ pub(crate) async fn run(_args: &StatusArgs, context: &Context) -> Result<ExitSta
         _ => (Part::unknown("the tunnel is not up"), Part::unknown("the tunnel is not up")),
     };
     drop(step);
+    // AWS refuses both for the same reason, as a rule: each hint once.
+    let refusals = identity.as_ref().err().into_iter().chain(bastion.as_ref().err());
+    let hints: BTreeSet<&String> = refusals.flat_map(|error| &error.hints).collect();
+    hints.into_iter().for_each(|hint| context.printer().hint(hint));
     let report = WholeReport {
         project: settings.project.as_str().to_owned(),
         environment: settings.environment.clone(),

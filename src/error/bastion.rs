@@ -38,6 +38,21 @@ impl From<BastionError> for CommandError {
                 refused().hint("let it finish; then run this command again to take the bastion over")
             }
             BastionError::NotOffered { .. } => failed().hint("set `instance_type` in [environment.NAME.bastion]"),
+            BastionError::NoCapacity { .. } => failed()
+                .hint("capacity comes and goes: run the command again in some minutes; it continues")
+                .hint("or set another `instance_type` in [environment.NAME.bastion]"),
+            BastionError::RulesFull { filling, .. } => {
+                let shown = if filling.holds_ours() {
+                    failed().hint(
+                        "`devdb bastion gc` removes your rules whose bastion is gone, `devdb bastion gc --all` everybody's",
+                    )
+                } else {
+                    failed()
+                };
+                shown.hint(
+                    "or ask for more under Service Quotas: Amazon VPC, inbound or outbound rules per security group",
+                )
+            }
             BastionError::Died { .. } | BastionError::TooSlow { .. } => failed().hint(again),
             BastionError::NotReady { findings, .. } => findings
                 .iter()

@@ -48,8 +48,51 @@ pub(super) fn cloud_hints(shown: CommandError, error: &CloudError) -> CommandErr
             shown.hint("check the network, HTTPS_PROXY and NO_PROXY, and that the region exists")
         }
         CloudError::Incomplete { .. } => shown.hint("run the command again; it begins by looking at what is there"),
-        CloudError::NotFound { .. } | CloudError::Refused { .. } => shown,
+        CloudError::Refused { code, .. } => match advice(code) {
+            Some(advice) => shown.hint(advice),
+            None => shown,
+        },
+        CloudError::NotFound { .. } => shown,
     }
+}
+
+/// For AWS's own words (EC2 API reference, "Error codes"; "Common errors" of the others).
+fn advice(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "InsufficientInstanceCapacity" | "InsufficientHostCapacity" => {
+            "capacity comes and goes: run the command again in some minutes; \
+             `devdb bastion down`, then `devdb bastion up` looks for room in other subnets as well"
+        }
+        "InstanceLimitExceeded" | "VcpuLimitExceeded" => {
+            "the account runs as many instances as it may in this region: end one that nobody needs, \
+             or ask for more under Service Quotas: Amazon EC2, running on-demand instances"
+        }
+        "SecurityGroupLimitExceeded" => {
+            "the account has as many security groups as it may in this region: delete some that nobody needs, \
+             or ask for more under Service Quotas: Amazon VPC, VPC security groups per Region"
+        }
+        "RulesPerSecurityGroupLimitExceeded" => {
+            "let in fewer addresses: see `allow_cidrs` in [environment.NAME.bastion]"
+        }
+        "InvalidAMIID.NotFound" | "InvalidAMIID.Malformed" | "InvalidAMIID.Unavailable" => {
+            "set `ami` in [environment.NAME.bastion] to an image that this account sees in this region, \
+             or take it out: devdb then takes the newest Amazon Linux"
+        }
+        "OptInRequired" | "SubscriptionRequiredException" => {
+            "the account is not signed up for this: whoever administers it enables the service or the region, \
+             or accepts the terms of the image that `ami` in [environment.NAME.bastion] names"
+        }
+        "PendingVerification" => {
+            "AWS checks accounts that are new to a region, for minutes, seldom for hours: run the command again later; it continues"
+        }
+        "UnsupportedOperation" | "Unsupported" => {
+            "see `instance_type`, `ami` and `kms_key` in [environment.NAME.bastion]: together they do not fit this region"
+        }
+        "InternalError" | "InternalFailure" | "ServiceUnavailable" | "Unavailable" => {
+            "AWS has trouble of its own: run the command again in a minute; it continues"
+        }
+        _ => return None,
+    })
 }
 
 impl From<DiscoveryError> for CommandError {

@@ -101,6 +101,12 @@ impl FakeCloud {
         state.faults.push(Fault { at, action, after, misfortune });
     }
 
+    /// Makes the next answer of this action (`ec2:DescribeKeyPairs`, `ec2:DescribeSecurityGroups`) empty, as if what
+    /// is there were not listed yet.
+    pub fn blind_once(&self, action: &'static str) {
+        self.state().blind.push(action);
+    }
+
     pub fn clear_faults(&self) {
         self.state().faults.clear();
     }

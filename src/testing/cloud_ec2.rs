@@ -130,7 +130,8 @@ impl Cloud for FakeCloud {
 
     async fn groups(&self, name: &str) -> Result<Vec<Group>, CloudError> {
         self.call("ec2:DescribeSecurityGroups", |state| {
-            Ok(state.groups.iter().filter(|group| group.name == name).cloned().collect())
+            let blind = state.is_blind("ec2:DescribeSecurityGroups");
+            Ok(state.groups.iter().filter(|group| group.name == name && !blind).cloned().collect())
         })
         .await
     }
@@ -242,7 +243,11 @@ impl Cloud for FakeCloud {
     }
 
     async fn key_pair(&self, name: &str) -> Result<Option<KeyPair>, CloudError> {
-        self.call("ec2:DescribeKeyPairs", |state| Ok(state.key_pairs.get(name).cloned())).await
+        self.call("ec2:DescribeKeyPairs", |state| {
+            let blind = state.is_blind("ec2:DescribeKeyPairs");
+            Ok(state.key_pairs.get(name).filter(|_| !blind).cloned())
+        })
+        .await
     }
 
     async fn import_key_pair(&self, name: &str, public_key: &str, tags: &Tags) -> Result<(), CloudError> {

@@ -35,6 +35,8 @@ pub(super) struct Fault {
 pub(super) struct State {
     pub(super) calls: Vec<&'static str>,
     pub(super) faults: Vec<Fault>,
+    /// Actions whose next answer lists nothing.
+    pub(super) blind: Vec<&'static str>,
     pub(super) user_id: String,
     pub(super) account: String,
     pub(super) region: String,
@@ -58,6 +60,7 @@ impl Default for State {
         let mut state = Self {
             calls: Vec::new(),
             faults: Vec::new(),
+            blind: Vec::new(),
             user_id: "AROAEXAMPLE:ada@example.com".to_owned(),
             account: "123456789012".to_owned(),
             region: "eu-west-1".to_owned(),
@@ -147,6 +150,12 @@ impl State {
         let members = vec![member("appdb-1", "eu-west-1a"), member("appdb-2", "eu-west-1b")];
         self.clusters.insert("appdb".to_owned(), (cluster, members));
         self.subnets.insert("vpc-1".to_owned(), subnets);
+    }
+
+    /// True once for each time that the action was made blind.
+    pub(super) fn is_blind(&mut self, action: &str) -> bool {
+        let found = self.blind.iter().position(|blind| *blind == action);
+        found.map(|index| self.blind.remove(index)).is_some()
     }
 
     pub(super) fn id(&mut self, kind: &str) -> String {

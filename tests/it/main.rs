@@ -8,6 +8,7 @@ mod bastion_contract;
 mod bastion_convergence;
 mod bastion_crash;
 mod bastion_plan;
+mod bastion_refusals;
 mod bastion_rig;
 mod bastion_user_data;
 mod config;
@@ -17,6 +18,7 @@ mod help;
 mod ledger;
 mod migrate;
 mod migrate_alone;
+mod permissions;
 mod processes;
 mod prompter;
 #[cfg(feature = "aws")]
@@ -25,6 +27,11 @@ mod sandbox;
 mod sandbox_discovery;
 #[cfg(feature = "aws")]
 mod sandbox_runbook;
+mod sandbox_crash;
+#[cfg(feature = "aws")]
+mod sandbox_permissions;
+#[cfg(feature = "aws")]
+mod sandbox_refusals;
 mod shells;
 mod support;
 mod terminal;

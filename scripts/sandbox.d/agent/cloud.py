@@ -23,7 +23,7 @@ class Cloud:
     def __init__(self, world):
         # This key id marks the agent's calls: they are not in the call log and meet no faults.
         session = boto3.Session("SANDBOXAGENT", "sandbox", region_name=world["region"])
-        config = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10)
+        config = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=60)
         self.ec2 = session.client("ec2", endpoint_url=world["aws_endpoint"], config=config)
         self.rds = session.client("rds", endpoint_url=world["aws_endpoint"], config=config)
         self.control_socket = world["control_socket"]

@@ -178,6 +178,14 @@ def remembered_launch(backend, token, parameters):
     return reservation
 
 
+def forget_terminated(backend):
+    """AWS lists them for about an hour; here each of them would make every later listing slower."""
+    long_ago = time.monotonic() - control.timings["terminated"]
+    for reservation in list(backend.reservations.values()):
+        if all(i._state.name == "terminated" and i.sandbox_state_since < long_ago for i in reservation.instances):
+            del backend.reservations[reservation.id]
+
+
 def patch_run_instances():
     original = InstanceResponse.run_instances
 
@@ -186,6 +194,7 @@ def patch_run_instances():
         token = self._get_param("ClientToken")
         parameters = repr(sorted(self.data.items(), key=lambda item: item[0]))
         with control.lock:
+            forget_terminated(backend)
             known = remembered_launch(backend, token, parameters)
             if known is not None:
                 return ActionResult(known)

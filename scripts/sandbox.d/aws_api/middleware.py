@@ -2,15 +2,20 @@
 
 A fault is a JSON object, posted to /sandbox/faults:
     action   name of the call, "*" for any             service  e.g. "ec2"; any when absent
+    key      the caller's access key id; any when absent
+    skip     how many such calls pass first (default 0)
     count    how many calls it hits (default 1)        delay    seconds to wait first
+    each     hits every different request once, and never its repetitions; `count` says nothing then
     code, message, status                              answer this error
     drop     close the connection without an answer
+    hold     no answer until the caller has hung up; GET /sandbox/held?key=… tells when a call is held
     when     "before": moto never sees the call; "after": moto does it and the answer is lost
 """
 
 import io
 import json
 import re
+import select
 import socket
 import time
 import traceback
@@ -29,6 +34,12 @@ UNKNOWN_KEYS = "AKIAINVALID"
 # The agent's own calls are left out of the call log and meet no faults.
 AGENT_KEY = "SANDBOXAGENT"
 
+# Of no interest, or long, or secret.
+NOT_LOGGED = {"Action", "Version", "UserData", "PublicKeyMaterial"}
+
+# A caller that should have been ended long ago is let go.
+LONGEST_HOLD = 120
+
 READING = re.compile(r"^(Describe|Get|List|BatchGet|Decode)")
 
 
@@ -41,6 +52,8 @@ class Call:
         target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
         form = dict(urllib.parse.parse_qsl(body.decode("latin1"))) if not target else {}
         self.action = target or form.get("Action") or environ.get("PATH_INFO", "")
+        self.request = (self.service, self.action, body)
+        self.parameters = {name: value for name, value in form.items() if name not in NOT_LOGGED}
         self.started, self.at = time.monotonic(), time.time()
 
     @property
@@ -54,6 +67,8 @@ class Call:
             "service": self.service,
             "action": self.action,
             "region": self.region,
+            "key": self.key_id,
+            "parameters": self.parameters,
             "status": status,
             "at": round(self.at, 4),
             "ms": round((time.monotonic() - self.started) * 1000, 1),
@@ -107,6 +122,12 @@ def refused_credentials(call):
     return None
 
 
+def wait_for_hang_up(connection):
+    poll = select.poll()
+    poll.register(connection, select.POLLRDHUP)
+    poll.poll(LONGEST_HOLD * 1000)
+
+
 class Middleware:
     def __init__(self, moto, control_path):
         self.moto = moto
@@ -132,7 +153,7 @@ class Middleware:
         if refused:
             call.log(refused[2])
             return error_answer(call.service, *refused)
-        fault = None if call.by_agent else control.take_fault(call.service, call.action)
+        fault = None if call.by_agent else control.take_fault(call)
         if fault and fault.get("delay"):
             time.sleep(fault["delay"])
         if fault and fault["when"] == "before":
@@ -151,6 +172,11 @@ class Middleware:
 
     def fail(self, call, fault, environ):
         """The fault's error; None when the fault was only a delay."""
+        if fault.get("hold"):
+            call.log("held")
+            control.note_held(call.key_id)
+            wait_for_hang_up(environ["werkzeug.socket"])
+            raise ConnectionResetError("held by a fault until the caller hung up")
         if fault.get("drop"):
             call.log("dropped")
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
@@ -168,7 +194,9 @@ class Middleware:
             got["status"], got["headers"] = status, headers
 
         try:
-            data = b"".join(self.moto(environ, start_response))
+            # moto walks through its dictionaries while other threads change them.
+            with control.moto:
+                data = b"".join(self.moto(environ, start_response))
         except Exception as error:
             # moto_server would answer HTML with status 500, which SDKs take for a server that is worth a retry.
             traceback.print_exc()
@@ -192,13 +220,15 @@ class ControlPath:
         match name, posted:
             case "calls", False:
                 with control.lock:
-                    answer = list(control.calls)
+                    answer = [call for call in control.calls if query.get("key", call["key"]) == call["key"]]
             case "calls/clear", True:
                 control.calls.clear()
             case "faults", True:
                 control.add_fault(given)
             case "faults", False:
                 answer = control.faults
+            case "held", False:
+                answer = control.wait_for_hold(query["key"], float(query.get("wait", 0)))
             case "forget", True:
                 control.forget()
             case "timings", True:

@@ -63,7 +63,11 @@ impl AwsAdapter {
         let revoke = async |permission| {
             let answer =
                 self.ec2.revoke_security_group_egress().group_id(group_id).ip_permissions(permission).send().await;
-            gone_is_fine(answer.map(|_| ()).map_err(|error| self.translate(action, error)))
+            match answer.map_err(|error| self.translate(action, error)) {
+                // A group that EC2 does not know yet is no group without the rule.
+                Err(error) if !error.is_code("InvalidPermission.NotFound") => Err(error),
+                _ => Ok(()),
+            }
         };
         if ipv6 { tokio::try_join!(revoke(version_4), revoke(version_6)).map(drop) } else { revoke(version_4).await }
     }

@@ -25,7 +25,7 @@ impl AwsAdapter {
                     CloudError::ExpiredCredentials { profile, source: Some(message.into()) }
                 }
                 "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
-                    CloudError::Denied { action: denied_action(&message).unwrap_or(action), source: None }
+                    CloudError::Denied { action: denied_action(&message).unwrap_or(action), source: reason(&message) }
                 }
                 "RequestLimitExceeded" | "Throttling" | "ThrottlingException" | "TooManyRequestsException" => {
                     CloudError::Throttled { action, source: None }
@@ -65,6 +65,14 @@ fn denied_action(message: &str) -> Option<String> {
     let (_, rest) = message.split_once("not authorized to perform: ")?;
     let action: String = rest.chars().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == ':').collect();
     action.contains(':').then_some(action)
+}
+
+/// The part of a refusal that says who may not do what to which resource, and which kind of policy is in the way.
+fn reason(message: &str) -> Option<Box<dyn Error + Send + Sync>> {
+    let from = &message[message.find("User: ")?..];
+    // For `sts:DecodeAuthorizationMessage`, and a page long.
+    let (readable, _) = from.split_once("Encoded authorization failure message").unwrap_or((from, ""));
+    Some(readable.trim_end_matches([' ', '.']).into())
 }
 
 /// `None` when it is not about credentials; true when they were there once and have expired.
@@ -117,6 +125,11 @@ mod tests {
         let message = "You are not authorized to perform this operation. User: arn:aws:iam::1:user/ada is not \
                        authorized to perform: ec2:CreateTags on resource: arn:aws:ec2:… because no policy allows it";
         assert_eq!(denied_action(message).as_deref(), Some("ec2:CreateTags"));
+        let encoded = format!("{message}. Encoded authorization failure message: 4GIOHlTkIaWHQD0Q0m6X");
+        assert_eq!(denied_action(&encoded).as_deref(), Some("ec2:CreateTags"));
+        let said = reason(&encoded).unwrap().to_string();
+        assert!(said.starts_with("User: arn:") && said.ends_with("no policy allows it"), "{said}");
+        assert!(reason("You are not authorized to perform this operation.").is_none());
         assert_eq!(denied_action("You are not authorized to perform this operation."), None);
     }
 }

@@ -1,9 +1,14 @@
 //! Real services for the tests that need them.
 
+#[cfg(feature = "aws")]
+pub(crate) mod api;
 pub(crate) mod database;
 #[cfg(feature = "aws")]
 pub(crate) mod laptop;
+pub(crate) mod policy;
 pub(crate) mod postgres;
 pub(crate) mod relay;
 pub(crate) mod sshd;
+#[cfg(feature = "aws")]
+pub(crate) mod trial;
 pub(crate) mod world;
