@@ -31,6 +31,16 @@ pub enum BastionError {
     NotReady { id: String, seconds: u64, findings: Vec<String>, source: Option<ShellError> },
     #[error("the host key of {id} is not the one that it was given; somebody may be in between")]
     HostKey { id: String, message: String },
+    #[error("the bastion {id} cannot be reached")]
+    NoWayIn { id: String, source: ShellError },
+    #[error("the bastion cannot stay until {wanted}; it ends at {latest} at the latest, a week after its first boot")]
+    BeyondCap { wanted: jiff::Timestamp, latest: jiff::Timestamp, now: jiff::Timestamp },
+    #[error("the deadline on {id} could not be read or written")]
+    NoDeadline { id: String },
+    #[error("the deadline on {id} is {kept} after it was moved to {until}")]
+    DeadlineNotKept { id: String, until: jiff::Timestamp, kept: jiff::Timestamp },
+    #[error("the bastion stays until {until}, but its tag in AWS does not say so yet")]
+    TagBehind { until: jiff::Timestamp, source: CloudError },
     #[error("ssh could not be run")]
     Ssh(#[source] ShellError),
     #[error("no key could be made")]

@@ -10,6 +10,7 @@ mod access;
 mod apply;
 mod cidr;
 mod error;
+mod lifetime;
 mod local;
 mod model;
 mod observe;
@@ -29,6 +30,7 @@ mod user_data;
 pub use access::{ACCESS_FILE, BastionAccess, SSH_CONFIG_FILE};
 pub use cidr::Cidr;
 pub use error::BastionError;
+pub use lifetime::{Extension, Lifetime, extend, observe_lifetime, plan_extend};
 pub use local::{Generation, LocalState};
 pub use model::{
     Caller, Direction, Group, Instance, InstanceState, KeyPair, Launch, NewRule, Offer, Place, Rule, RuleSource, Scope,

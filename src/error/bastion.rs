@@ -46,10 +46,31 @@ impl From<BastionError> for CommandError {
             BastionError::HostKey { .. } => {
                 refused().hint("`devdb bastion down`, then `devdb bastion up` makes a new one with a new key")
             }
+            BastionError::NoWayIn { .. } => failed().hint(
+                "`devdb bastion up` looks at what AWS says and repairs the way in: a new address of yours or of the bastion's",
+            ),
+            BastionError::BeyondCap { latest, now, .. } => match whole_minutes(*now, *latest) {
+                Some(time) => failed().hint(format!("`devdb bastion extend {time}` takes what is left")),
+                None => failed(),
+            }
+            .hint("`devdb bastion down`, then `devdb bastion up` makes a new one"),
+            BastionError::NoDeadline { .. } => {
+                failed().hint("`devdb bastion up` waits until its first boot is done, or asks to replace it")
+            }
+            BastionError::DeadlineNotKept { .. } => failed().hint(again),
+            BastionError::TagBehind { source, .. } => {
+                cloud_hints(failed(), source).hint("run the command again then; only the tag is missing")
+            }
             BastionError::Ssh(_) => failed()
                 .hint("install OpenSSH's client (`ssh -V` must work), or correct the setting that is named above"),
             BastionError::Key(_) | BastionError::Template { .. } => Self::from_error(ErrorKind::Bug, &error),
             BastionError::Local { .. } => failed().hint("check the state folder's rights and the disk's space"),
         }
     }
+}
+
+/// What may be asked for until then, as a value on the command line; a minute less, because time passes.
+fn whole_minutes(now: jiff::Timestamp, latest: jiff::Timestamp) -> Option<String> {
+    let minutes = latest.duration_since(now).as_mins() - 1;
+    (minutes > 0).then(|| format!("{}h{}m", minutes / 60, minutes % 60))
 }

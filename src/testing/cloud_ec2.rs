@@ -123,6 +123,16 @@ impl Cloud for FakeCloud {
         .await
     }
 
+    async fn tag_instance(&self, instance_id: &str, key: &str, value: &str) -> Result<(), CloudError> {
+        self.call("ec2:CreateTags", |state| {
+            let found = state.instances.iter_mut().find(|one| one.instance.id == instance_id);
+            let one = found.ok_or_else(|| refused("ec2:CreateTags", "InvalidInstanceID.NotFound"))?;
+            one.instance.tags.insert(key.to_owned(), value.to_owned());
+            Ok(())
+        })
+        .await
+    }
+
     async fn groups(&self, name: &str) -> Result<Vec<Group>, CloudError> {
         self.call("ec2:DescribeSecurityGroups", |state| {
             Ok(state.groups.iter().filter(|group| group.name == name).cloned().collect())

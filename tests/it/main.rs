@@ -7,6 +7,7 @@ mod bastion;
 mod bastion_contract;
 mod bastion_convergence;
 mod bastion_crash;
+mod bastion_lifetime;
 mod bastion_plan;
 mod bastion_rig;
 mod bastion_user_data;
