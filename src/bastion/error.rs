@@ -23,8 +23,8 @@ pub enum BastionError {
     AnotherComputer { name: String },
     #[error("none of {} is offered in {}", types.join(", "), zones.join(", "))]
     NotOffered { types: Vec<String>, zones: Vec<String> },
-    #[error("instance {id} became {state} while it was waited for")]
-    Died { id: String, state: &'static str },
+    #[error("instance {id} became {state} while it was waited for{}", because(reason.as_deref()))]
+    Died { id: String, state: &'static str, reason: Option<String> },
     #[error("{what} took longer than {seconds} s")]
     TooSlow { what: String, seconds: u64 },
     #[error("the bastion {id} is running, but ssh did not work within {seconds} s")]
@@ -33,7 +33,7 @@ pub enum BastionError {
     HostKey { id: String, message: String },
     #[error("the bastion {id} cannot be reached")]
     NoWayIn { id: String, source: ShellError },
-    #[error("the bastion cannot stay until {wanted}; it ends at {latest} at the latest, a week after its first boot")]
+    #[error("the bastion cannot stay until {wanted}; it ends at {latest} at the latest")]
     BeyondCap { wanted: jiff::Timestamp, latest: jiff::Timestamp, now: jiff::Timestamp },
     #[error("the deadline on {id} could not be read or written")]
     NoDeadline { id: String },
@@ -49,4 +49,8 @@ pub enum BastionError {
     Local { path: PathBuf, source: std::io::Error },
     #[error("the template {template} cannot be filled in: {reason}")]
     Template { template: &'static str, reason: String },
+}
+
+fn because(reason: Option<&str>) -> String {
+    reason.map(|reason| format!(" ({reason})")).unwrap_or_default()
 }

@@ -38,6 +38,10 @@ impl From<BastionError> for CommandError {
                 refused().hint("let it finish; then run this command again to take the bastion over")
             }
             BastionError::NotOffered { .. } => failed().hint("set `instance_type` in [environment.NAME.bastion]"),
+            // EC2 user guide, "Instance terminates immediately": mostly a key that may not be used.
+            BastionError::Died { reason: Some(reason), .. } if reason.starts_with("Client.InternalError") => failed()
+                .hint("that is what a KMS key does whose policy does not let you (or EC2) use it; see `kms_key` in [environment.NAME.bastion] and the account's default key for volumes")
+                .hint(again),
             BastionError::Died { .. } | BastionError::TooSlow { .. } => failed().hint(again),
             BastionError::NotReady { findings, .. } => findings
                 .iter()

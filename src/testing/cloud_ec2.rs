@@ -80,6 +80,7 @@ impl Cloud for FakeCloud {
                 public_dns: None,
                 private_ip: Some(Ipv4Addr::new(10, 0, 1, host)),
                 // When the fixed clock starts.
+                state_reason: None,
                 launched_at: jiff::Timestamp::from_second(1_767_323_045).ok(),
                 client_token: Some(launch.client_token.clone()),
                 tags: launch.tags.clone(),

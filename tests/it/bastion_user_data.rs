@@ -80,7 +80,16 @@ fn cloud_init_knows_every_key() {
         let (accepted, said) = judge(&text);
         assert!(accepted, "{said}");
     }
-    for (good, bad) in [("runcmd:", "runcmds:"), ("permissions: '0600'", "permission: '0600'"), ("  - path", "  path")]
+    // Not every release minds a key that it does not know; a value of no known key is never wrong.
+    let is_key = |line: &&str| line.starts_with(|letter: char| letter.is_ascii_lowercase());
+    let text = user_data();
+    let keys: Vec<&str> = text.lines().filter(is_key).filter_map(|line| Some(line.split_once(':')?.0)).collect();
+    assert!(keys.contains(&"runcmd") && keys.len() > 6, "{keys:?}");
+    let wrong: String = keys.iter().map(|key| format!("{key}: {{surely: wrong}}\n")).collect();
+    let (accepted, said) = judge(&format!("#cloud-config\n{wrong}"));
+    assert!(!accepted, "{said}");
+    keys.iter().for_each(|key| assert!(said.contains(&format!("{key}:")), "{key} is not known: {said}"));
+    for (good, bad) in [("permissions: '0600'", "permission: '0600'"), ("  - path", "  - paths"), ("#cloud", "# cloud")]
     {
         assert!(user_data().contains(good));
         let (accepted, said) = judge(&user_data().replace(good, bad));

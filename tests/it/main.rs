@@ -10,7 +10,9 @@ mod bastion_crash;
 mod bastion_lifetime;
 mod bastion_plan;
 mod bastion_rig;
+mod bastion_ssh;
 mod bastion_user_data;
+mod bastion_verbs;
 mod config;
 mod database;
 mod discovery;
@@ -21,6 +23,8 @@ mod migrate_alone;
 mod processes;
 #[cfg(feature = "aws")]
 mod sandbox;
+#[cfg(feature = "aws")]
+mod sandbox_instance;
 mod shells;
 mod support;
 mod terminal;

@@ -37,7 +37,7 @@ pub(crate) async fn run(args: &ExtendArgs, context: &Context) -> Result<ExitStat
     tell(Event::Begun(format!("ask {} for its deadline", access.instance_id)));
     let seen = bastion::observe_lifetime(&workshop, &access).await?;
     let extension = bastion::plan_extend(args.time.unwrap_or(bench.settings.bastion.ttl), &seen, access.expires_at)?;
-    tell(Event::Done(format!("{} ends at {}", access.instance_id, seen.deadline)));
+    tell(Event::Done(format!("the deadline of {} is {}", access.instance_id, seen.deadline)));
     let report = ExtendReport {
         name: bench.scope().instance_name(),
         dry_run: args.dry_run,
