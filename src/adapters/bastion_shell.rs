@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Runs `ssh -F FILE -- INSTANCE COMMAND`, one connection per command.
 ///
@@ -23,8 +24,10 @@ impl SshShell {
     }
 }
 
-/// On the command line, where it wins over whatever a file may say. A tunnel may take its time to connect; here a
-/// bastion that does not answer yet is asked again soon.
+/// A tunnel may take its time to connect; here a bastion that does not answer yet is asked again soon.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// On the command line, where it wins over whatever a file may say.
 const OPTIONS: [&str; 4] = ["-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=5"];
 
 /// A person at a terminal rather waits through a gap than starts again; a tunnel must know of it soon.
@@ -58,6 +61,22 @@ impl Shell for SshShell {
             .map_err(|error| ShellError::Unavailable(Box::new(error)))?
             .map_err(|error: ProcessError| ShellError::Unavailable(Box::new(error)))?;
         judge(&captured)
+    }
+
+    async fn knock(&self, access: &BastionAccess) -> Result<(), ShellError> {
+        if access.proxy_command.is_some() || access.proxy_jump.is_some() {
+            return Ok(());
+        }
+        let address = (access.public_ip, access.port);
+        let no_answer = |reason: &str, timed_out| ShellError::NoAnswer {
+            message: format!("{}:{}: {reason}", access.public_ip, access.port),
+            timed_out,
+        };
+        match tokio::time::timeout(CONNECT_LIMIT, tokio::net::TcpStream::connect(address)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(no_answer(&error.to_string(), error.kind() == std::io::ErrorKind::TimedOut)),
+            Err(_) => Err(no_answer("the connection timed out", true)),
+        }
     }
 
     fn command_line(&self, access: &BastionAccess, words: &[String]) -> Result<SpawnSpec, ShellError> {

@@ -84,6 +84,13 @@ pub trait Shell: Send + Sync {
     /// Exit code and stdout of the command.
     async fn run(&self, access: &BastionAccess, command: &str) -> Result<(i32, String), ShellError>;
 
+    /// Sees whether anything answers at the ssh port, so that silence can be explained before ssh takes over. Where ssh
+    /// goes through a proxy only ssh itself can tell, and this is always content.
+    ///
+    /// # Errors
+    /// [`ShellError::NoAnswer`].
+    async fn knock(&self, access: &BastionAccess) -> Result<(), ShellError>;
+
     /// The command line of an ssh for a person at a terminal; without words it is a login. What it reads is in place.
     fn command_line(&self, access: &BastionAccess, words: &[String]) -> Result<SpawnSpec, ShellError>;
 }

@@ -39,6 +39,10 @@ impl Shell for FakeShell {
         scripted.unwrap_or_else(|| Ok((0, "ready\n".to_owned())))
     }
 
+    async fn knock(&self, _access: &BastionAccess) -> Result<(), ShellError> {
+        Ok(())
+    }
+
     fn command_line(&self, access: &BastionAccess, words: &[String]) -> Result<SpawnSpec, ShellError> {
         let args = std::iter::once(&access.instance_id).chain(words).map(Into::into).collect();
         Ok(SpawnSpec { program: "ssh".into(), args, ..SpawnSpec::default() })

@@ -107,6 +107,17 @@ async fn another_host_key_is_a_stop_for_every_ssh() {
     assert!(String::from_utf8_lossy(&said.stderr).contains("Host key verification failed"));
 }
 
+#[tokio::test]
+async fn a_knock_tells_an_open_door_from_a_closed_one() {
+    let mut way = Way::new();
+    way.shell().knock(&way.access()).await.unwrap();
+    way.bastion.stop();
+    let refused = way.shell().knock(&way.access()).await.unwrap_err();
+    assert!(matches!(refused, ShellError::NoAnswer { timed_out: false, .. }), "{refused}");
+    way.proxy_command = Some("nc %h %p".to_owned());
+    way.shell().knock(&way.access()).await.unwrap();
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn the_masters_argv_shows_the_strict_check() {

@@ -128,6 +128,11 @@ fn the_bastion_serves_the_cluster_and_nothing_else() {
         assert_eq!(reach(target), 124, "{target} is silent");
     }
     laptop.devdb("bastion ssh -- sudo -n true").expect_code(1);
+
+    laptop.fault("change-address");
+    laptop.devdb("bastion ssh -- true").expect_code(1).says(&["cannot be reached", "timed out", "hint:"]);
+    laptop.devdb("bastion extend 20h").expect_code(1).says(&["cannot be reached", "timed out", "hint:"]);
+    laptop.fault("clear");
     laptop.devdb("bastion down").expect_code(0);
     laptop.leftovers().expect_code(0);
 }

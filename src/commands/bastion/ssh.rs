@@ -31,6 +31,8 @@ pub(crate) async fn run(args: &SshArgs, context: &Context) -> Result<ExitStatus,
         context.printer().report(&SshReport { dry_run: true, command })?;
         return Ok(ExitStatus::Success);
     }
+    let id = access.instance_id.clone();
+    shell.knock(&access).await.map_err(|source| BastionError::NoWayIn { id, source })?;
     let ended = host.processes.exec(&line);
     let ended = ended.map_err(|error| BastionError::Ssh(ShellError::Unavailable(Box::new(error))))?;
     Ok(ExitStatus::Child(u8::try_from(ended.code).unwrap_or(u8::MAX)))
