@@ -110,12 +110,9 @@ fn the_bastion_serves_the_cluster_and_nothing_else() {
 
     // Ways in.
     let passwords = "-o PubkeyAuthentication=no -o PreferredAuthentications=password,keyboard-interactive";
-    for options in [passwords, "-l root", "-o IdentitiesOnly=no -o IdentityFile=/nonexistent -i /dev/null"] {
-        let refused = with_ssh(&laptop, &format!("ssh -F $config {options} $id true"));
-        if options.starts_with("-o Id") {
-            continue;
-        }
-        refused.expect_code(255).says(&["Permission denied (publickey)"]);
+    for options in [passwords, "-l root"] {
+        let refused = with_ssh(&laptop, &format!("ssh -F $config {options} $id true")).expect_code(255);
+        refused.says(&["Permission denied (publickey)"]);
     }
 
     // Ways out, for whoever has a shell there.
@@ -194,7 +191,7 @@ fn a_bastion_keeps_its_deadline_through_stop_and_start_and_ends_behind_it() {
     assert_eq!(status(&laptop)["instance_id"], id);
     assert_eq!(deadline(), text(&extended["expires_at"]));
 
-    laptop.devdb("bastion ssh -- 'echo 1767323045 >/var/lib/devdb/deadline'").expect_code(0);
+    laptop.devdb("bastion ssh -- echo 1767323045 >/var/lib/devdb/deadline").expect_code(0);
     ec2(&laptop, &format!("Action=RebootInstances&InstanceId.1={id}"));
     eventually("it ends within a minute or so", Duration::from_secs(180), || state() == "absent");
     laptop.devdb("bastion down").expect_code(0);
@@ -241,7 +238,7 @@ fn a_company_may_ask_for_a_port_tags_an_image_a_key_and_a_gate() {
         laptop.shell(&format!("timeout 4 bash -c '</dev/tcp/{address}/{port}'")).code
     };
     assert_eq!((reach(443), reach(22)), (0, 124));
-    laptop.devdb_with(&company, "bastion ssh -- bash -c '\"</dev/tcp/127.0.0.1/22\"'").expect_code(0);
+    laptop.devdb_with(&company, "bastion ssh -- bash -c '</dev/tcp/127.0.0.1/22'").expect_code(0);
 
     // Through a gate, whose host key and login are the user's own affair: ssh finds them in the account's home.
     let gate = r#"
@@ -302,13 +299,15 @@ fn aws_is_asked_through_the_companys_proxy_and_the_address_past_it() {
         assert_eq!(up.stdout, "POST http://192.0.2.1:5000/\n", "AWS and nothing else");
         up.says(&["198.51.100.10/32"]);
     }
-    for exception in ["NO_PROXY=192.0.2.1", "no_proxy=192.0.2.0/24", "NO_PROXY=*"] {
+    for exception in ["NO_PROXY=192.0.2.1", "no_proxy=192.0.2.0/24"] {
         assert_eq!(asked(&format!("HTTP_PROXY=$proxy {exception}"), "bastion status", 3).stdout, "", "{exception}");
     }
     // The real endpoints are https: the proxy is asked for a connection, and may refuse.
     let refused = asked("-u AWS_ENDPOINT_URL HTTPS_PROXY=$proxy", "bastion status", 1);
     assert_eq!(refused.stdout, "CONNECT ec2.eu-west-1.amazonaws.com:443\n");
     refused.says(&["AWS could not be reached", "HTTPS_PROXY"]);
-    let around = asked("-u AWS_ENDPOINT_URL HTTPS_PROXY=$proxy NO_PROXY=.amazonaws.com", "bastion status", 1);
-    assert_eq!(around.stdout, "");
+    for exception in [".amazonaws.com", "localhost,ec2.eu-west-1.amazonaws.com", "*"] {
+        let variables = format!("-u AWS_ENDPOINT_URL HTTPS_PROXY=$proxy NO_PROXY='{exception}'");
+        assert_eq!(asked(&variables, "bastion status", 1).stdout, "", "{exception}");
+    }
 }
