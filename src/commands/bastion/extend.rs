@@ -22,7 +22,7 @@ pub(crate) struct ExtendArgs {
     dry_run: bool,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
     parsed.filter(|duration| !duration.is_zero()).ok_or_else(|| "use a time such as 30m, 12h or 1h30m".to_owned())
 }
