@@ -3,11 +3,13 @@ use crate::bastion::{BastionAccess, SSH_CONFIG_FILE, Shell, ShellError};
 use crate::system::{Captured, ProcessError, Processes, SpawnSpec};
 use crate::tunnel::{HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SpecError, SshPath};
 use async_trait::async_trait;
+use std::ffi::OsString;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-/// Runs `ssh -F FILE INSTANCE COMMAND`, one connection per command.
+/// Runs `ssh -F FILE -- INSTANCE COMMAND`, one connection per command.
 ///
 /// No master: before the bastion is ready there is nothing worth keeping, and a master's control socket would not fit
 /// below a long state folder.
@@ -22,30 +24,63 @@ impl SshShell {
     }
 }
 
-/// On the command line, where it wins over whatever a file may say. A tunnel may take its time to connect; here a
-/// bastion that does not answer yet is asked again soon.
+/// A tunnel may take its time to connect; here a bastion that does not answer yet is asked again soon.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// On the command line, where it wins over whatever a file may say.
 const OPTIONS: [&str; 4] = ["-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=5"];
+
+/// A person at a terminal rather waits through a gap than starts again; a tunnel must know of it soon.
+const PATIENCE: [&str; 2] = ["-o", "ServerAliveInterval=15"];
+
+impl SshShell {
+    /// `words` come behind the host, where `--` keeps ssh from reading them as options of its own.
+    fn ssh<'a>(
+        &self,
+        access: &BastionAccess,
+        options: &[&str],
+        words: impl IntoIterator<Item = &'a str>,
+    ) -> Result<SpawnSpec, ShellError> {
+        let link = link(access).map_err(|error| ShellError::Unavailable(Box::new(error)))?;
+        write(&self.config_file, &ssh_config::render(&link))
+            .map_err(|error| ShellError::Unavailable(Box::new(error)))?;
+        let mut args: Vec<OsString> = vec!["-F".into(), self.config_file.clone().into_os_string()];
+        args.extend(OPTIONS.iter().chain(options).chain(&["--", link.instance_id.as_str()]).map(Into::into));
+        args.extend(words.into_iter().map(Into::into));
+        Ok(SpawnSpec { program: "ssh".into(), args, ..SpawnSpec::default() })
+    }
+}
 
 #[async_trait]
 impl Shell for SshShell {
     async fn run(&self, access: &BastionAccess, command: &str) -> Result<(i32, String), ShellError> {
-        let link = link(access).map_err(|error| ShellError::Unavailable(Box::new(error)))?;
-        write(&self.config_file, &ssh_config::render(&link))
-            .map_err(|error| ShellError::Unavailable(Box::new(error)))?;
-        let spec = SpawnSpec {
-            program: "ssh".into(),
-            args: ["-F".into(), self.config_file.clone().into_os_string()]
-                .into_iter()
-                .chain(OPTIONS.iter().copied().chain(["-T", link.instance_id.as_str(), command]).map(Into::into))
-                .collect(),
-            ..SpawnSpec::default()
-        };
+        let spec = self.ssh(access, &["-T"], [command])?;
         let processes = self.processes.clone();
         let captured = tokio::task::spawn_blocking(move || processes.capture(&spec)).await;
         let captured = captured
             .map_err(|error| ShellError::Unavailable(Box::new(error)))?
             .map_err(|error: ProcessError| ShellError::Unavailable(Box::new(error)))?;
         judge(&captured)
+    }
+
+    async fn knock(&self, access: &BastionAccess) -> Result<(), ShellError> {
+        if access.proxy_command.is_some() || access.proxy_jump.is_some() {
+            return Ok(());
+        }
+        let address = (access.public_ip, access.port);
+        let no_answer = |reason: &str, timed_out| ShellError::NoAnswer {
+            message: format!("{}:{}: {reason}", access.public_ip, access.port),
+            timed_out,
+        };
+        match tokio::time::timeout(CONNECT_LIMIT, tokio::net::TcpStream::connect(address)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(no_answer(&error.to_string(), error.kind() == std::io::ErrorKind::TimedOut)),
+            Err(_) => Err(no_answer("the connection timed out", true)),
+        }
+    }
+
+    fn command_line(&self, access: &BastionAccess, words: &[String]) -> Result<SpawnSpec, ShellError> {
+        self.ssh(access, &PATIENCE, words.iter().map(String::as_str))
     }
 }
 
@@ -64,10 +99,13 @@ fn link(access: &BastionAccess) -> Result<LinkSpec, SpecError> {
     })
 }
 
+/// All of it or nothing of it: another devdb's ssh may be reading.
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write;
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())
+    let part = path.with_extension(format!("{}.part", std::process::id()));
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+    file.write_all(text.as_bytes())?;
+    std::fs::rename(part, path)
 }
 
 /// 255 is ssh's own failure (ssh(1), "EXIT STATUS"); the reason stands on stderr only.
@@ -159,7 +197,7 @@ mod configuration {
     async fn ssh_gets_the_tunnels_configuration_and_little_time_to_connect() {
         let home = tempfile::tempdir().unwrap();
         let (args, config) = ran(&access(home.path()), home.path()).await.unwrap();
-        let options = ["-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=5", "-T", "i-0abc", "true"];
+        let options = ["-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=5", "-T", "--", "i-0abc", "true"];
         assert_eq!(args[2..], options.map(str::to_owned));
         assert_eq!(config, ssh_config::render(&link(&access(home.path())).unwrap()));
         assert!(config.starts_with("Host i-0abc\n  HostName 203.0.113.7\n"), "{config}");

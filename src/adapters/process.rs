@@ -1,7 +1,7 @@
 use crate::system::{Captured, Child, ProcessError, ProcessInfo, Processes, SpawnSpec};
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::IpAddr;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind, Users};
@@ -99,6 +99,10 @@ impl Processes for SystemProcesses {
     fn run_foreground(&self, spec: &SpawnSpec) -> Result<Child, ProcessError> {
         let status = command(spec).status().map_err(|source| start_error(spec, source))?;
         Ok(Child { code: code(status) })
+    }
+
+    fn exec(&self, spec: &SpawnSpec) -> Result<Child, ProcessError> {
+        Err(start_error(spec, command(spec).exec()))
     }
 
     fn capture(&self, spec: &SpawnSpec) -> Result<Captured, ProcessError> {

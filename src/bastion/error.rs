@@ -28,14 +28,24 @@ pub enum BastionError {
     NoCapacity { tried: Vec<String>, source: CloudError },
     #[error("the writer's security group {group_id} takes no more rules ({filling})")]
     RulesFull { group_id: String, filling: Filling },
-    #[error("instance {id} became {state} while it was waited for")]
-    Died { id: String, state: &'static str },
+    #[error("instance {id} became {state} while it was waited for{}", because(reason.as_deref()))]
+    Died { id: String, state: &'static str, reason: Option<String> },
     #[error("{what} took longer than {seconds} s")]
     TooSlow { what: String, seconds: u64 },
     #[error("the bastion {id} is running, but ssh did not work within {seconds} s")]
     NotReady { id: String, seconds: u64, findings: Vec<String>, source: Option<ShellError> },
     #[error("the host key of {id} is not the one that it was given; somebody may be in between")]
     HostKey { id: String, message: String },
+    #[error("the bastion {id} cannot be reached")]
+    NoWayIn { id: String, source: ShellError },
+    #[error("the bastion cannot stay until {wanted}; it ends at {latest} at the latest")]
+    BeyondCap { wanted: jiff::Timestamp, latest: jiff::Timestamp, now: jiff::Timestamp },
+    #[error("the deadline on {id} could not be read or written")]
+    NoDeadline { id: String },
+    #[error("the deadline on {id} is {kept} after it was moved to {until}")]
+    DeadlineNotKept { id: String, until: jiff::Timestamp, kept: jiff::Timestamp },
+    #[error("the bastion stays until {until}, but its tag in AWS does not say so yet")]
+    TagBehind { until: jiff::Timestamp, source: CloudError },
     #[error("ssh could not be run")]
     Ssh(#[source] ShellError),
     #[error("no key could be made")]
@@ -44,4 +54,8 @@ pub enum BastionError {
     Local { path: PathBuf, source: std::io::Error },
     #[error("the template {template} cannot be filled in: {reason}")]
     Template { template: &'static str, reason: String },
+}
+
+fn because(reason: Option<&str>) -> String {
+    reason.map(|reason| format!(" ({reason})")).unwrap_or_default()
 }

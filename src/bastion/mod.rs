@@ -13,6 +13,7 @@ mod error;
 mod gone;
 mod filling;
 mod launch;
+mod lifetime;
 mod local;
 mod model;
 mod observe;
@@ -34,6 +35,7 @@ pub use access::{ACCESS_FILE, BastionAccess, SSH_CONFIG_FILE};
 pub use cidr::Cidr;
 pub use error::BastionError;
 pub use filling::Filling;
+pub use lifetime::{Extension, Lifetime, extend, observe_lifetime, plan_extend};
 pub use local::{Generation, LocalState};
 pub use model::{
     Caller, Direction, Group, Instance, InstanceState, KeyPair, Launch, NewRule, Offer, Place, Rule, RuleSource, Scope,

@@ -67,6 +67,8 @@ pub struct Instance {
     pub private_ip: Option<Ipv4Addr>,
     /// When it was launched, or started last.
     pub launched_at: Option<jiff::Timestamp>,
+    /// Why it is in its state, in EC2's words; told of one that did not come up or was ended.
+    pub state_reason: Option<String>,
     /// The token that launched it; it tells which generation of keys it was given.
     pub client_token: Option<String>,
     pub tags: Tags,

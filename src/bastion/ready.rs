@@ -16,7 +16,8 @@ impl Apply<'_> {
         let mut instance = self.instance()?.clone();
         let started = Instant::now();
         loop {
-            let died = |state| BastionError::Died { id: instance.id.clone(), state };
+            let reason = instance.state_reason.clone();
+            let died = |state| BastionError::Died { id: instance.id.clone(), state, reason };
             match instance.state {
                 InstanceState::Running if instance.public_ip.is_some() => break,
                 InstanceState::ShuttingDown => return Err(died("shutting-down")),

@@ -1,5 +1,5 @@
 use super::{BastionAccess, Caller, Group, Instance, KeyPair, Launch, NewRule, Offer, Rule, Scope, Tags};
-use crate::system::CloudError;
+use crate::system::{CloudError, SpawnSpec};
 use async_trait::async_trait;
 use std::net::Ipv4Addr;
 use zeroize::Zeroizing;
@@ -24,6 +24,8 @@ pub trait Cloud: Send + Sync {
     async fn launch(&self, launch: &Launch) -> Result<Instance, CloudError>;
     async fn start(&self, instance_id: &str) -> Result<(), CloudError>;
     async fn terminate(&self, instance_id: &str) -> Result<(), CloudError>;
+    /// Sets one tag of an instance, whatever it was before.
+    async fn tag_instance(&self, instance_id: &str, key: &str, value: &str) -> Result<(), CloudError>;
 
     /// Groups with this name, in whatever VPC, whoever made them.
     async fn groups(&self, name: &str) -> Result<Vec<Group>, CloudError>;
@@ -94,6 +96,16 @@ impl ShellError {
 pub trait Shell: Send + Sync {
     /// Exit code and stdout of the command.
     async fn run(&self, access: &BastionAccess, command: &str) -> Result<(i32, String), ShellError>;
+
+    /// Sees whether anything answers at the ssh port, so that silence can be explained before ssh takes over. Where ssh
+    /// goes through a proxy only ssh itself can tell, and this is always content.
+    ///
+    /// # Errors
+    /// [`ShellError::NoAnswer`].
+    async fn knock(&self, access: &BastionAccess) -> Result<(), ShellError>;
+
+    /// The command line of an ssh for a person at a terminal; without words it is a login. What it reads is in place.
+    fn command_line(&self, access: &BastionAccess, words: &[String]) -> Result<SpawnSpec, ShellError>;
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -13,5 +13,5 @@ pub use compose::{Endpoint, Login, Role, compose};
 pub use database_url::UrlError;
 pub use error::ConnectionError;
 pub use model::{Connection, Tls};
-pub use render::{LIBPQ_NAMES, ShellKind, Variable, libpq_variables, render, unset};
+pub use render::{LIBPQ_NAMES, ShellKind, Variable, libpq_variables, posix_quote, render, unset};
 pub use secret::{DatabaseSecret, Password, SecretStore};

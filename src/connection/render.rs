@@ -118,7 +118,7 @@ pub fn unset(names: &[&str], shell: ShellKind) -> String {
 
 /// Single quotes hold everything but a single quote (POSIX shell command language, 2.2.2); that one is closed,
 /// escaped and opened again.
-fn posix_quote(value: &str) -> String {
+pub fn posix_quote(value: &str) -> String {
     format!("'{}'", value.replace('\'', r"'\''"))
 }
 

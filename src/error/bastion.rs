@@ -53,6 +53,10 @@ impl From<BastionError> for CommandError {
                     "or ask for more under Service Quotas: Amazon VPC, inbound or outbound rules per security group",
                 )
             }
+            // EC2 user guide, "Instance terminates immediately": mostly a key that may not be used.
+            BastionError::Died { reason: Some(reason), .. } if reason.starts_with("Client.InternalError") => failed()
+                .hint("that is what a KMS key does whose policy does not let you (or EC2) use it; see `kms_key` in [environment.NAME.bastion] and the account's default key for volumes")
+                .hint(again),
             BastionError::Died { .. } | BastionError::TooSlow { .. } => failed().hint(again),
             BastionError::NotReady { findings, .. } => findings
                 .iter()
@@ -61,10 +65,31 @@ impl From<BastionError> for CommandError {
             BastionError::HostKey { .. } => {
                 refused().hint("`devdb bastion down`, then `devdb bastion up` makes a new one with a new key")
             }
+            BastionError::NoWayIn { .. } => failed().hint(
+                "`devdb bastion up` looks at what AWS says and repairs the way in: a new address of yours or of the bastion's",
+            ),
+            BastionError::BeyondCap { latest, now, .. } => match whole_minutes(*now, *latest) {
+                Some(time) => failed().hint(format!("`devdb bastion extend {time}` takes what is left")),
+                None => failed(),
+            }
+            .hint("`devdb bastion down`, then `devdb bastion up` makes a new one"),
+            BastionError::NoDeadline { .. } => {
+                failed().hint("`devdb bastion up` waits until its first boot is done, or asks to replace it")
+            }
+            BastionError::DeadlineNotKept { .. } => failed().hint(again),
+            BastionError::TagBehind { source, .. } => {
+                cloud_hints(failed(), source).hint("run the command again then; only the tag is missing")
+            }
             BastionError::Ssh(_) => failed()
                 .hint("install OpenSSH's client (`ssh -V` must work), or correct the setting that is named above"),
             BastionError::Key(_) | BastionError::Template { .. } => Self::from_error(ErrorKind::Bug, &error),
             BastionError::Local { .. } => failed().hint("check the state folder's rights and the disk's space"),
         }
     }
+}
+
+/// What may be asked for until then, as a value on the command line; a minute less, because time passes.
+fn whole_minutes(now: jiff::Timestamp, latest: jiff::Timestamp) -> Option<String> {
+    let minutes = latest.duration_since(now).as_mins() - 1;
+    (minutes > 0).then(|| format!("{}h{}m", minutes / 60, minutes % 60))
 }

@@ -58,6 +58,9 @@ pub trait Processes: Send + Sync {
     fn spawn_detached(&self, spec: &SpawnSpec, log: &std::path::Path) -> Result<u32, ProcessError>;
     /// Runs a child with this process's own stdin, stdout and stderr until it ends.
     fn run_foreground(&self, spec: &SpawnSpec) -> Result<Child, ProcessError>;
+    /// Lets the program take this process's place (execve): its exit code, its signals, its terminal. Comes back only
+    /// when that failed; a fake comes back with the end of the program.
+    fn exec(&self, spec: &SpawnSpec) -> Result<Child, ProcessError>;
     /// Runs a child without a terminal to its end and returns what it printed.
     fn capture(&self, spec: &SpawnSpec) -> Result<Captured, ProcessError>;
     /// The process with this pid, if there is one.

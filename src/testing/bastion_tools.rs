@@ -1,4 +1,5 @@
 use crate::bastion::{AddressEcho, BastionAccess, EchoError, KeyMaker, MadeKey, Shell, ShellError};
+use crate::system::SpawnSpec;
 use async_trait::async_trait;
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -36,6 +37,15 @@ impl Shell for FakeShell {
         self.commands.lock().unwrap_or_else(PoisonError::into_inner).push(command.to_owned());
         let scripted = self.script.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         scripted.unwrap_or_else(|| Ok((0, "ready\n".to_owned())))
+    }
+
+    async fn knock(&self, _access: &BastionAccess) -> Result<(), ShellError> {
+        Ok(())
+    }
+
+    fn command_line(&self, access: &BastionAccess, words: &[String]) -> Result<SpawnSpec, ShellError> {
+        let args = std::iter::once(&access.instance_id).chain(words).map(Into::into).collect();
+        Ok(SpawnSpec { program: "ssh".into(), args, ..SpawnSpec::default() })
     }
 }
 

@@ -80,6 +80,7 @@ impl Cloud for FakeCloud {
                 public_dns: None,
                 private_ip: Some(Ipv4Addr::new(10, 0, 1, host)),
                 // When the fixed clock starts.
+                state_reason: None,
                 launched_at: jiff::Timestamp::from_second(1_767_323_045).ok(),
                 client_token: Some(launch.client_token.clone()),
                 tags: launch.tags.clone(),
@@ -123,6 +124,16 @@ impl Cloud for FakeCloud {
                     one.looks = looks;
                 }
             }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn tag_instance(&self, instance_id: &str, key: &str, value: &str) -> Result<(), CloudError> {
+        self.call("ec2:CreateTags", |state| {
+            let found = state.instances.iter_mut().find(|one| one.instance.id == instance_id);
+            let one = found.ok_or_else(|| refused("ec2:CreateTags", "InvalidInstanceID.NotFound"))?;
+            one.instance.tags.insert(key.to_owned(), value.to_owned());
             Ok(())
         })
         .await

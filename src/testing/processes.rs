@@ -80,6 +80,11 @@ impl Processes for FakeProcesses {
         Ok(Child { code: 0 })
     }
 
+    fn exec(&self, spec: &SpawnSpec) -> Result<Child, ProcessError> {
+        self.state().spawned.push(spec.clone());
+        Ok(Child { code: 0 })
+    }
+
     fn capture(&self, spec: &SpawnSpec) -> Result<Captured, ProcessError> {
         let program = spec.program.to_string_lossy().into_owned();
         self.state().captured.push(spec.clone());

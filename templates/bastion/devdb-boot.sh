@@ -6,11 +6,12 @@ mkdir -p /etc/devdb /var/lib/devdb
 echo "$((now + {{cap_s}}))" >/etc/devdb/cap
 echo "$((now + {{ttl_s}}))" >/etc/devdb/first-deadline
 chmod 0644 /etc/devdb/cap /etc/devdb/first-deadline
+# Before anything that can fail: an instance that never gets ready has to end as well.
+systemctl daemon-reload
+systemctl enable --now devdb-expire.timer
 cp /etc/devdb/first-deadline /var/lib/devdb/deadline
 chown {{user}} /var/lib/devdb/deadline
 chmod 0644 /var/lib/devdb/deadline
-systemctl daemon-reload
-systemctl enable --now devdb-expire.timer
 # Without this the login user could raise the cap through sudo.
 rm -f /etc/sudoers.d/90-cloud-init-users
 { modprobe tcp_bbr && sysctl -q -p /etc/sysctl.d/90-devdb.conf; } || true

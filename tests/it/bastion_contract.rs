@@ -2,7 +2,7 @@
 //!
 //! The second run takes place on the sandbox, with the stack `AppDbStack`; outside of it the test starts itself there.
 
-use devdb::bastion::{Direction, Instance, InstanceState, Launch, NewRule, Rule, RuleSource, Scope, Tags};
+use devdb::bastion::{Direction, EXPIRES_AT, Instance, InstanceState, Launch, NewRule, Rule, RuleSource, Scope, Tags};
 use devdb::discovery::{Topology, Wanted, discover};
 use devdb::host::Aws;
 use devdb::system::CloudError;
@@ -176,6 +176,12 @@ async fn instances(cloud: &dyn Aws, owner: &str, place: &Topology) {
     let instance = until(cloud, &first.id, InstanceState::Running).await;
     assert!(instance.public_ip.is_some() && instance.launched_at.is_some());
     assert_eq!(instance.tags, tags(owner));
+    for value in ["2026-01-02T03:04:05Z", "2026-01-02T15:04:05Z"] {
+        cloud.tag_instance(&first.id, EXPIRES_AT, value).await.unwrap();
+        let mut wanted = tags(owner);
+        wanted.insert(EXPIRES_AT.to_owned(), value.to_owned());
+        assert_eq!(cloud.instance(&first.id).await.unwrap().unwrap().tags, wanted, "the other tags stay");
+    }
     assert_eq!(instance.client_token, Some(launch.client_token.clone()));
     assert_eq!(instance.subnet_id.as_ref(), Some(&subnet.id));
     assert_eq!(cloud.instances(&scope(owner)).await.unwrap().len(), 1);

@@ -59,6 +59,7 @@ fn complete() -> Observed {
             public_dns: None,
             private_ip: Some([10, 0, 1, 10].into()),
             launched_at: Some(now()),
+            state_reason: None,
             client_token: Some(generation().client_token()),
             tags: instance_tags,
         }],

@@ -18,6 +18,7 @@ import time
 from . import cloud_init, private_root
 from .units import Units, unit_path, with_suffix
 
+HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
 SSH_NAMES = ("sshd.service", "ssh.service")
 
 # As on Amazon Linux 2023, except PAM: its session modules expect a booted systemd.
@@ -184,8 +185,11 @@ class Instance:
                 return {"code": 0, "out": f"status: {'done' if self.finished else 'running'}"}
             case ["kill-sshd", listener]:
                 return self.kill_sshd(listener)
+            case ["change-host-key"]:
+                self.change_host_key()
             case ["restore-sshd"]:
                 self.held_down = False
+                self.restore_host_key()
                 if not self.sshd_runs():
                     self.start_sshd()
             case _:
@@ -282,6 +286,21 @@ class Instance:
             except (FileNotFoundError, ProcessLookupError):
                 pass
         return {"code": 0, "out": f"{killed} session processes killed" + (", listener held down" if listener else "")}
+
+    def change_host_key(self):
+        """Fault: another host key answers, as a machine in between would; `restore-sshd` brings the old one back."""
+        for name in (HOST_KEY, f"{HOST_KEY}.pub"):
+            if not os.path.exists(f"{name}.before"):
+                os.rename(name, f"{name}.before")
+        if not os.path.exists(HOST_KEY):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", HOST_KEY], check=True)
+        self.systemctl_sshd("restart", [])
+
+    def restore_host_key(self):
+        if os.path.exists(f"{HOST_KEY}.before"):
+            for name in (HOST_KEY, f"{HOST_KEY}.pub"):
+                os.rename(f"{name}.before", name)
+            self.systemctl_sshd("restart", [])
 
     # ---- main loop --------------------------------------------------------------------------------
 

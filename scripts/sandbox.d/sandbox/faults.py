@@ -158,6 +158,15 @@ def kill_sshd(world, arguments):
 
 
 @fault
+def change_host_key(world, arguments):
+    """change-host-key: every instance's sshd answers with another host key; `clear` brings the old one back"""
+    no_more(arguments)
+    for folder in instances(world):
+        tell_instance(folder, "change-host-key")
+        print(f"{folder.name}: another host key answers")
+
+
+@fault
 def database_down(world, arguments):
     """database-down: the writer's PostgreSQL stops at once; `clear` starts it again"""
     no_more(arguments)

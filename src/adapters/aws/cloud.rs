@@ -3,6 +3,7 @@ use super::instances::{filter, scope_filters};
 use crate::bastion::{Caller, Cloud, Group, Instance, KeyPair, Launch, NewRule, Offer, Rule, Scope, Tags};
 use crate::system::CloudError;
 use async_trait::async_trait;
+use aws_sdk_ec2::types::Tag;
 
 #[async_trait]
 impl Cloud for AwsAdapter {
@@ -44,6 +45,12 @@ impl Cloud for AwsAdapter {
             Err(error) if error.is_code("InvalidInstanceID.NotFound") => Ok(()),
             other => other.map(|_| ()),
         }
+    }
+
+    async fn tag_instance(&self, instance_id: &str, key: &str, value: &str) -> Result<(), CloudError> {
+        let tag = Tag::builder().key(key).value(value).build();
+        let answer = self.ec2.create_tags().resources(instance_id).tags(tag).send().await;
+        answer.map(|_| ()).map_err(|error| self.translate("ec2:CreateTags", error))
     }
 
     async fn groups(&self, name: &str) -> Result<Vec<Group>, CloudError> {

@@ -28,9 +28,10 @@ impl AwsAdapter {
             .associate_public_ip_address(true)
             .delete_on_termination(true)
             .build();
+        let (device, gibibytes) = self.root_device(&launch.image).await?;
         let volume = EbsBlockDevice::builder()
             .volume_type(VolumeType::Gp3)
-            .volume_size(8)
+            .volume_size(gibibytes)
             .encrypted(true)
             .set_kms_key_id(launch.kms_key.clone())
             .delete_on_termination(true)
@@ -46,8 +47,7 @@ impl AwsAdapter {
             .max_count(1)
             .key_name(&launch.key_name)
             .network_interfaces(interface)
-            // Amazon Linux's root device; any other image of the team's must use the same name.
-            .block_device_mappings(BlockDeviceMapping::builder().device_name("/dev/xvda").ebs(volume).build())
+            .block_device_mappings(BlockDeviceMapping::builder().device_name(device).ebs(volume).build())
             .metadata_options(
                 InstanceMetadataOptionsRequest::builder()
                     .http_tokens(HttpTokensState::Required)
@@ -64,6 +64,24 @@ impl AwsAdapter {
             .map_err(|error| self.translate(RUN, error))?;
         let instance = answer.instances().first().ok_or_else(|| self.lacks(RUN, "the instance"))?;
         self.instance_from(RUN, instance)
+    }
+
+    /// The image's root device and the GiB that it needs. Under another name a second volume would be made, and the
+    /// root would stay as the image has it: perhaps not encrypted.
+    async fn root_device(&self, image: &str) -> Result<(String, i32), CloudError> {
+        let action = "ec2:DescribeImages";
+        let (usual, smallest) = ("/dev/xvda".to_owned(), 8);
+        // A parameter is resolved by the launch itself; Amazon Linux's images have these.
+        if !image.starts_with("ami-") {
+            return Ok((usual, smallest));
+        }
+        let answer = self.ec2.describe_images().image_ids(image).send().await;
+        let answer = answer.map_err(|error| self.translate(action, error))?;
+        let image = answer.images().first().ok_or_else(|| self.lacks(action, "the image"))?;
+        let device = image.root_device_name().map_or(usual, str::to_owned);
+        let mapping = image.block_device_mappings().iter().find(|one| one.device_name() == Some(device.as_str()));
+        let needed = mapping.and_then(|mapping| mapping.ebs()?.volume_size()).unwrap_or(smallest);
+        Ok((device, needed.max(smallest)))
     }
 
     pub(super) async fn type_offers(&self, types: &[String], zones: &[String]) -> Result<Vec<Offer>, CloudError> {
@@ -120,6 +138,11 @@ impl AwsAdapter {
             public_dns: instance.public_dns_name().filter(|name| !name.is_empty()).map(str::to_owned),
             private_ip: address(instance.private_ip_address()),
             launched_at: instance.launch_time().and_then(|time| jiff::Timestamp::from_second(time.secs()).ok()),
+            state_reason: instance
+                .state_reason()
+                .and_then(|reason| reason.message())
+                .filter(|message| !message.is_empty())
+                .map(str::to_owned),
             client_token: instance.client_token().filter(|token| !token.is_empty()).map(str::to_owned),
             tags: tags_from(instance.tags()),
         })

@@ -3,6 +3,8 @@
 pub(crate) mod access;
 mod bench;
 mod down;
+mod extend;
+mod ssh;
 mod status;
 mod up;
 
@@ -20,6 +22,8 @@ pub(crate) enum BastionCommand {
     Up(up::UpArgs),
     Down(down::DownArgs),
     Status(status::StatusArgs),
+    Ssh(ssh::SshArgs),
+    Extend(extend::ExtendArgs),
 }
 
 pub(crate) async fn run(command: BastionCommand, context: &Context) -> Result<ExitStatus, CommandError> {
@@ -27,5 +31,7 @@ pub(crate) async fn run(command: BastionCommand, context: &Context) -> Result<Ex
         BastionCommand::Up(args) => up::run(&args, context).await,
         BastionCommand::Down(args) => down::run(&args, context).await,
         BastionCommand::Status(args) => status::run(&args, context).await,
+        BastionCommand::Ssh(args) => ssh::run(&args, context).await,
+        BastionCommand::Extend(args) => extend::run(&args, context).await,
     }
 }

@@ -10,6 +10,7 @@ use crate::error::CommandError;
 use crate::ui::{ExitStatus, Paint, Report};
 use serde::Serialize;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 /// Bring up your bastion: instance, security groups, keys
 ///
@@ -17,6 +18,9 @@ use std::net::Ipv4Addr;
 /// a run that was interrupted is continued by the next one.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct UpArgs {
+    /// When it powers itself off, if it has to be made: after 4h, say, instead of `bastion.ttl`
+    #[arg(long, value_name = "DURATION", value_parser = super::extend::duration)]
+    ttl: Option<Duration>,
     /// Show what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -39,6 +43,7 @@ pub(crate) async fn bring_up(args: &UpArgs, context: &Context) -> Result<UpRepor
     let tell = |event| progress.tell(event);
     let workshop = bench.workshop(&tell);
     let scope = bench.scope();
+    let spec = BastionSpec { ttl: args.ttl.unwrap_or(spec.ttl), ..spec };
     let _turn = bench.turn(args.dry_run, &tell).await?;
     let looking = context.printer().step("looking at what is there");
     let (topology, ssh_cidrs, (identity, mut observed)) =
@@ -64,6 +69,7 @@ pub(crate) async fn bring_up(args: &UpArgs, context: &Context) -> Result<UpRepor
     announce(&plan, &report, context);
     bench.agreed(&plan.questions)?;
     let (stands, _) = bastion::up(&workshop, &identity, &spec, &observed, &plan).await?;
+    hint_at_less_time(args, &stands, context);
     report.bastion = Some(stands);
     Ok(report)
 }
@@ -80,6 +86,18 @@ fn needs_bastion(settings: &Settings) -> Result<(), CommandError> {
         return Err(CommandError::failed(format!("`bastion.ssh_user` is `{user}`, which is no login name")));
     }
     Ok(())
+}
+
+/// One that stands already keeps its deadline.
+fn hint_at_less_time(args: &UpArgs, stands: &BastionReport, context: &Context) {
+    let Some(wanted) = args.ttl.and_then(|ttl| jiff::SignedDuration::try_from(ttl).ok()) else { return };
+    let left = stands.expires_at.map(|expiry| expiry.duration_since(context.host().clock.now()));
+    // Making it took a while as well.
+    if left.is_some_and(|left| left + jiff::SignedDuration::from_mins(10) < wanted) {
+        context
+            .printer()
+            .hint(&format!("it ends sooner than that; `devdb bastion extend {wanted:#}` gives it the time"));
+    }
 }
 
 fn announce(plan: &Plan, report: &UpReport, context: &Context) {
