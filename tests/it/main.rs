@@ -27,15 +27,17 @@ mod prompter;
 #[cfg(feature = "aws")]
 mod sandbox;
 #[cfg(feature = "aws")]
+mod sandbox_crash;
+#[cfg(feature = "aws")]
 mod sandbox_discovery;
 #[cfg(feature = "aws")]
-mod sandbox_runbook;
-mod sandbox_crash;
+mod sandbox_instance;
 #[cfg(feature = "aws")]
 mod sandbox_permissions;
 #[cfg(feature = "aws")]
 mod sandbox_refusals;
-mod sandbox_instance;
+#[cfg(feature = "aws")]
+mod sandbox_runbook;
 mod shells;
 mod support;
 mod terminal;

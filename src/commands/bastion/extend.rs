@@ -34,10 +34,12 @@ pub(crate) async fn run(args: &ExtendArgs, context: &Context) -> Result<ExitStat
     let workshop = bench.workshop(&tell);
     let _turn = bench.turn(args.dry_run, &tell).await?;
     let access = bastion_access(context).await?;
-    tell(Event::Begun(format!("ask {} for its deadline", access.instance_id)));
+    let asking = format!("ask {} for its deadline", access.instance_id);
+    tell(Event::Begun(asking.clone()));
     let seen = bastion::observe_lifetime(&workshop, &access).await?;
     let extension = bastion::plan_extend(args.time.unwrap_or(bench.settings.bastion.ttl), &seen, access.expires_at)?;
-    tell(Event::Done(format!("the deadline of {} is {}", access.instance_id, seen.deadline)));
+    let outcome = format!("the deadline of {} is {}", access.instance_id, seen.deadline);
+    tell(Event::Done { step: asking, outcome });
     let report = ExtendReport {
         name: bench.scope().instance_name(),
         dry_run: args.dry_run,

@@ -43,7 +43,6 @@ pub(crate) async fn bring_up(args: &UpArgs, context: &Context) -> Result<UpRepor
     let tell = |event| progress.tell(event);
     let workshop = bench.workshop(&tell);
     let scope = bench.scope();
-    let spec = BastionSpec { ttl: args.ttl.unwrap_or(spec.ttl), ..spec };
     let _turn = bench.turn(args.dry_run, &tell).await?;
     let looking = context.printer().step("looking at what is there");
     let (topology, ssh_cidrs, (identity, mut observed)) =
@@ -51,6 +50,7 @@ pub(crate) async fn bring_up(args: &UpArgs, context: &Context) -> Result<UpRepor
             Ok(bastion::observe_down(&workshop, &scope).await?)
         })?;
     let spec = spec(bench.settings, &topology, ssh_cidrs)?;
+    let spec = BastionSpec { ttl: args.ttl.unwrap_or(spec.ttl), ..spec };
     bastion::observe_for_up(&workshop, &identity, &spec, &mut observed).await?;
     looking.done(&format!("found cluster {} in {}", topology.cluster.id, topology.vpc_id));
     let plan = bastion::plan_up(&identity, &spec, &observed, context.host().clock.now())?;
