@@ -225,8 +225,34 @@ fn two_clusters_are_asked_about_or_listed() {
     insta::assert_snapshot!(stage.run(["devdb", "bastion", "up", "--dry-run"]));
     let stage = stage.terminal();
     stage.prompter.script([Answer::Select(0)]);
-    assert_eq!(stage.run(["devdb", "bastion", "up", "--dry-run"]).code, 0);
+    insta::assert_snapshot!("a_question_answered", stage.run(["devdb", "bastion", "up", "--dry-run"]));
     assert_eq!(stage.prompter.questions(), ["which cluster?"]);
+    // Nobody is asked the same thing twice, and a script may rely on the answer.
+    insta::assert_snapshot!("an_answer_remembered", stage.run(["devdb", "--no-input", "bastion", "up", "--dry-run"]));
+    assert_eq!(stage.prompter.questions().len(), 1);
+    // Other settings, or a cluster that is gone: the old answer is worth nothing.
+    let gone = || CloudError::NotFound { what: "cluster `appdb`".to_owned(), source: None };
+    cloud.fail_action("rds:DescribeDBClusters", false, Arc::new(gone));
+    let outcome = stage.run(["devdb", "--no-input", "bastion", "up", "--dry-run"]);
+    assert!(outcome.code == 1 && outcome.stderr.contains("more than one cluster: appdb, blogdb"), "{outcome}");
+}
+
+#[test]
+fn what_needs_no_other_answer_is_asked_at_once() {
+    let (stage, cloud) = stage();
+    assert_eq!(stage.run(["devdb", "bastion", "up"]).code, 0);
+    let calls = cloud.calls();
+    let at = |action: &str| calls.iter().position(|call| *call == action).unwrap();
+    for look in [
+        "sts:GetCallerIdentity",
+        "ec2:DescribeInstances",
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeSecurityGroupRules",
+        "ec2:DescribeKeyPairs",
+    ] {
+        assert!(at(look) < at("rds:DescribeDBClusters"), "{look} waits for the stack: {calls:?}");
+    }
+    assert_eq!(calls.len(), 19, "{calls:?}");
 }
 
 #[test]
