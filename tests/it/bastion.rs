@@ -223,7 +223,7 @@ fn two_clusters_are_asked_about_or_listed() {
     };
     cloud.set_stack("AppDbStack", vec![resource("A", "appdb"), resource("B", "blogdb")]);
     insta::assert_snapshot!(stage.run(["devdb", "bastion", "up", "--dry-run"]));
-    let stage = stage.terminal();
+    let stage = stage.var("NO_COLOR", "1").terminal();
     stage.prompter.script([Answer::Select(0)]);
     insta::assert_snapshot!("a_question_answered", stage.run(["devdb", "bastion", "up", "--dry-run"]));
     assert_eq!(stage.prompter.questions(), ["which cluster?"]);
@@ -252,7 +252,7 @@ fn what_needs_no_other_answer_is_asked_at_once() {
     ] {
         assert!(at(look) < at("rds:DescribeDBClusters"), "{look} waits for the stack: {calls:?}");
     }
-    assert_eq!(calls.len(), 19, "{calls:?}");
+    assert_eq!(calls.len(), 18, "and one look at the instance, where starting takes its time: {calls:?}");
 }
 
 #[test]
