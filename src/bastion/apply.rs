@@ -93,9 +93,10 @@ impl<'a> Apply<'a> {
         match step {
             Step::AwaitTermination { instance_ids } => self.await_termination(instance_ids).await?,
             Step::Start { instance_id } => self.start(instance_id).await?,
-            Step::Launch { instance_type, subnet_id, .. } => {
-                let instance = self.launch(instance_type, subnet_id).await?;
-                return Ok(Some(format!("launched {} ({instance_type}) in {subnet_id}", instance.id)));
+            Step::Launch { instance_type, subnet_id, zone, instead_of } => {
+                let id = self.launch(instance_type, subnet_id).await?.id;
+                let why = instead_of.as_ref().map(|wanted| format!(": {zone} does not offer {wanted}"));
+                return Ok(Some(format!("launched {id} ({instance_type}) in {subnet_id}{}", why.unwrap_or_default())));
             }
             Step::AwaitReady => {
                 let access = self.await_ready().await?;

@@ -238,6 +238,17 @@ fn two_clusters_are_asked_about_or_listed() {
 }
 
 #[test]
+fn a_type_that_was_not_wanted_is_announced_and_said_again() {
+    let (stage, cloud) = stage();
+    cloud.offer(&[("eu-west-1b", "t3.micro"), ("eu-west-1b", "t4g.micro")]);
+    let planned = stage.run(["devdb", "bastion", "up", "--dry-run"]);
+    let words = "launch a t3.micro in subnet subnet-ingress-2 (eu-west-1b, which does not offer t2.micro)";
+    assert!(planned.stdout.contains(words), "{planned}");
+    let done = stage.run(["devdb", "bastion", "up"]);
+    assert!(done.stderr.contains("(t3.micro) in subnet-ingress-2: eu-west-1b does not offer t2.micro"), "{done}");
+}
+
+#[test]
 fn what_needs_no_other_answer_is_asked_at_once() {
     let (stage, cloud) = stage();
     assert_eq!(stage.run(["devdb", "bastion", "up"]).code, 0);
