@@ -93,8 +93,12 @@ impl<'a> Apply<'a> {
         match step {
             Step::AwaitTermination { instance_ids } => self.await_termination(instance_ids).await?,
             Step::Start { instance_id } => self.start(instance_id).await?,
-            Step::Launch { instance_type, subnet_id, .. } => {
-                return Ok(Some(self.launch(instance_type, subnet_id).await?));
+            Step::Launch { instance_type, subnet_id, zone, instead_of } => {
+                let launched = self.launch(instance_type, subnet_id).await?;
+                let as_planned = self.instance()?.subnet_id.as_deref() == Some(subnet_id);
+                let wanted = instead_of.as_ref().filter(|_| as_planned);
+                let why = wanted.map(|wanted| format!(": {zone} does not offer {wanted}"));
+                return Ok(Some(launched + why.as_deref().unwrap_or_default()));
             }
             Step::AwaitReady => {
                 let access = self.await_ready().await?;

@@ -53,6 +53,15 @@ impl FakeCloud {
         self.state().key_pairs.insert(pair.name.clone(), pair);
     }
 
+    /// Another VPC, shaped like the first.
+    pub fn add_vpc(&self, id: &str) {
+        let mut state = self.state();
+        let subnets = state.subnets.get("vpc-1").cloned().unwrap_or_default();
+        let tables = state.route_tables.get("vpc-1").cloned().unwrap_or_default();
+        state.subnets.insert(id.to_owned(), subnets);
+        state.route_tables.insert(id.to_owned(), tables);
+    }
+
     /// Replaces a stack's resources.
     pub fn set_stack(&self, name: &str, resources: Vec<StackResource>) {
         self.state().stacks.insert(name.to_owned(), resources);

@@ -223,10 +223,47 @@ fn two_clusters_are_asked_about_or_listed() {
     };
     cloud.set_stack("AppDbStack", vec![resource("A", "appdb"), resource("B", "blogdb")]);
     insta::assert_snapshot!(stage.run(["devdb", "bastion", "up", "--dry-run"]));
-    let stage = stage.terminal();
+    let stage = stage.var("NO_COLOR", "1").terminal();
     stage.prompter.script([Answer::Select(0)]);
-    assert_eq!(stage.run(["devdb", "bastion", "up", "--dry-run"]).code, 0);
+    insta::assert_snapshot!("a_question_answered", stage.run(["devdb", "bastion", "up", "--dry-run"]));
     assert_eq!(stage.prompter.questions(), ["which cluster?"]);
+    // Nobody is asked the same thing twice, and a script may rely on the answer.
+    insta::assert_snapshot!("an_answer_remembered", stage.run(["devdb", "--no-input", "bastion", "up", "--dry-run"]));
+    assert_eq!(stage.prompter.questions().len(), 1);
+    // Other settings, or a cluster that is gone: the old answer is worth nothing.
+    let gone = || CloudError::NotFound { what: "cluster `appdb`".to_owned(), source: None };
+    cloud.fail_action("rds:DescribeDBClusters", false, Arc::new(gone));
+    let outcome = stage.run(["devdb", "--no-input", "bastion", "up", "--dry-run"]);
+    assert!(outcome.code == 1 && outcome.stderr.contains("more than one cluster: appdb, blogdb"), "{outcome}");
+}
+
+#[test]
+fn a_type_that_was_not_wanted_is_announced_and_said_again() {
+    let (stage, cloud) = stage();
+    cloud.offer(&[("eu-west-1b", "t3.micro"), ("eu-west-1b", "t4g.micro")]);
+    let planned = stage.run(["devdb", "bastion", "up", "--dry-run"]);
+    let words = "launch a t3.micro in subnet subnet-ingress-2 (eu-west-1b, which does not offer t2.micro)";
+    assert!(planned.stdout.contains(words), "{planned}");
+    let done = stage.run(["devdb", "bastion", "up"]);
+    assert!(done.stderr.contains("(t3.micro) in subnet-ingress-2: eu-west-1b does not offer t2.micro"), "{done}");
+}
+
+#[test]
+fn what_needs_no_other_answer_is_asked_at_once() {
+    let (stage, cloud) = stage();
+    assert_eq!(stage.run(["devdb", "bastion", "up"]).code, 0);
+    let calls = cloud.calls();
+    let at = |action: &str| calls.iter().position(|call| *call == action).unwrap();
+    for look in [
+        "sts:GetCallerIdentity",
+        "ec2:DescribeInstances",
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeSecurityGroupRules",
+        "ec2:DescribeKeyPairs",
+    ] {
+        assert!(at(look) < at("rds:DescribeDBClusters"), "{look} waits for the stack: {calls:?}");
+    }
+    assert_eq!(calls.len(), 18, "and one look at the instance, where starting takes its time: {calls:?}");
 }
 
 #[test]

@@ -78,6 +78,32 @@ async fn what_cannot_be_decided_carries_the_candidates() {
 }
 
 #[tokio::test]
+async fn stacks_in_stacks_in_stacks_are_found_level_by_level() {
+    let cloud = FakeCloud::default();
+    let nested = |name: &str| resource(name, &format!("arn:{name}"), "AWS::CloudFormation::Stack");
+    cloud.set_stack("AppDbStack", vec![nested("Storage"), nested("Queues")]);
+    cloud.set_stack("arn:Storage", vec![nested("Database")]);
+    cloud.set_stack("arn:Queues", Vec::new());
+    cloud.set_stack("arn:Database", vec![resource("Db", "appdb", "AWS::RDS::DBCluster")]);
+    assert_eq!(found(&cloud, &wanted()).await.unwrap().cluster.id, "appdb");
+    let lists = cloud.calls().iter().filter(|call| **call == "cloudformation:ListStackResources").count();
+    assert_eq!(lists, 4);
+}
+
+#[tokio::test]
+async fn a_vpc_that_is_named_must_be_there_and_be_the_clusters() {
+    let cloud = FakeCloud::default();
+    let named = |vpc: &str| Wanted { vpc: Some(vpc.to_owned()), ..wanted() };
+    assert_eq!(found(&cloud, &named("vpc-1")).await.unwrap().vpc_id, "vpc-1");
+    let error = found(&cloud, &named("vpc-9")).await.unwrap_err();
+    assert_eq!(error.to_string(), "there is no VPC `vpc-9` in eu-west-1");
+    cloud.add_vpc("vpc-2");
+    let error = found(&cloud, &named("vpc-2")).await.unwrap_err();
+    assert_eq!(error.to_string(), "cluster `appdb` stands in vpc-1, not in the VPC that is named, vpc-2");
+    assert_eq!(found(&cloud, &wanted()).await.unwrap().vpc_id, "vpc-1", "of two VPCs, the cluster's");
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_said() {
     let cloud = FakeCloud::default();
     let nowhere = Wanted { stack: Some("Nope".to_owned()), ..wanted() };

@@ -351,7 +351,7 @@ fn a_direct_route_is_probed_and_needs_no_supervisor() {
     insta::assert_snapshot!(text(stage.run(["devdb", "tunnel", "up", "--spec", "spec.json"])), @r"
     tunnel up
       writer  localhost:[PORT]  12.0 ms
-              certificate  localhost
+              certificate  verified
     ------- stderr -------
       tunnel not needed: the route is direct
     ------- exit 0
