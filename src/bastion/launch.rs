@@ -6,13 +6,10 @@ use crate::system::CloudError;
 use tokio::time::Instant;
 
 /// Refusals that another subnet or type may not meet (EC2 API reference, "Error codes").
-const NO_ROOM: [&str; 4] = [
-    "InsufficientInstanceCapacity",
-    "InsufficientHostCapacity",
-    "InsufficientFreeAddressesInSubnet",
-    // "Your requested instance type is not supported in your requested Availability Zone".
-    "Unsupported",
-];
+const NO_ROOM: [&str; 3] =
+    ["InsufficientInstanceCapacity", "InsufficientHostCapacity", "InsufficientFreeAddressesInSubnet"];
+/// "Your requested instance type is not supported in your requested Availability Zone": another one may support it.
+const NOT_HERE: &str = "Unsupported";
 
 impl Apply<'_> {
     /// Launches where it was planned; where AWS has no room there, wherever else the plan might have gone. Says what
@@ -26,12 +23,12 @@ impl Apply<'_> {
         let mut outcome = self.launch_at(instance_type, subnet_id, 0).await;
         for (number, Placement { instance_type, subnet }) in (1..).zip(others) {
             let Err(BastionError::Cloud(CloudError::Refused { code, .. })) = &outcome else { break };
-            if !NO_ROOM.contains(&code.as_str()) {
+            if code != NOT_HERE && !NO_ROOM.contains(&code.as_str()) {
                 break;
             }
             let next = format!("{instance_type} in {}", subnet.id);
             self.tell(Event::Warning(format!(
-                "AWS has no room for a {} ({code}); trying a {next} ({})",
+                "AWS launches no {} now ({code}); trying a {next} ({})",
                 tried.last().map_or("bastion", String::as_str),
                 subnet.zone
             )));
@@ -39,7 +36,7 @@ impl Apply<'_> {
             outcome = self.launch_at(&instance_type, &subnet.id, number).await;
         }
         match outcome {
-            Err(BastionError::Cloud(source)) if NO_ROOM.iter().any(|code| source.is_code(code)) => {
+            Err(BastionError::Cloud(source)) if is_about_room(&source) => {
                 Err(BastionError::NoCapacity { tried, source })
             }
             other => other,
@@ -93,4 +90,8 @@ impl Apply<'_> {
             tokio::time::sleep(PAUSE).await;
         }
     }
+}
+
+fn is_about_room(error: &CloudError) -> bool {
+    NO_ROOM.iter().any(|code| error.is_code(code))
 }

@@ -26,7 +26,7 @@ async fn where_a_zone_has_no_room_the_next_one_is_tried_and_named() {
         let (report, _) = rig.up_telling(&tell).await.unwrap();
         assert_eq!(report.subnet_id.as_deref(), Some("subnet-ingress-1"), "{code}");
         let words = format!(
-            "AWS has no room for a t2.micro in subnet-ingress-2 ({code}); trying a t2.micro in subnet-ingress-1 \
+            "AWS launches no t2.micro in subnet-ingress-2 now ({code}); trying a t2.micro in subnet-ingress-1 \
              (eu-west-1a)"
         );
         assert!(events.lock().unwrap().contains(&Event::Warning(words)), "{events:?}");

@@ -47,9 +47,9 @@ fn extend_moves_the_deadline_and_status_shows_it() {
 #[test]
 fn a_ttl_counts_for_a_new_bastion_and_one_that_stands_is_left_to_extend() {
     let (stage, _cloud) = stage();
-    let stands = stage.run(["devdb", "bastion", "up", "--ttl", "1d 3h"]);
+    let stands = stage.run(["devdb", "bastion", "up", "--ttl", "27h 30m"]);
     assert!(stands.stdout.contains("2026-01-02T15:04:05Z") && stands.code == 0, "{stands}");
-    assert!(stands.stderr.contains("it ends sooner than that; `devdb bastion extend 27h`"), "{stands}");
+    assert!(stands.stderr.contains("it ends sooner than that; `devdb bastion extend 27h30m`"), "{stands}");
     assert!(!stage.run(["devdb", "bastion", "up", "--ttl", "12h"]).stderr.contains("hint"));
     assert_eq!(stage.run(["devdb", "bastion", "down"]).code, 0);
     let made = stage.run(["devdb", "up", "--ttl", "90m", "--dry-run"]);

@@ -110,6 +110,10 @@ fn what_is_wrong_is_said_with_a_way_out() {
     laptop.devdb_with(&none, "bastion up").expect_code(1).says(&["no AWS credentials were found", "hint:", "profile"]);
     let expired = [("AWS_ACCESS_KEY_ID", "ASIAEXPIRED0")];
     laptop.devdb_with(&expired, "bastion up").expect_code(1).says(&["credentials have expired", "aws sso login"]);
+    let status = laptop.devdb_with(&expired, "status").expect_code(3);
+    status.says(&["hint:", "aws sso login"]);
+    assert!(status.stdout.contains("the AWS credentials have expired: "), "{}", status.stdout);
+    assert!(!status.stdout.contains("rror"), "not as the SDK says it: {}", status.stdout);
     laptop.devdb("bastion up --region eu-central-1").expect_code(1).says(&["AppDbStack", "eu-central-1", "hint:"]);
     let stack = [("DEVDB_STACK", "NoSuchStack")];
     laptop.devdb_with(&stack, "bastion up").expect_code(1).says(&["NoSuchStack", "hint:"]);

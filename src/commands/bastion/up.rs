@@ -94,9 +94,8 @@ fn hint_at_less_time(args: &UpArgs, stands: &BastionReport, context: &Context) {
     let left = stands.expires_at.map(|expiry| expiry.duration_since(context.host().clock.now()));
     // Making it took a while as well.
     if left.is_some_and(|left| left + jiff::SignedDuration::from_mins(10) < wanted) {
-        context
-            .printer()
-            .hint(&format!("it ends sooner than that; `devdb bastion extend {wanted:#}` gives it the time"));
+        let time = format!("{wanted:#}").replace(' ', "");
+        context.printer().hint(&format!("it ends sooner than that; `devdb bastion extend {time}` gives it the time"));
     }
 }
 
