@@ -84,8 +84,7 @@ fn ctrl_c_at_any_moment_leaves_what_the_next_run_continues_from() {
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let said: Vec<String> = lines.by_ref().take(steps).collect::<Result<_, _>>().unwrap();
         assert_eq!(said.len(), steps, "{said:?}");
-        let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        laptop.interrupt();
         let rest: Vec<String> = lines.collect::<Result<_, _>>().unwrap();
         let code = child.wait().unwrap().code();
         assert_eq!(code, Some(130), "after {said:?}: {rest:?}");

@@ -86,10 +86,17 @@ impl Laptop {
         Answer::of(words, self.command(extra, &argv).output().unwrap())
     }
 
-    /// Starts `devdb` and returns at once; the child is devdb itself.
+    /// Starts `devdb` and returns at once.
     pub(crate) fn start(&self, words: &str) -> Child {
-        let argv: Vec<&str> = std::iter::once("devdb").chain(words.split_whitespace()).collect();
-        self.command(&[], &argv).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        let line = format!(r#"echo $$ >"$HOME/pid"; exec devdb {words}"#);
+        self.command(&[], &["bash", "-c", &line]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Ctrl-C for what was started last, once it has said something. The child may be `sudo`, which is root's.
+    pub(crate) fn interrupt(&self) {
+        let pid = std::fs::read_to_string(self.home().join("pid")).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     }
 
     pub(crate) fn start_shell(&self, line: &str) -> Child {
