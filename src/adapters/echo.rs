@@ -17,6 +17,9 @@ impl AddressEcho for HttpEcho {
         let answer = tokio::task::spawn_blocking(move || ask(&asked)).await;
         let unreachable = |source| EchoError::Unreachable { url: url.to_owned(), source };
         let text = answer.map_err(|error| unreachable(error.into()))?.map_err(|error| unreachable(error.into()))?;
+        if let Ok(address) = text.trim().parse() {
+            return Err(EchoError::Ipv6 { url: url.to_owned(), address });
+        }
         parse(&text).ok_or_else(|| EchoError::NotAnAddress { url: url.to_owned(), answer: shortened(&text) })
     }
 }

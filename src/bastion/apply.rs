@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Applies a plan, carrying what the steps learn from one to the next.
 pub(super) struct Apply<'a> {
     pub(super) workshop: &'a Workshop<'a>,
-    identity: &'a Identity,
+    pub(super) identity: &'a Identity,
     /// Missing for `down`.
     pub(super) spec: Option<&'a BastionSpec>,
     tags: Tags,

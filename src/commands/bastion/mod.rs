@@ -1,8 +1,12 @@
 //! `devdb bastion …`
 
 pub(crate) mod access;
+mod allow_ip;
 mod bench;
 mod down;
+mod egress;
+mod gc;
+mod list;
 mod status;
 mod up;
 
@@ -20,6 +24,9 @@ pub(crate) enum BastionCommand {
     Up(up::UpArgs),
     Down(down::DownArgs),
     Status(status::StatusArgs),
+    List(list::ListArgs),
+    AllowIp(allow_ip::AllowIpArgs),
+    Gc(gc::GcArgs),
 }
 
 pub(crate) async fn run(command: BastionCommand, context: &Context) -> Result<ExitStatus, CommandError> {
@@ -27,5 +34,8 @@ pub(crate) async fn run(command: BastionCommand, context: &Context) -> Result<Ex
         BastionCommand::Up(args) => up::run(&args, context).await,
         BastionCommand::Down(args) => down::run(&args, context).await,
         BastionCommand::Status(args) => status::run(&args, context).await,
+        BastionCommand::List(args) => list::run(&args, context).await,
+        BastionCommand::AllowIp(args) => allow_ip::run(&args, context).await,
+        BastionCommand::Gc(args) => gc::run(&args, context).await,
     }
 }

@@ -1,15 +1,13 @@
-use super::bench::{Bench, Progress};
-use crate::bastion::{
-    self, BastionError, BastionReport, BastionSpec, Cidr, DatabaseSource, Plan, Site, SiteSubnet, Step,
-};
+use super::bench::{Bench, Progress, needs_bastion};
+use super::egress::EgressArgs;
+use crate::bastion::{self, BastionReport, BastionSpec, Cidr, DatabaseSource, Plan, Site, SiteSubnet, Step};
 use crate::commands::context::Context;
 use crate::commands::topology::fresh_topology;
-use crate::config::{DatabaseRule, Settings, Transport};
+use crate::config::{DatabaseRule, Settings};
 use crate::discovery::Topology;
 use crate::error::CommandError;
 use crate::ui::{ExitStatus, Paint, Report};
 use serde::Serialize;
-use std::net::Ipv4Addr;
 
 /// Bring up your bastion: instance, security groups, keys
 ///
@@ -20,9 +18,8 @@ pub(crate) struct UpArgs {
     /// Show what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Let in this IPv4 address instead of the one that the echo service sees (may be repeated)
-    #[arg(long, value_name = "ADDRESS")]
-    ip: Vec<Ipv4Addr>,
+    #[command(flatten)]
+    egress: EgressArgs,
 }
 
 pub(crate) async fn run(args: &UpArgs, context: &Context) -> Result<ExitStatus, CommandError> {
@@ -35,7 +32,7 @@ pub(crate) async fn run(args: &UpArgs, context: &Context) -> Result<ExitStatus, 
 pub(crate) async fn bring_up(args: &UpArgs, context: &Context) -> Result<UpReport, CommandError> {
     needs_bastion(context.settings()?)?;
     let bench = Bench::fetch(context).await?;
-    let (topology, ssh_cidrs) = tokio::try_join!(fresh_topology(context), ssh_cidrs(args, &bench))?;
+    let (topology, ssh_cidrs) = tokio::try_join!(fresh_topology(context), args.egress.ssh_cidrs(&bench))?;
     let spec = spec(bench.settings, &topology, ssh_cidrs)?;
     let progress = Progress::new(context.printer());
     let tell = |event| progress.tell(event);
@@ -62,20 +59,6 @@ pub(crate) async fn bring_up(args: &UpArgs, context: &Context) -> Result<UpRepor
     Ok(report)
 }
 
-fn needs_bastion(settings: &Settings) -> Result<(), CommandError> {
-    if settings.transport == Transport::Direct {
-        let what = format!("environment `{}` is reached directly and needs no bastion", settings.environment);
-        return Err(CommandError::failed(what).hint("`transport = \"ssh\"` in devdb.toml would go through a bastion"));
-    }
-    // The name goes into sshd's settings and into a script that root runs.
-    let user = &settings.bastion.ssh_user;
-    let allowed = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "_-".contains(letter);
-    if user.is_empty() || user.starts_with('-') || !user.chars().all(allowed) {
-        return Err(CommandError::failed(format!("`bastion.ssh_user` is `{user}`, which is no login name")));
-    }
-    Ok(())
-}
-
 fn announce(plan: &Plan, report: &UpReport, context: &Context) {
     let printer = context.printer();
     if plan.changes() && !printer.settings().json {
@@ -89,18 +72,6 @@ fn announce(plan: &Plan, report: &UpReport, context: &Context) {
              `database_rule = \"security-group\"` in [environment.NAME.bastion] ties the rule to the bastion instead",
         );
     }
-}
-
-/// Who may reach the ssh port: this computer, and what the team lets in besides.
-async fn ssh_cidrs(args: &UpArgs, bench: &Bench<'_>) -> Result<Vec<Cidr>, CommandError> {
-    let mut cidrs: Vec<Cidr> = args.ip.iter().copied().map(Cidr::host).collect();
-    if cidrs.is_empty() {
-        cidrs.push(Cidr::host(bench.echo.address(&bench.settings.echo_url).await.map_err(BastionError::Echo)?));
-    }
-    for text in &bench.settings.bastion.allow_cidrs {
-        cidrs.push(Cidr::parse(text).map_err(|reason| BastionError::Cidr { text: text.clone(), reason })?);
-    }
-    Ok(cidrs)
 }
 
 fn spec(settings: &Settings, topology: &Topology, ssh_cidrs: Vec<Cidr>) -> Result<BastionSpec, CommandError> {
