@@ -50,6 +50,29 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead, BufReader, Write};
+
+    #[tokio::test]
+    async fn an_ipv6_address_is_told_from_nonsense() {
+        let answers = [("2001:db8::7\n", true), ("<html>please log in</html>", false)];
+        for (answer, is_address) in answers {
+            let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let url = format!("http://{}/", listener.local_addr().unwrap());
+            let server = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let request = BufReader::new(stream.try_clone().unwrap()).lines();
+                assert!(request.map_while(Result::ok).any(|line| line.is_empty()));
+                write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{answer}",
+                    answer.len()
+                )
+            });
+            let error = HttpEcho.address(&url).await.unwrap_err();
+            assert_eq!(matches!(error, EchoError::Ipv6 { .. }), is_address, "{error:?}");
+            server.join().unwrap().unwrap();
+        }
+    }
 
     #[test]
     fn only_one_ipv4_address_is_an_answer() {

@@ -22,31 +22,33 @@ struct Opening {
 
 impl AllowPlan {
     pub fn changes(&self) -> bool {
-        !self.steps().is_empty()
+        !self.lines().is_empty()
     }
 
     /// The changes, a line each.
     pub fn lines(&self) -> Vec<String> {
-        self.steps().iter().map(Step::to_string).collect()
-    }
-
-    fn steps(&self) -> Vec<Step> {
-        self.openings.iter().flat_map(|opening| opening.steps(self.port)).collect()
+        self.openings.iter().flat_map(|opening| opening.lines(self.port)).collect()
     }
 }
 
 impl Opening {
-    fn steps(&self, port: u16) -> impl Iterator<Item = Step> {
-        self.allow(port).into_iter().chain(self.stale.iter().map(revoke))
+    fn lines(&self, port: u16) -> Vec<String> {
+        self.allow(port).into_iter().chain(self.stale.iter().map(revoke)).collect()
     }
 
-    fn allow(&self, port: u16) -> Option<Step> {
-        (!self.missing.is_empty()).then(|| Step::AllowSsh { cidrs: self.missing.clone(), port })
+    fn allow(&self, port: u16) -> Option<String> {
+        let cidrs = self.missing.clone();
+        (!cidrs.is_empty()).then(|| Step::AllowSsh { cidrs, port }.to_string())
     }
 }
 
-fn revoke(rule: &Rule) -> Step {
-    Step::Revoke { rule: rule.clone(), what: "the old rule" }
+fn revoke(rule: &Rule) -> String {
+    let source = match &rule.source {
+        RuleSource::Cidr(cidr) => cidr,
+        RuleSource::Group(id) => id,
+        RuleSource::Other => "somebody",
+    };
+    format!("no longer let {source} in (revoke {})", rule.id)
 }
 
 /// As [`observe_down`], with every rule of our groups, whoever made it: EC2 knows no two equal ones.
@@ -127,7 +129,7 @@ pub async fn allow(workshop: &Workshop<'_>, identity: &Identity, plan: &AllowPla
     let tell = workshop.tell;
     for opening in &plan.openings {
         if let Some(step) = opening.allow(plan.port) {
-            tell(Event::Begun(step.to_string()));
+            tell(Event::Begun(step.clone()));
             let rule = NewRule {
                 group_id: opening.group.id.clone(),
                 direction: Direction::Ingress,
@@ -138,10 +140,10 @@ pub async fn allow(workshop: &Workshop<'_>, identity: &Identity, plan: &AllowPla
                 tags: opening.group.tags.clone(),
             };
             workshop.cloud.authorize(&rule).await?;
-            tell(Event::Done(step.to_string()));
+            tell(Event::Done(step));
         }
         for rule in &opening.stale {
-            let step = revoke(rule).to_string();
+            let step = revoke(rule);
             tell(Event::Begun(step.clone()));
             workshop.cloud.revoke(rule).await?;
             tell(Event::Done(step));

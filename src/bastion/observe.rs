@@ -1,3 +1,4 @@
+use super::local::client_token;
 use super::tags::{EXPIRES_AT, Ownership, ownership};
 use super::{BastionError, Generation, Group, Identity, Instance, InstanceState, KeyPair, Offer, Place, Rule, Tags};
 
@@ -106,12 +107,14 @@ impl Ours<'_> {
 }
 
 impl Observed {
-    /// Our key pair, if it was made minutes ago on another computer and no instance came with it: `up` may be at work
-    /// there right now.
+    /// Our key pair, if it was made minutes ago on another computer and no instance has been launched with it: `up` may
+    /// be at work there right now.
     pub(super) fn pair_of_another_run<'a>(&self, ours: &Ours<'a>, now: jiff::Timestamp) -> Option<&'a KeyPair> {
         let pair = ours.key_pair.filter(|_| ours.live.is_empty())?;
         let is_fresh = pair.created_at.is_some_and(|then| now.duration_since(then) < FRESH);
-        (is_fresh && !self.is_own_pair(pair)).then_some(pair)
+        let token = pair.public_key.as_deref().map(client_token);
+        let had_its_instance = self.instances.iter().any(|one| one.client_token.is_some() && one.client_token == token);
+        (is_fresh && !had_its_instance && !self.is_own_pair(pair)).then_some(pair)
     }
 
     /// True when the private half is on this computer.

@@ -23,9 +23,6 @@ pub(crate) struct GcArgs {
 pub(crate) async fn run(args: &GcArgs, context: &Context) -> Result<ExitStatus, CommandError> {
     let report = if args.all { of_all(args, context).await? } else { of_one(args, context).await? };
     context.printer().report(&report)?;
-    if !args.all && !report.changed {
-        context.printer().hint("`devdb bastion list` shows everyone's, `devdb bastion gc --all` removes everyone's");
-    }
     Ok(ExitStatus::Success)
 }
 
@@ -136,10 +133,10 @@ impl Report for GcReport {
     fn text(&self, _paint: Paint) -> String {
         let removed: usize = self.owners.iter().map(|owner| owner.steps.len()).sum();
         if !self.changed {
-            let mut text = "nothing is left over; nothing was changed\n".to_owned();
             let kept = self.owners.iter().flat_map(|owner| owner.kept.iter().map(|why| (&owner.owner, why)));
-            kept.for_each(|(owner, why)| text.push_str(&format!("  {owner}: {why}\n")));
-            return text;
+            let kept: String = kept.map(|(owner, why)| format!("  {owner}: {why}\n")).collect();
+            let what = if kept.is_empty() { "nothing is left over" } else { "nothing can go yet" };
+            return format!("{what}; nothing was changed\n{kept}");
         }
         if !self.dry_run {
             return format!("{removed} {} removed\n", if removed == 1 { "leftover is" } else { "leftovers are" });

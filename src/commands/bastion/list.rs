@@ -1,5 +1,5 @@
 use super::bench::scope;
-use super::status::time_left;
+use super::status::{span, time_left};
 use crate::bastion::{self, BastionStatus, Caller, Instance, OwnersPart, Place, Principal};
 use crate::commands::context::Context;
 use crate::error::CommandError;
@@ -85,7 +85,10 @@ fn rows(part: &OwnersPart, caller: &Caller, now: jiff::Timestamp) -> Vec<Row> {
         age_ms: instance.launched_at.map(|then| milliseconds(now.duration_since(then))),
         expires_at: instance.expires_at(),
         time_left_ms: instance.expires_at().map(|expiry| milliseconds(expiry.duration_since(now))),
-        age: instance.launched_at.map(|then| format!("launched {}", time_left(then, now))).unwrap_or_default(),
+        age: instance
+            .launched_at
+            .map(|then| format!("launched {} ago", span(now.duration_since(then))))
+            .unwrap_or_default(),
         expires: instance.expires_at().map(|expiry| expires(expiry, now)).unwrap_or_default(),
     };
     part.observed.instances.iter().filter(|instance| instance.state.is_live()).map(row).collect()

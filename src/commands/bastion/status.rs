@@ -33,10 +33,15 @@ pub(crate) async fn report(context: &Context) -> Result<BastionReport, CommandEr
 
 /// `in 3h 20m`, `12m ago`.
 pub(crate) fn time_left(expiry: jiff::Timestamp, now: jiff::Timestamp) -> String {
-    let minutes = expiry.duration_since(now).as_secs() / 60;
-    let (hours, minutes_left) = (minutes.abs() / 60, minutes.abs() % 60);
-    let span = if hours > 0 { format!("{hours}h {minutes_left}m") } else { format!("{minutes_left}m") };
-    if minutes < 0 { format!("{span} ago") } else { format!("in {span}") }
+    let left = expiry.duration_since(now);
+    if left.as_mins() < 0 { format!("{} ago", span(left)) } else { format!("in {}", span(left)) }
+}
+
+/// `3h 20m`, whichever way.
+pub(super) fn span(duration: jiff::SignedDuration) -> String {
+    let minutes = duration.as_mins().abs();
+    let (hours, minutes) = (minutes / 60, minutes % 60);
+    if hours > 0 { format!("{hours}h {minutes}m") } else { format!("{minutes}m") }
 }
 
 #[derive(Serialize)]
