@@ -43,12 +43,15 @@ impl Opening {
 }
 
 fn revoke(rule: &Rule) -> String {
-    let source = match &rule.source {
+    format!("no longer let {} in (revoke {})", source(rule), rule.id)
+}
+
+fn source(rule: &Rule) -> &str {
+    match &rule.source {
         RuleSource::Cidr(cidr) => cidr,
         RuleSource::Group(id) => id,
-        RuleSource::Other => "somebody",
-    };
-    format!("no longer let {source} in (revoke {})", rule.id)
+        RuleSource::Other => "an unknown source",
+    }
 }
 
 /// As [`observe_down`], with every rule of our groups, whoever made it: EC2 knows no two equal ones.
@@ -107,13 +110,13 @@ pub fn plan_allow(
         });
     }
     let is_of_this_computer = observed.generation.as_ref().is_some_and(|mine| instance.is_of(mine));
-    if !is_of_this_computer && plan.openings.iter().any(|opening| !opening.stale.is_empty()) {
-        let whose = match identity.principal.is_role_only() {
-            true => "another computer's, perhaps of a colleague with the same role",
-            false => "another computer's",
-        };
+    let stale = plan.openings.iter().flat_map(|opening| &opening.stale).map(|rule| source(rule).to_owned());
+    let stale: Vec<String> = stale.collect();
+    if !is_of_this_computer && !stale.is_empty() {
+        let perhaps = if identity.principal.is_role_only() { ", perhaps a colleague's with the same role" } else { "" };
         plan.questions.push(format!(
-            "shut out who is let in to instance {}{} now: its key is {whose}?",
+            "shut out {} from instance {}{}, whose key is on another computer{perhaps}?",
+            stale.join(", "),
             instance.id,
             instance.age(now)
         ));

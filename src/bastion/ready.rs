@@ -72,7 +72,9 @@ impl Apply<'_> {
             if !compared && started.elapsed() > BOOT_LIMIT {
                 compared = true;
                 if let Some(shut_out @ Reach::ShutOut { .. }) = self.reach(last.as_ref()).await {
-                    self.tell(Event::Warning(format!("{shut_out}; Ctrl-C and the same command again let that one in")));
+                    self.tell(Event::Warning(format!(
+                        "{shut_out}; Ctrl-C and then `devdb bastion up` let that one in"
+                    )));
                 }
             }
             self.tell(Event::Waiting(waits_for.to_owned()));

@@ -35,8 +35,12 @@ fn database_rule(id: &str, cidr: &str, tags: Tags) -> Rule {
 
 /// Another computer of the same person; its dice fall differently.
 fn other_computer(rig: &Rig) -> Rig {
+    computer(rig, 1)
+}
+
+fn computer(rig: &Rig, number: usize) -> Rig {
     let other = Rig::beside(rig.cloud.clone());
-    (0..9).for_each(|_| drop(devdb::bastion::KeyMaker::make(&other.keys, "other dice")));
+    (0..number * 10).for_each(|_| drop(devdb::bastion::KeyMaker::make(&other.keys, "other dice")));
     other
 }
 
@@ -144,9 +148,9 @@ async fn an_administrator_removes_everyones_leftovers_and_no_live_bastion() {
     let ada = Rig::new();
     let mut grace = other_computer(&ada);
     grace.scope.owner = "grace".to_owned();
-    let mut linus = other_computer(&ada);
+    let mut linus = computer(&ada, 2);
     linus.scope.environment = "staging".to_owned();
-    let mut blog = other_computer(&ada);
+    let mut blog = computer(&ada, 3);
     blog.scope.project = "blog".to_owned();
     ada.cloud.log_in("AROAEXAMPLE:grace@example.com");
     grace.up().await.unwrap();

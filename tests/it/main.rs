@@ -22,6 +22,8 @@ mod migrate_alone;
 mod processes;
 #[cfg(feature = "aws")]
 mod sandbox;
+#[cfg(feature = "aws")]
+mod sandbox_people;
 mod shells;
 mod support;
 mod terminal;
