@@ -3,32 +3,23 @@
 use crate::support::laptop::{Answer, Laptop, eventually};
 use std::time::Duration;
 
-/// Another person with credentials of their own.
-fn person(laptop: &Laptop, user: &str, alias: &str) -> Laptop {
-    let lines = format!(
+/// The laptop of somebody who assumes the team's role; IAM Identity Center puts the person into the session's name.
+fn laptop_of(laptop: &Laptop, session: &str, alias: &str) -> Laptop {
+    let keys = laptop.python(&format!(
         "import boto3\niam = boto3.client('iam')\n\
-         if '{user}' not in [u['UserName'] for u in iam.list_users()['Users']]: iam.create_user(UserName='{user}')\n\
-         key = iam.create_access_key(UserName='{user}')['AccessKey']\n\
-         print(key['AccessKeyId'], key['SecretAccessKey'])"
-    );
-    let keys = laptop.python(&lines);
-    let (id, secret) = keys.trim().split_once(' ').unwrap();
-    laptop.beside(&[("DEVDB_ALIAS", alias), ("AWS_ACCESS_KEY_ID", id), ("AWS_SECRET_ACCESS_KEY", secret)])
-}
-
-/// A laptop whose owner assumes a role, with the session name that a tool made up.
-fn in_role(laptop: &Laptop) -> Laptop {
-    let lines = "import boto3\niam = boto3.client('iam')\n\
-        if 'dev' not in [r['RoleName'] for r in iam.list_roles()['Roles']]: \
-        iam.create_role(RoleName='dev', AssumeRolePolicyDocument='{}')\n\
-        role = 'arn:aws:iam::123456789012:role/dev'\n\
-        given = boto3.client('sts').assume_role(RoleArn=role, RoleSessionName='botocore-session-1767323045')\n\
-        given = given['Credentials']\n\
-        print(given['AccessKeyId'], given['SecretAccessKey'], given['SessionToken'])";
-    let keys = laptop.python(lines);
-    let mut keys = keys.split_whitespace();
-    let mut next = || keys.next().unwrap();
-    laptop.beside(&[("AWS_ACCESS_KEY_ID", next()), ("AWS_SECRET_ACCESS_KEY", next()), ("AWS_SESSION_TOKEN", next())])
+         if 'dev' not in [r['RoleName'] for r in iam.list_roles()['Roles']]:\n\
+         \x20   iam.create_role(RoleName='dev', AssumeRolePolicyDocument='{{}}')\n\
+         role = 'arn:aws:iam::123456789012:role/dev'\n\
+         keys = boto3.client('sts').assume_role(RoleArn=role, RoleSessionName='{session}')['Credentials']\n\
+         print(keys['AccessKeyId'], keys['SecretAccessKey'], keys['SessionToken'])"
+    ));
+    let [id, secret, token] = keys.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{keys}") };
+    laptop.beside(&[
+        ("DEVDB_ALIAS", alias),
+        ("AWS_ACCESS_KEY_ID", id),
+        ("AWS_SECRET_ACCESS_KEY", secret),
+        ("AWS_SESSION_TOKEN", token),
+    ])
 }
 
 /// The ids of a kind of resource with an owner's tag, sorted.
@@ -64,8 +55,8 @@ fn count(left: &Answer, kind: &str) -> usize {
 #[test]
 fn people_and_projects_do_not_touch_each_other() {
     let ada = Laptop::new();
-    let grace = person(&ada, "grace", "grace");
-    let namesake = person(&ada, "adam", "ada");
+    let grace = laptop_of(&ada, "grace@example.com", "grace");
+    let namesake = laptop_of(&ada, "adam@example.com", "ada");
     let blog = ada.beside(&[("DEVDB_PROJECT", "blog")]);
     ada.devdb("bastion up").expect_code(0);
     let of_ada = of_owner(&ada, "ada");
@@ -160,7 +151,7 @@ fn a_new_address_is_found_out_and_let_in() {
 #[test]
 fn leftovers_are_told_and_removed_and_nothing_else() {
     let ada = Laptop::new();
-    let grace = person(&ada, "grace", "grace");
+    let grace = laptop_of(&ada, "grace@example.com", "grace");
     ada.devdb("bastion up").expect_code(0);
     grace.devdb("bastion up").expect_code(0);
     let foreign = ada.python(
@@ -204,7 +195,8 @@ fn leftovers_are_told_and_removed_and_nothing_else() {
 #[test]
 fn a_down_that_is_refused_leaves_the_tunnel_alone() {
     let owner = Laptop::new();
-    let laptop = in_role(&owner);
+    // The name of a session that a tool made up tells nothing about the person.
+    let laptop = laptop_of(&owner, "botocore-session-1767323045", "ada");
     laptop.devdb("up").expect_code(0);
     // Nothing tells any more that it is not a colleague's with the same role.
     let record = laptop.state().join("generation.json");
