@@ -1,8 +1,8 @@
 use super::observe::Ours;
 use super::tags::{ENVIRONMENT, OWNER, PRINCIPAL, PROJECT};
 use super::{
-    BastionError, Direction, Identity, Instance, Observed, Plan, Principal, Rule, RuleSource, Scope, Step, Stock, Tags,
-    plan_down,
+    BastionError, Direction, Identity, Instance, InstanceState, Observed, Plan, Principal, Rule, RuleSource, Scope,
+    Step, Stock, Tags, plan_down,
 };
 use std::collections::BTreeMap;
 
@@ -64,9 +64,9 @@ pub struct OwnersPart {
 /// Splits a project's stock by owner and environment, and applies [`plan_gc`] to each. Pure.
 pub fn plan_gc_all(stock: Stock, now: jiff::Timestamp) -> Vec<OwnersPart> {
     let mut parts = BTreeMap::new();
-    for instance in stock.instances {
-        part(&mut parts, &instance.tags, |_| true, |observed| observed.instances.push(instance.clone()));
-    }
+    // The first thing tells the principal; one that terminated within the hour may have been another's.
+    let (gone, instances): (Vec<_>, Vec<_>) =
+        stock.instances.into_iter().partition(|instance| instance.state == InstanceState::Terminated);
     // Tags can be copied by accident, names hardly.
     for group in stock.groups {
         let is_named = |scope: &Scope| group.name == scope.resource_name();
@@ -78,6 +78,9 @@ pub fn plan_gc_all(stock: Stock, now: jiff::Timestamp) -> Vec<OwnersPart> {
     for pair in stock.key_pairs {
         let is_named = |scope: &Scope| pair.name == scope.resource_name();
         part(&mut parts, &pair.tags, is_named, |observed| observed.key_pair = Some(pair.clone()));
+    }
+    for instance in instances.into_iter().chain(gone) {
+        part(&mut parts, &instance.tags, |_| true, |observed| observed.instances.push(instance.clone()));
     }
     let planned = parts.into_values().map(|(identity, observed)| {
         let leftovers = plan_gc(&identity, &observed, now)

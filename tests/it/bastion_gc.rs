@@ -187,6 +187,19 @@ async fn an_administrator_removes_everyones_leftovers_and_no_live_bastion() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_terminated_instance_of_another_principal_is_no_obstacle() {
+    let rig = Rig::new();
+    rig.up().await.unwrap();
+    rig.down().await.unwrap();
+    rig.cloud.log_in("AROAEXAMPLE:ada@new.example.com");
+    rig.up().await.unwrap();
+    rig.cloud.set_state(InstanceState::Terminated);
+    let parts = parts(&rig).await;
+    assert_eq!((parts.len(), of(&parts, "ada").steps.len()), (1, 3), "{parts:?}");
+    assert!(gc(&rig).await.unwrap().changes());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_group_that_something_else_uses_does_not_stop_the_rest() {
     let ada = Rig::new();
     let mut grace = other_computer(&ada);
