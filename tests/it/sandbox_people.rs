@@ -160,8 +160,11 @@ fn leftovers_are_told_and_removed_and_nothing_else() {
          rules = ec2.describe_security_group_rules(Filters=ours)['SecurityGroupRules']\n\
          own = [g['GroupId'] for g in ec2.describe_security_groups(Filters=ours)['SecurityGroups']]\n\
          database = [r['GroupId'] for r in rules if r['GroupId'] not in own][0]\n\
-         made = ec2.authorize_security_group_ingress(GroupId=database, IpPermissions=[{'IpProtocol': 'tcp',\n\
-         \x20   'FromPort': 5432, 'ToPort': 5432, 'IpRanges': [{'CidrIp': '10.0.9.9/32'}]}])\n\
+         rule = [{'IpProtocol': 'tcp', 'FromPort': 5432, 'ToPort': 5432, 'IpRanges': [{'CidrIp': '10.0.9.9/32'}]}]\n\
+         # A run that failed may have left it.\n\
+         try: ec2.revoke_security_group_ingress(GroupId=database, IpPermissions=rule)\n\
+         except ec2.exceptions.ClientError: pass\n\
+         made = ec2.authorize_security_group_ingress(GroupId=database, IpPermissions=rule)\n\
          print(database, made['SecurityGroupRules'][0]['SecurityGroupRuleId'])",
     );
     expire(&ada, "grace");
