@@ -50,11 +50,30 @@ def listeners():
     return [line.split()[3] for line in lines]
 
 
+def folders_of_others():
+    """Folders whose sockets are listened on in another network namespace: other sandboxes share /tmp with this one."""
+    here = os.readlink("/proc/self/ns/net")
+    seen, found = {here}, set()
+    for folder in Path("/proc").iterdir():
+        try:
+            namespace = os.readlink(folder / "ns/net") if folder.name.isdigit() else here
+            if namespace in seen:
+                continue
+            seen.add(namespace)
+            lines = (folder / "net/unix").read_text().splitlines()
+        except OSError:
+            continue
+        found |= {Path(line.split()[-1]).parent for line in lines if line.endswith("/devdb.sock")}
+    return found
+
+
 def sockets():
     lines = subprocess.run(["ss", "-lxH"], capture_output=True, text=True, check=True).stdout.splitlines()
     open_ones = [line.split()[4] for line in lines if "devdb" in line and "sandbox" not in line]
     folders = [Path(f"/tmp/devdb-{os.getuid()}"), Path(os.environ["HOME"], ".local/state/devdb")]
-    files = [str(p) for folder in folders if folder.is_dir() for p in folder.rglob("*") if p.is_socket()]
+    others = folders_of_others()
+    found = [p for folder in folders if folder.is_dir() for p in folder.rglob("*") if p.is_socket()]
+    files = [str(p) for p in found if not others & set(p.parents)]
     return sorted({*open_ones, *files})
 
 
