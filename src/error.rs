@@ -6,6 +6,7 @@ mod cloud;
 mod database;
 mod tunnel;
 
+pub(crate) use bastion::reach_hints;
 pub(crate) use database::describe_holder;
 
 use crate::config::ConfigError;

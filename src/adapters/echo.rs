@@ -17,6 +17,9 @@ impl AddressEcho for HttpEcho {
         let answer = tokio::task::spawn_blocking(move || ask(&asked)).await;
         let unreachable = |source| EchoError::Unreachable { url: url.to_owned(), source };
         let text = answer.map_err(|error| unreachable(error.into()))?.map_err(|error| unreachable(error.into()))?;
+        if let Ok(address) = text.trim().parse() {
+            return Err(EchoError::Ipv6 { url: url.to_owned(), address });
+        }
         parse(&text).ok_or_else(|| EchoError::NotAnAddress { url: url.to_owned(), answer: shortened(&text) })
     }
 }
@@ -47,6 +50,29 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead, BufReader, Write};
+
+    #[tokio::test]
+    async fn an_ipv6_address_is_told_from_nonsense() {
+        let answers = [("2001:db8::7\n", true), ("<html>please log in</html>", false)];
+        for (answer, is_address) in answers {
+            let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let url = format!("http://{}/", listener.local_addr().unwrap());
+            let server = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let request = BufReader::new(stream.try_clone().unwrap()).lines();
+                assert!(request.map_while(Result::ok).any(|line| line.is_empty()));
+                write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{answer}",
+                    answer.len()
+                )
+            });
+            let error = HttpEcho.address(&url).await.unwrap_err();
+            assert_eq!(matches!(error, EchoError::Ipv6 { .. }), is_address, "{error:?}");
+            server.join().unwrap().unwrap();
+        }
+    }
 
     #[test]
     fn only_one_ipv4_address_is_an_answer() {

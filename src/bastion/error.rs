@@ -1,4 +1,4 @@
-use super::{EchoError, Filling, Place, ShellError};
+use super::{EchoError, Filling, Place, Reach, ShellError};
 use crate::system::CloudError;
 use std::path::PathBuf;
 
@@ -21,6 +21,8 @@ pub enum BastionError {
     /// The race for the key pair was lost.
     #[error("another computer is bringing up the same bastion right now (key pair `{name}`)")]
     AnotherComputer { name: String },
+    #[error("{name} is not there, so there is no rule to change")]
+    Absent { name: String },
     #[error("none of {} is offered in {}", types.join(", "), zones.join(", "))]
     NotOffered { types: Vec<String>, zones: Vec<String> },
     /// Offered, but all given away.
@@ -33,7 +35,7 @@ pub enum BastionError {
     #[error("{what} took longer than {seconds} s")]
     TooSlow { what: String, seconds: u64 },
     #[error("the bastion {id} is running, but ssh did not work within {seconds} s")]
-    NotReady { id: String, seconds: u64, findings: Vec<String>, source: Option<ShellError> },
+    NotReady { id: String, seconds: u64, reach: Option<Reach>, source: Option<ShellError> },
     #[error("the host key of {id} is not the one that it was given; somebody may be in between")]
     HostKey { id: String, message: String },
     #[error("the bastion {id} cannot be reached")]

@@ -35,7 +35,7 @@ pub struct Generation {
 impl Generation {
     /// The launch's `ClientToken` (at most 64 characters): whoever holds the private key launched the instance.
     pub fn client_token(&self) -> String {
-        hex(&Sha256::digest(blob(&self.public_key).unwrap_or(&self.public_key))[..24])
+        client_token(&self.public_key)
     }
 
     /// A refused launch that is tried elsewhere is another request, and needs another token.
@@ -52,6 +52,10 @@ impl Generation {
     pub(super) fn is_public_key(&self, other: &str) -> bool {
         blob(&self.public_key).is_some() && blob(&self.public_key) == blob(other)
     }
+}
+
+pub(super) fn client_token(public_key: &str) -> String {
+    hex(&Sha256::digest(blob(public_key).unwrap_or(public_key))[..24])
 }
 
 /// The key itself, without type and comment.

@@ -31,7 +31,7 @@ impl fmt::Display for Place {
 }
 
 /// What tells one developer's resources in one environment from everybody else's: the values of three tags.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Scope {
     pub project: String,
     pub environment: String,
@@ -116,7 +116,18 @@ pub struct KeyPair {
     pub name: String,
     /// In OpenSSH's form; missing where AWS does not tell it.
     pub public_key: Option<String>,
+    pub created_at: Option<jiff::Timestamp>,
     pub tags: Tags,
+}
+
+/// Everything that carries one project's tag in a place, whoever made it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stock {
+    /// Terminated ones too.
+    pub instances: Vec<Instance>,
+    pub groups: Vec<Group>,
+    pub rules: Vec<Rule>,
+    pub key_pairs: Vec<KeyPair>,
 }
 
 /// Rules to make: TCP, one port, one or more sources.

@@ -1,5 +1,10 @@
+use super::local::client_token;
 use super::tags::{EXPIRES_AT, Ownership, ownership};
 use super::{BastionError, Generation, Group, Identity, Instance, InstanceState, KeyPair, Offer, Place, Rule, Tags};
+
+/// Between the key pair and its instance `up` makes a group and some rules, each of which may have to be repeated for a
+/// minute.
+const FRESH: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 
 /// What stands, in the cloud and on the laptop.
 #[derive(Debug, Clone, Default)]
@@ -95,7 +100,37 @@ impl Observed {
     }
 }
 
+impl Ours<'_> {
+    pub(super) fn is_in_own_group(&self, rule: &Rule) -> bool {
+        self.groups.iter().any(|group| group.id == rule.group_id)
+    }
+}
+
 impl Observed {
+    /// Our key pair, if it was made minutes ago on another computer and no instance has been launched with it: `up` may
+    /// be at work there right now.
+    pub(super) fn pair_of_another_run<'a>(&self, ours: &Ours<'a>, now: jiff::Timestamp) -> Option<&'a KeyPair> {
+        let pair = ours.key_pair.filter(|_| ours.live.is_empty())?;
+        let is_fresh = pair.created_at.is_some_and(|then| now.duration_since(then) < FRESH);
+        let token = pair.public_key.as_deref().map(client_token);
+        let had_its_instance = self.instances.iter().any(|one| one.client_token.is_some() && one.client_token == token);
+        (is_fresh && !had_its_instance && !self.is_own_pair(pair)).then_some(pair)
+    }
+
+    /// True when the private half is on this computer.
+    pub(super) fn is_own_pair(&self, pair: &KeyPair) -> bool {
+        let key = pair.public_key.as_deref();
+        self.generation.as_ref().is_some_and(|mine| key.is_some_and(|key| mine.is_public_key(key)))
+    }
+
+    /// As [`Self::may_be_a_colleagues`], of what stands without an instance.
+    pub(super) fn leftovers_may_be_a_colleagues(&self, identity: &Identity, ours: &Ours) -> bool {
+        let had = |instance: &Instance| self.generation.as_ref().is_some_and(|mine| instance.is_of(mine));
+        let is_of_this_computer = ours.key_pair.is_some_and(|pair| self.is_own_pair(pair))
+            || ours.gone.iter().chain(&ours.leaving).any(|instance| had(instance));
+        identity.principal.is_role_only() && !is_of_this_computer
+    }
+
     /// True when nothing tells that the instance is this person's: the principal is a role that others have as well,
     /// and the key is not on this computer.
     pub(super) fn may_be_a_colleagues(&self, identity: &Identity, instance: &Instance) -> bool {

@@ -165,6 +165,9 @@ impl Planner<'_> {
         if pair.is_some() && usable && generation.is_some_and(matches_pair) {
             return Ok(());
         }
+        if self.observed.pair_of_another_run(self.ours, self.now).is_some() {
+            return Err(BastionError::AnotherComputer { name });
+        }
         if pair.is_some() {
             // A pair without an instance that is not ours to tell: perhaps another computer is at work right now.
             if !generation.is_some_and(matches_pair) && plan.questions.is_empty() {

@@ -11,7 +11,7 @@ pub fn plan_down(identity: &Identity, observed: &Observed, now: jiff::Timestamp)
     let (mut steps, mut questions) = (Vec::new(), Vec::new());
     for rule in &ours.rules {
         // The rules of our own group go with it.
-        if !ours.groups.iter().any(|group| group.id == rule.group_id) {
+        if !ours.is_in_own_group(rule) {
             steps.push(Step::Revoke { rule: (*rule).clone(), what: "the database rule" });
         }
     }
@@ -35,6 +35,16 @@ pub fn plan_down(identity: &Identity, observed: &Observed, now: jiff::Timestamp)
     }
     if let Some(pair) = ours.key_pair {
         steps.push(Step::DeleteKeyPair { name: pair.name.clone() });
+    }
+    let stands_alone = ours.live.is_empty() && ours.leaving.is_empty();
+    if stands_alone && !steps.is_empty() && observed.leftovers_may_be_a_colleagues(identity, &ours) {
+        let what = ours.key_pair.map_or_else(
+            || "what is left of a bastion".to_owned(),
+            |pair| format!("key pair {} and what came with it", pair.name),
+        );
+        questions.push(format!(
+            "remove {what}: it was made on another computer, perhaps by a colleague with the same role?"
+        ));
     }
     if observed.local_files {
         steps.push(Step::ForgetKeys);

@@ -1,9 +1,9 @@
 use super::apply::Apply;
 use super::{
     AddressEcho, BastionAccess, BastionError, BastionReport, BastionSpec, Cloud, Event, Group, Identity, InstanceState,
-    KeyMaker, LocalState, Observed, Place, Plan, Principal, Rule, Scope, Shell,
+    KeyMaker, LocalState, Observed, OwnersPart, Place, Plan, Principal, Rule, Scope, Shell,
 };
-use crate::system::Clock;
+use crate::system::{Clock, CloudError};
 
 /// The tools that the procedures work with.
 pub struct Workshop<'a> {
@@ -102,7 +102,24 @@ pub async fn down(
     Apply::new(workshop, identity, None, observed)?.run(plan).await
 }
 
-/// Tells what stands. An instance that is gone for good counts as absent.
+/// Removes the leftovers of every owner. One group that something else still uses does not stop the rest.
+///
+/// # Errors
+/// The first thing that went wrong.
+pub async fn gc_all(workshop: &Workshop<'_>, parts: &[OwnersPart]) -> Result<(), BastionError> {
+    let mut first = Ok(());
+    for part in parts {
+        let scope = &part.identity.scope;
+        (workshop.tell)(Event::Told(format!("{} in environment {}", scope.owner, scope.environment)));
+        match down(workshop, &part.identity, &part.observed, &part.leftovers).await {
+            Err(error @ BastionError::Cloud(CloudError::Refused { .. })) => first = first.and(Err(error)),
+            other => other?,
+        }
+    }
+    first
+}
+
+/// Tells what stands. An instance that is gone for good counts as absent; what it left behind is told then.
 ///
 /// # Errors
 /// What AWS answers.
@@ -122,5 +139,13 @@ pub async fn status(cloud: &dyn Cloud, scope: &Scope) -> Result<BastionReport, B
     let ours: Vec<&Group> = groups.iter().filter(|group| scope.owns(&group.tags)).collect();
     let is_own = |rule: &Rule| ours.iter().any(|group| group.id == rule.group_id);
     let database_rule = rules.iter().find(|rule| !is_own(rule));
-    Ok(BastionReport::new(instance, ours.first().copied(), database_rule))
+    let mut report = BastionReport::new(instance, ours.first().copied(), database_rule);
+    if !instance.is_some_and(|instance| instance.state.is_live()) {
+        let pair = cloud.key_pair(&name).await?.filter(|pair| scope.owns(&pair.tags));
+        report.leftovers.extend(ours.iter().map(|group| format!("security group {} ({})", group.name, group.id)));
+        let others = rules.iter().filter(|rule| !is_own(rule));
+        report.leftovers.extend(others.map(|rule| format!("rule {} in {}", rule.id, rule.group_id)));
+        report.leftovers.extend(pair.map(|pair| format!("key pair {}", pair.name)));
+    }
+    Ok(report)
 }

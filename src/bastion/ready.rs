@@ -1,10 +1,12 @@
 use super::apply::Apply;
-use super::{BastionAccess, BastionError, Event, Instance, InstanceState, READY_FILE, ShellError};
+use super::{BastionAccess, BastionError, Event, Instance, InstanceState, READY_FILE, Reach, ShellError, reach};
 use std::time::Duration;
 use tokio::time::Instant;
 
 const RUNNING_LIMIT: Duration = Duration::from_secs(180);
 const READY_LIMIT: Duration = Duration::from_secs(300);
+/// While it boots, silence says nothing.
+const BOOT_LIMIT: Duration = Duration::from_secs(60);
 /// Between two looks at EC2, which counts requests.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Between two tries of ssh; a try itself takes its time.
@@ -42,6 +44,7 @@ impl Apply<'_> {
         let instance = self.await_running().await?;
         let access = self.access(&instance)?;
         let started = Instant::now();
+        let mut compared = false;
         loop {
             let (waits_for, last) = match self.workshop.shell.run(&access, &format!("cat {READY_FILE}")).await {
                 Ok((0, text)) if text.trim_start().starts_with("ready") => break,
@@ -53,13 +56,21 @@ impl Apply<'_> {
                 Err(error) => (format!("ssh: {}", error.briefly()), Some(error)),
             };
             if started.elapsed() > READY_LIMIT {
-                let findings = self.findings(last.as_ref()).await;
+                let reach = self.reach(last.as_ref()).await;
                 return Err(BastionError::NotReady {
                     id: instance.id,
                     seconds: READY_LIMIT.as_secs(),
-                    findings,
+                    reach,
                     source: last,
                 });
+            }
+            if !compared && started.elapsed() > BOOT_LIMIT {
+                compared = true;
+                if let Some(shut_out @ Reach::ShutOut { .. }) = self.reach(last.as_ref()).await {
+                    self.tell(Event::Warning(format!(
+                        "{shut_out}; Ctrl-C and then `devdb bastion up` let that one in"
+                    )));
+                }
             }
             self.tell(Event::Waiting(format!("waiting for {waits_for}")));
             tokio::time::sleep(SSH_PAUSE).await;
@@ -70,19 +81,10 @@ impl Apply<'_> {
         Ok(access)
     }
 
-    /// What can be said about a bastion that does not answer.
-    async fn findings(&self, error: Option<&ShellError>) -> Vec<String> {
-        let (Some(ShellError::NoAnswer { timed_out: true, .. }), Some(spec)) = (error, self.spec) else {
-            return Vec::new();
-        };
-        let open = spec.ssh_cidrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        match self.workshop.echo.address(self.workshop.echo_url).await {
-            Ok(address) if spec.ssh_cidrs.iter().any(|cidr| cidr.contains(address)) => vec![format!(
-                "the security group lets {address} in; a firewall on the way may block port {}",
-                spec.ssh_port
-            )],
-            Ok(address) => vec![format!("you are seen with {address} now, but the security group lets in {open}")],
-            Err(_) => vec![format!("the security group lets in {open}; is that the address you are seen with?")],
-        }
+    /// What the rules tell about a bastion that does not answer.
+    async fn reach(&self, error: Option<&ShellError>) -> Option<Reach> {
+        let (Some(ShellError::NoAnswer { timed_out: true, .. }), Some(spec)) = (error, self.spec) else { return None };
+        // The error that is on its way matters more than one about its explanation.
+        reach(self.workshop, &self.identity.scope, spec.ssh_port).await.ok()
     }
 }

@@ -52,6 +52,8 @@ pub struct BastionReport {
     pub security_group_id: Option<String>,
     pub database_rule_id: Option<String>,
     pub expires_at: Option<jiff::Timestamp>,
+    /// What stands although there is no instance any more.
+    pub leftovers: Vec<String>,
 }
 
 impl BastionReport {
@@ -67,6 +69,7 @@ impl BastionReport {
             security_group_id: group.map(|group| group.id.clone()),
             database_rule_id: database_rule.map(|rule| rule.id.clone()),
             expires_at: instance.and_then(Instance::expires_at),
+            leftovers: Vec::new(),
         }
     }
 }

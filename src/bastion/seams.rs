@@ -1,7 +1,7 @@
-use super::{BastionAccess, Caller, Group, Instance, KeyPair, Launch, NewRule, Offer, Rule, Scope, Tags};
+use super::{BastionAccess, Caller, Group, Instance, KeyPair, Launch, NewRule, Offer, Rule, Scope, Stock, Tags};
 use crate::system::{CloudError, SpawnSpec};
 use async_trait::async_trait;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use zeroize::Zeroizing;
 
 /// What a bastion needs from EC2 and STS.
@@ -12,6 +12,8 @@ use zeroize::Zeroizing;
 pub trait Cloud: Send + Sync {
     /// Whose credentials these are.
     async fn caller(&self) -> Result<Caller, CloudError>;
+    /// Everything of a project, of all its environments and owners.
+    async fn stock(&self, project: &str) -> Result<Stock, CloudError>;
 
     /// Instances that carry the scope's tags, terminated ones too.
     async fn instances(&self, scope: &Scope) -> Result<Vec<Instance>, CloudError>;
@@ -50,7 +52,7 @@ pub trait Cloud: Send + Sync {
     async fn rules(&self, scope: &Scope) -> Result<Vec<Rule>, CloudError>;
     /// All rules of a group, whoever made them.
     async fn rules_of(&self, group_id: &str) -> Result<Vec<Rule>, CloudError>;
-    /// Makes rules and returns their ids; empty when an equal rule is there already, whoever made it.
+    /// Makes rules and returns their ids, without those that are there already, whoever made them.
     async fn authorize(&self, rule: &NewRule) -> Result<Vec<String>, CloudError>;
     async fn revoke(&self, rule: &Rule) -> Result<(), CloudError>;
 
@@ -112,6 +114,8 @@ pub trait Shell: Send + Sync {
 pub enum EchoError {
     #[error("{url} could not be reached")]
     Unreachable { url: String, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("{url} sees you with the IPv6 address {address}, but the bastion is reached over IPv4")]
+    Ipv6 { url: String, address: Ipv6Addr },
     /// The answer is shortened.
     #[error("{url} answered `{answer}` instead of an IPv4 address")]
     NotAnAddress { url: String, answer: String },

@@ -1,7 +1,8 @@
 use super::{Identity, Scope, Tags};
 
 pub(super) const NAME: &str = "Name";
-pub(super) const PROJECT: &str = "devdb:project";
+/// The tag that all resources of a project share.
+pub const PROJECT: &str = "devdb:project";
 pub(super) const ENVIRONMENT: &str = "devdb:environment";
 pub(super) const OWNER: &str = "devdb:owner";
 pub(super) const PRINCIPAL: &str = "devdb:principal";

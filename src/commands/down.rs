@@ -16,16 +16,19 @@ pub(crate) struct WholeDownArgs {
 }
 
 pub(crate) async fn run(args: &WholeDownArgs, context: &Context) -> Result<ExitStatus, CommandError> {
-    let tunnel_was_running = if args.bastion.dry_run {
-        tunnel::asked(context).await?.state != TunnelState::Stopped
-    } else {
-        let was_running = tunnel::control(context)?.down().await?;
-        if was_running {
+    let mut tunnel_was_running = false;
+    let stop = async || {
+        tunnel_was_running = tunnel::control(context)?.down().await?;
+        if tunnel_was_running {
             context.printer().status("  stop the tunnel");
         }
-        was_running
+        Ok(())
     };
-    let bastion = bastion::take_down(&args.bastion, context).await?;
+    // Whatever refuses the bastion's part leaves the tunnel as it was.
+    let bastion = bastion::take_down(&args.bastion, context, stop).await?;
+    if args.bastion.dry_run {
+        tunnel_was_running = tunnel::asked(context).await?.state != TunnelState::Stopped;
+    }
     context.printer().report(&WholeDownReport { tunnel_was_running, bastion })?;
     Ok(ExitStatus::Success)
 }

@@ -46,7 +46,11 @@ pub(crate) async fn run(_args: &StatusArgs, context: &Context) -> Result<ExitSta
     };
     let report = report.with_time_left(context);
     let all_is_well = report.all_is_well();
+    let has_leftovers = report.bastion.known().is_some_and(|bastion| !bastion.leftovers.is_empty());
     context.printer().report(&report)?;
+    if has_leftovers {
+        context.printer().hint("`devdb bastion gc` removes what is left of the bastion");
+    }
     Ok(if all_is_well { ExitStatus::Success } else { ExitStatus::No })
 }
 
@@ -155,6 +159,7 @@ impl WholeReport {
             bastion.instance_id.clone(),
             bastion.public_ip.map(|address| address.to_string()),
             self.time_left.as_ref().map(|left| format!("expires {left}")),
+            (!bastion.leftovers.is_empty()).then(|| format!("with {} leftovers", bastion.leftovers.len())),
         ];
         facts.into_iter().flatten().collect::<Vec<_>>().join("  ")
     }

@@ -2,7 +2,7 @@
 
 use super::cloud::cloud_hints;
 use super::{CommandError, ErrorKind};
-use crate::bastion::BastionError;
+use crate::bastion::{BastionError, Reach};
 
 impl From<BastionError> for CommandError {
     fn from(error: BastionError) -> Self {
@@ -11,9 +11,9 @@ impl From<BastionError> for CommandError {
         let again = "run the command again; it continues from what is there";
         match &error {
             BastionError::Cloud(cloud) => cloud_hints(failed(), cloud),
-            BastionError::Echo(_) => failed().hint(
-                "pass your address: `devdb bastion up --ip 203.0.113.7`, or set `echo_url` to a service you can reach",
-            ),
+            BastionError::Echo(_) => failed()
+                .hint("say your IPv4 address yourself: the same command with `--ip 203.0.113.7` (and your numbers)")
+                .hint("or set `echo_url` in devdb.toml to a service that you can reach over IPv4"),
             BastionError::Cidr { .. } => failed().hint("see `allow_cidrs` in [environment.NAME.bastion]"),
             BastionError::AnotherPrincipal { .. } => refused()
                 .hint("choose another alias: `export DEVDB_ALIAS=…`, or `alias` in devdb.local.toml")
@@ -34,9 +34,10 @@ impl From<BastionError> for CommandError {
             BastionError::NameTaken { .. } => {
                 refused().hint("choose another alias (`export DEVDB_ALIAS=…`), or remove it by hand if nobody needs it")
             }
-            BastionError::AnotherComputer { .. } => {
-                refused().hint("let it finish; then run this command again to take the bastion over")
-            }
+            BastionError::AnotherComputer { .. } => refused()
+                .hint("let it finish; then run this command again to take the bastion over")
+                .hint("if nothing runs there any more, `devdb bastion down` removes what it made"),
+            BastionError::Absent { .. } => failed().hint("`devdb bastion up` makes one that lets you in"),
             BastionError::NotOffered { .. } => failed().hint("set `instance_type` in [environment.NAME.bastion]"),
             BastionError::NoCapacity { .. } => failed()
                 .hint("capacity comes and goes: run the command again in some minutes; it continues")
@@ -58,9 +59,10 @@ impl From<BastionError> for CommandError {
                 .hint("that is what a KMS key does whose policy does not let you (or EC2) use it; see `kms_key` in [environment.NAME.bastion] and the account's default key for volumes")
                 .hint(again),
             BastionError::Died { .. } | BastionError::TooSlow { .. } => failed().hint(again),
-            BastionError::NotReady { findings, .. } => findings
+            BastionError::NotReady { reach, .. } => reach
                 .iter()
-                .fold(failed(), |shown, finding| shown.hint(finding.clone()))
+                .flat_map(reach_hints)
+                .fold(failed(), Self::hint)
                 .hint("run `devdb bastion up` again to go on waiting, or `devdb bastion down` to start over"),
             BastionError::HostKey { .. } => {
                 refused().hint("`devdb bastion down`, then `devdb bastion up` makes a new one with a new key")
@@ -92,4 +94,23 @@ impl From<BastionError> for CommandError {
 fn whole_minutes(now: jiff::Timestamp, latest: jiff::Timestamp) -> Option<String> {
     let minutes = latest.duration_since(now).as_mins() - 1;
     (minutes > 0).then(|| format!("{}h{}m", minutes / 60, minutes % 60))
+}
+
+/// The finding and what to do about it.
+pub(crate) fn reach_hints(reach: &Reach) -> Vec<String> {
+    let advice = match reach {
+        Reach::ShutOut { .. } => Some("`devdb bastion allow-ip` lets in the address that you have now".to_owned()),
+        Reach::AddressUnknown { .. } => Some(
+            "if you have another address now, say it: `devdb bastion allow-ip --ip 203.0.113.7` (with your numbers)"
+                .to_owned(),
+        ),
+        Reach::LetIn { address, .. } => Some(format!(
+            "if this network shows several addresses, let in all of them: `devdb bastion allow-ip --ip {address} --ip …`"
+        )),
+        Reach::Proxied { .. } => {
+            Some("let it in with `devdb bastion allow-ip --ip 203.0.113.7` (with its numbers)".to_owned())
+        }
+        Reach::NoGroup => None,
+    };
+    std::iter::once(reach.to_string()).chain(advice).collect()
 }

@@ -1,8 +1,8 @@
 use super::FakeCloud;
 use super::cloud_state::{FakeInstance, refused};
 use crate::bastion::{
-    Caller, Cloud, Direction, Group, Instance, InstanceState, KeyPair, Launch, NewRule, Offer, Rule, RuleSource, Scope,
-    Tags,
+    Caller, Cloud, Direction, Group, Instance, InstanceState, KeyPair, Launch, NewRule, Offer, PROJECT, Rule,
+    RuleSource, Scope, Stock, Tags,
 };
 use crate::system::CloudError;
 use async_trait::async_trait;
@@ -23,6 +23,34 @@ impl Cloud for FakeCloud {
             })
         })
         .await
+    }
+
+    async fn stock(&self, project: &str) -> Result<Stock, CloudError> {
+        let is_of = |tags: &Tags| tags.get(PROJECT).is_some_and(|found| found == project);
+        Ok(Stock {
+            instances: self
+                .call("ec2:DescribeInstances", |state| {
+                    state.look();
+                    let found = state.instances.iter().map(|one| one.instance.clone());
+                    Ok(found.filter(|instance| is_of(&instance.tags)).collect())
+                })
+                .await?,
+            groups: self
+                .call("ec2:DescribeSecurityGroups", |state| {
+                    Ok(state.groups.iter().filter(|group| is_of(&group.tags)).cloned().collect())
+                })
+                .await?,
+            rules: self
+                .call("ec2:DescribeSecurityGroupRules", |state| {
+                    Ok(state.rules.iter().filter(|rule| is_of(&rule.tags)).cloned().collect())
+                })
+                .await?,
+            key_pairs: self
+                .call("ec2:DescribeKeyPairs", |state| {
+                    Ok(state.key_pairs.values().filter(|pair| is_of(&pair.tags)).cloned().collect())
+                })
+                .await?,
+        })
     }
 
     async fn instances(&self, scope: &Scope) -> Result<Vec<Instance>, CloudError> {
@@ -220,11 +248,11 @@ impl Cloud for FakeCloud {
                     && known.port == Some(rule.port)
                     && known.source == *source
             };
-            if rule.sources.iter().any(|source| state.rules.iter().any(|known| equal(known, source))) {
-                return Ok(Vec::new());
-            }
             let mut made = Vec::new();
             for source in &rule.sources {
+                if state.rules.iter().any(|known| equal(known, source)) {
+                    continue;
+                }
                 let id = state.id("sgr");
                 made.push(id.clone());
                 state.rules.push(Rule {
@@ -270,6 +298,8 @@ impl Cloud for FakeCloud {
                 id: state.id("key"),
                 name: name.to_owned(),
                 public_key: Some(public_key.to_owned()),
+                // When the fixed clock starts.
+                created_at: jiff::Timestamp::from_second(1_767_323_045).ok(),
                 tags: tags.clone(),
             };
             state.key_pairs.insert(name.to_owned(), pair);

@@ -106,6 +106,8 @@ async fn groups_and_rules(cloud: &dyn Aws, owner: &str, place: &Topology) {
     let ssh = rule(&id, Direction::Ingress, 22, vec![cidr("198.51.100.7/32"), cidr("198.51.100.8/32")]);
     assert_eq!(cloud.authorize(&ssh).await.unwrap().len(), 2);
     assert_eq!(cloud.authorize(&ssh).await.unwrap(), Vec::<String>::new());
+    let one_more = rule(&id, Direction::Ingress, 22, vec![cidr("198.51.100.7/32"), cidr("198.51.100.9/32")]);
+    assert_eq!(cloud.authorize(&one_more).await.unwrap().len(), 1, "one that is there already keeps no other away");
     let out = rule(&id, Direction::Egress, 5432, vec![cidr("10.0.4.0/24")]);
     assert_eq!(cloud.authorize(&out).await.unwrap().len(), 1);
     let database = place.cluster.writer().unwrap().security_group_ids[0].clone();
@@ -118,6 +120,7 @@ async fn groups_and_rules(cloud: &dyn Aws, owner: &str, place: &Topology) {
     let mut wanted = vec![
         (id.clone(), Direction::Ingress, Some(22), cidr("198.51.100.7/32")),
         (id.clone(), Direction::Ingress, Some(22), cidr("198.51.100.8/32")),
+        (id.clone(), Direction::Ingress, Some(22), cidr("198.51.100.9/32")),
         (id.clone(), Direction::Egress, Some(5432), cidr("10.0.4.0/24")),
         (database.clone(), Direction::Ingress, Some(5432), RuleSource::Group(id.clone())),
     ];
@@ -126,6 +129,9 @@ async fn groups_and_rules(cloud: &dyn Aws, owner: &str, place: &Topology) {
     assert_eq!(seen, wanted);
     assert!(rules.iter().all(|rule| rule.tags == tags(owner)));
     assert_eq!(cloud.rules(&scope("somebody-else")).await.unwrap(), []);
+
+    let stock = cloud.stock("contract").await.unwrap();
+    assert!(rules.iter().all(|rule| stock.rules.contains(rule)), "{stock:?}");
 
     let in_database = cloud.rules_of(&database).await.unwrap();
     let seen = in_database.iter().find(|rule| rule.id == into_id).unwrap();
@@ -139,7 +145,7 @@ async fn groups_and_rules(cloud: &dyn Aws, owner: &str, place: &Topology) {
     cloud.revoke(into).await.unwrap();
     let out = rules.iter().find(|rule| rule.direction == Direction::Egress).unwrap();
     cloud.revoke(out).await.unwrap();
-    assert_eq!(cloud.rules(&scope(owner)).await.unwrap().len(), 2);
+    assert_eq!(cloud.rules(&scope(owner)).await.unwrap().len(), 3);
     cloud.delete_group(&id).await.unwrap();
     cloud.delete_group(&id).await.unwrap();
     assert_eq!(cloud.groups(&name).await.unwrap(), []);
@@ -187,6 +193,13 @@ async fn instances(cloud: &dyn Aws, owner: &str, place: &Topology) {
     assert_eq!(cloud.instances(&scope(owner)).await.unwrap().len(), 1);
     assert_eq!(cloud.instances(&scope("somebody-else")).await.unwrap(), []);
     assert_eq!(cloud.instance("i-0123456789abcdef0").await.unwrap(), None);
+
+    let stock = cloud.stock("contract").await.unwrap();
+    assert!(stock.instances.contains(&instance), "{stock:?}");
+    assert!(stock.groups.iter().any(|group| group.id == group_id && group.name == name && group.tags == tags(owner)));
+    let pair = stock.key_pairs.iter().find(|pair| pair.name == name).unwrap();
+    assert!(pair.created_at.is_some() && pair.public_key.is_some() && pair.tags == tags(owner), "{pair:?}");
+    assert_eq!(cloud.stock("no-such-project").await.unwrap(), Default::default());
 
     let carried = cloud.delete_group(&group_id).await.unwrap_err();
     assert!(carried.is_code("DependencyViolation"), "{carried}");

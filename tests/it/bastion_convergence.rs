@@ -235,6 +235,7 @@ async fn what_lacks_our_tags_is_never_adopted_or_deleted() {
         id: "key-foreign".to_owned(),
         name: name.clone(),
         public_key: None,
+        created_at: None,
         tags: Default::default(),
     });
     assert!(matches!(rig.up().await.unwrap_err(), BastionError::NameTaken { kind: "key pair", .. }));
@@ -292,8 +293,9 @@ async fn a_bastion_that_never_answers_is_compared_with_the_callers_address() {
     let rig = Rig::new();
     rig.shell.script((0..2000).map(|_| Err(ShellError::NoAnswer { message: "timed out".to_owned(), timed_out: true })));
     rig.echo.set(Some([203, 0, 113, 99].into()));
-    let BastionError::NotReady { findings, .. } = rig.up().await.unwrap_err() else { panic!("another error") };
-    assert_eq!(findings, ["you are seen with 203.0.113.99 now, but the security group lets in 198.51.100.7/32"]);
+    let BastionError::NotReady { reach, .. } = rig.up().await.unwrap_err() else { panic!("another error") };
+    let finding = reach.unwrap().to_string();
+    assert_eq!(finding, "you are seen with 203.0.113.99 now, but the security group lets in 198.51.100.7/32");
 }
 
 #[test]

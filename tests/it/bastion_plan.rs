@@ -80,6 +80,7 @@ fn complete() -> Observed {
             id: "key-1".to_owned(),
             name: "devdb-shop-dev-ada".to_owned(),
             public_key: Some("ssh-ed25519 AAAAmine".to_owned()),
+            created_at: None,
             tags: tags(),
         }),
         generation: Some(generation()),

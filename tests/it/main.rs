@@ -7,6 +7,8 @@ mod bastion;
 mod bastion_contract;
 mod bastion_convergence;
 mod bastion_crash;
+mod bastion_extend;
+mod bastion_gc;
 mod bastion_lifetime;
 mod bastion_plan;
 mod bastion_refusals;
@@ -32,6 +34,8 @@ mod sandbox_crash;
 mod sandbox_discovery;
 #[cfg(feature = "aws")]
 mod sandbox_instance;
+#[cfg(feature = "aws")]
+mod sandbox_people;
 #[cfg(feature = "aws")]
 mod sandbox_permissions;
 #[cfg(feature = "aws")]

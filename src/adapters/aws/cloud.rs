@@ -1,6 +1,8 @@
 use super::AwsAdapter;
 use super::instances::{filter, scope_filters};
-use crate::bastion::{Caller, Cloud, Group, Instance, KeyPair, Launch, NewRule, Offer, Rule, Scope, Tags};
+use crate::bastion::{
+    Caller, Cloud, Group, Instance, KeyPair, Launch, NewRule, Offer, PROJECT, Rule, Scope, Stock, Tags,
+};
 use crate::system::CloudError;
 use async_trait::async_trait;
 use aws_sdk_ec2::types::Tag;
@@ -15,6 +17,17 @@ impl Cloud for AwsAdapter {
             account: answer.account().ok_or_else(|| self.lacks(action, "the account"))?.to_owned(),
             arn: answer.arn().ok_or_else(|| self.lacks(action, "the ARN"))?.to_owned(),
         })
+    }
+
+    async fn stock(&self, project: &str) -> Result<Stock, CloudError> {
+        let filters = || vec![filter(&format!("tag:{PROJECT}"), [project])];
+        let (instances, groups, rules, key_pairs) = tokio::try_join!(
+            self.describe_instances(filters()),
+            self.describe_groups(filters()),
+            self.describe_rules(filters()),
+            self.describe_key_pairs(filters()),
+        )?;
+        Ok(Stock { instances, groups, rules, key_pairs })
     }
 
     async fn instances(&self, scope: &Scope) -> Result<Vec<Instance>, CloudError> {
@@ -54,7 +67,7 @@ impl Cloud for AwsAdapter {
     }
 
     async fn groups(&self, name: &str) -> Result<Vec<Group>, CloudError> {
-        self.describe_groups(name).await
+        self.describe_groups(vec![filter("group-name", [name])]).await
     }
 
     async fn create_group(
@@ -92,7 +105,8 @@ impl Cloud for AwsAdapter {
     }
 
     async fn key_pair(&self, name: &str) -> Result<Option<KeyPair>, CloudError> {
-        self.describe_key_pair(name).await
+        // By filter: asking for a name that does not exist would be an error.
+        Ok(self.describe_key_pairs(vec![filter("key-name", [name])]).await?.into_iter().next())
     }
 
     async fn import_key_pair(&self, name: &str, public_key: &str, tags: &Tags) -> Result<(), CloudError> {

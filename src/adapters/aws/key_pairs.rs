@@ -1,29 +1,28 @@
 use super::AwsAdapter;
-use super::instances::{filter, tag_specification, tags_from};
+use super::instances::{tag_specification, tags_from};
 use crate::bastion::{KeyPair, Tags};
 use crate::system::CloudError;
 use aws_sdk_ec2::primitives::Blob;
-use aws_sdk_ec2::types::ResourceType;
+use aws_sdk_ec2::types::{Filter, ResourceType};
 
 impl AwsAdapter {
-    pub(super) async fn describe_key_pair(&self, name: &str) -> Result<Option<KeyPair>, CloudError> {
+    pub(super) async fn describe_key_pairs(&self, filters: Vec<Filter>) -> Result<Vec<KeyPair>, CloudError> {
         let action = "ec2:DescribeKeyPairs";
-        let answer = self
-            .ec2
-            .describe_key_pairs()
-            // By filter: asking for a name that does not exist would be an error.
-            .filters(filter("key-name", [name]))
-            .include_public_key(true)
-            .send()
-            .await
-            .map_err(|error| self.translate(action, error))?;
-        let Some(pair) = answer.key_pairs().first() else { return Ok(None) };
-        Ok(Some(KeyPair {
-            id: pair.key_pair_id().ok_or_else(|| self.lacks(action, "a key pair id"))?.to_owned(),
-            name: name.to_owned(),
-            public_key: pair.public_key().map(|key| key.trim().to_owned()),
-            tags: tags_from(pair.tags()),
-        }))
+        let answer = self.ec2.describe_key_pairs().set_filters(Some(filters)).include_public_key(true).send().await;
+        let answer = answer.map_err(|error| self.translate(action, error))?;
+        answer
+            .key_pairs()
+            .iter()
+            .map(|pair| {
+                Ok(KeyPair {
+                    id: pair.key_pair_id().ok_or_else(|| self.lacks(action, "a key pair id"))?.to_owned(),
+                    name: pair.key_name().ok_or_else(|| self.lacks(action, "a key pair's name"))?.to_owned(),
+                    public_key: pair.public_key().map(|key| key.trim().to_owned()),
+                    created_at: pair.create_time().and_then(|time| jiff::Timestamp::from_second(time.secs()).ok()),
+                    tags: tags_from(pair.tags()),
+                })
+            })
+            .collect()
     }
 
     pub(super) async fn make_key_pair(&self, name: &str, public_key: &str, tags: &Tags) -> Result<(), CloudError> {

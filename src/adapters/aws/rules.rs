@@ -1,16 +1,16 @@
 use super::AwsAdapter;
-use super::instances::{filter, tag_specification, tags_from};
+use super::instances::{tag_specification, tags_from};
 use crate::bastion::{Direction, Group, NewRule, Rule, RuleSource, Tags};
 use crate::system::CloudError;
 use aws_sdk_ec2::types::{self as ec2, Filter, IpPermission, IpRange, ResourceType, UserIdGroupPair};
 
 impl AwsAdapter {
-    pub(super) async fn describe_groups(&self, name: &str) -> Result<Vec<Group>, CloudError> {
+    pub(super) async fn describe_groups(&self, filters: Vec<Filter>) -> Result<Vec<Group>, CloudError> {
         let action = "ec2:DescribeSecurityGroups";
         let groups: Result<Vec<_>, _> = self
             .ec2
             .describe_security_groups()
-            .filters(filter("group-name", [name]))
+            .set_filters(Some(filters))
             .into_paginator()
             .items()
             .send()
@@ -138,6 +138,15 @@ impl AwsAdapter {
         };
         match made {
             Ok(rules) => Ok(rules.iter().filter_map(|rule| rule.security_group_rule_id()).map(str::to_owned).collect()),
+            // EC2 makes none of them if one is there already.
+            Err(error) if error.is_code("InvalidPermission.Duplicate") && rule.sources.len() > 1 => {
+                let mut made = Vec::new();
+                for source in &rule.sources {
+                    let one = NewRule { sources: vec![source.clone()], ..rule.clone() };
+                    made.extend(Box::pin(self.authorize_rule(&one)).await?);
+                }
+                Ok(made)
+            }
             Err(error) if error.is_code("InvalidPermission.Duplicate") => Ok(Vec::new()),
             Err(error) => Err(error),
         }

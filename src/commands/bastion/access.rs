@@ -1,7 +1,7 @@
-use super::bench::scope;
-use crate::bastion::{self, BastionAccess, BastionReport, BastionStatus, LocalState};
+use super::bench::{Bench, scope};
+use crate::bastion::{self, BastionAccess, BastionError, BastionReport, BastionStatus, LocalState, ShellError};
 use crate::commands::context::Context;
-use crate::error::{CommandError, ErrorKind};
+use crate::error::{CommandError, ErrorKind, reach_hints};
 
 /// The way to the bastion as AWS tells it now, whatever the cache says; the cache follows.
 ///
@@ -84,4 +84,29 @@ fn way_in(context: &Context, seen: &BastionReport) -> Result<BastionAccess, Comm
         proxy_command: None,
         proxy_jump: None,
     })
+}
+
+/// An error of the way in; where nobody answers, with what the bastion's rules tell about that.
+pub(super) async fn explained(context: &Context, error: BastionError) -> CommandError {
+    match &error {
+        BastionError::NoWayIn { source: ShellError::NoAnswer { timed_out: true, .. }, .. } => {
+            with_the_rules_word(context, error.into()).await
+        }
+        _ => error.into(),
+    }
+}
+
+/// ssh gets no answer from the bastion: what its rules tell about that, as the error's first advice.
+pub(crate) async fn with_the_rules_word(context: &Context, mut error: CommandError) -> CommandError {
+    let asked = async {
+        let bench = Bench::fetch(context).await?;
+        let workshop = bench.workshop(&|_| {});
+        Ok::<_, CommandError>(bastion::reach(&workshop, &bench.scope(), bench.settings.bastion.ssh_port).await?)
+    };
+    let advice = match asked.await {
+        Ok(reach) => reach_hints(&reach),
+        Err(_) => vec!["if your address has changed, `devdb bastion allow-ip` lets the new one in".to_owned()],
+    };
+    error.hints.splice(0..0, advice);
+    error
 }

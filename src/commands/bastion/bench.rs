@@ -1,6 +1,6 @@
 use crate::bastion::{AddressEcho, Event, KeyMaker, LocalState, Scope, Shell, Turn, Workshop};
 use crate::commands::context::Context;
-use crate::config::Settings;
+use crate::config::{Settings, Transport};
 use crate::error::{CommandError, ErrorKind};
 use crate::host::Aws;
 use crate::ui::{Printer, Step};
@@ -91,6 +91,20 @@ pub(super) fn scope(settings: &Settings) -> Scope {
         environment: settings.environment.clone(),
         owner: settings.alias.as_str().to_owned(),
     }
+}
+
+pub(super) fn needs_bastion(settings: &Settings) -> Result<(), CommandError> {
+    if settings.transport == Transport::Direct {
+        let what = format!("environment `{}` is reached directly and needs no bastion", settings.environment);
+        return Err(CommandError::failed(what).hint("`transport = \"ssh\"` in devdb.toml would go through a bastion"));
+    }
+    // The name goes into sshd's settings and into a script that root runs.
+    let user = &settings.bastion.ssh_user;
+    let allowed = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "_-".contains(letter);
+    if user.is_empty() || user.starts_with('-') || !user.chars().all(allowed) {
+        return Err(CommandError::failed(format!("`bastion.ssh_user` is `{user}`, which is no login name")));
+    }
+    Ok(())
 }
 
 /// Shows the events of an applied plan, one line a step.

@@ -17,13 +17,19 @@ pub(crate) struct DownArgs {
 }
 
 pub(crate) async fn run(args: &DownArgs, context: &Context) -> Result<ExitStatus, CommandError> {
-    let report = take_down(args, context).await?;
+    let report = take_down(args, context, async || Ok(())).await?;
     context.printer().report(&report)?;
     Ok(ExitStatus::Success)
 }
 
-/// Takes the bastion down; `devdb down` does the same as its last part.
-pub(crate) async fn take_down(args: &DownArgs, context: &Context) -> Result<DownReport, CommandError> {
+/// Takes the bastion down; `devdb down` does the same as its last part, and `first` ends what goes through it.
+///
+/// `first` is done when everything was agreed to and before anything is changed; a dry run leaves it out.
+pub(crate) async fn take_down(
+    args: &DownArgs,
+    context: &Context,
+    first: impl AsyncFnOnce() -> Result<(), CommandError>,
+) -> Result<DownReport, CommandError> {
     let bench = Bench::fetch(context).await?;
     let progress = Progress::new(context.printer());
     let tell = |event| progress.tell(event);
@@ -41,6 +47,7 @@ pub(crate) async fn take_down(args: &DownArgs, context: &Context) -> Result<Down
     };
     if !args.dry_run {
         bench.agreed(&plan.questions)?;
+        first().await?;
         bastion::down(&workshop, &identity, &observed, &plan).await?;
     }
     Ok(report)

@@ -1,4 +1,4 @@
-use super::access::bastion_access;
+use super::access::{bastion_access, explained};
 use super::bench::{Bench, Progress};
 use super::status::time_left;
 use crate::bastion::{self, BastionAccess, Event};
@@ -36,7 +36,11 @@ pub(crate) async fn run(args: &ExtendArgs, context: &Context) -> Result<ExitStat
     let access = bastion_access(context).await?;
     let asking = format!("ask {} for its deadline", access.instance_id);
     tell(Event::Begun(asking.clone()));
-    let seen = bastion::observe_lifetime(&workshop, &access).await?;
+    let seen = bastion::observe_lifetime(&workshop, &access).await;
+    let seen = match seen {
+        Ok(seen) => seen,
+        Err(error) => return Err(explained(context, error).await),
+    };
     let extension = bastion::plan_extend(args.time.unwrap_or(bench.settings.bastion.ttl), &seen, access.expires_at)?;
     let outcome = format!("the deadline of {} is {}", access.instance_id, seen.deadline);
     tell(Event::Done { step: asking, outcome });

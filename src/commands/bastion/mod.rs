@@ -1,9 +1,13 @@
 //! `devdb bastion …`
 
 pub(crate) mod access;
+mod allow_ip;
 mod bench;
 mod down;
+mod egress;
 mod extend;
+mod gc;
+mod list;
 mod ssh;
 mod status;
 mod up;
@@ -22,6 +26,9 @@ pub(crate) enum BastionCommand {
     Up(up::UpArgs),
     Down(down::DownArgs),
     Status(status::StatusArgs),
+    List(list::ListArgs),
+    AllowIp(allow_ip::AllowIpArgs),
+    Gc(gc::GcArgs),
     Ssh(ssh::SshArgs),
     Extend(extend::ExtendArgs),
 }
@@ -31,6 +38,9 @@ pub(crate) async fn run(command: BastionCommand, context: &Context) -> Result<Ex
         BastionCommand::Up(args) => up::run(&args, context).await,
         BastionCommand::Down(args) => down::run(&args, context).await,
         BastionCommand::Status(args) => status::run(&args, context).await,
+        BastionCommand::List(args) => list::run(&args, context).await,
+        BastionCommand::AllowIp(args) => allow_ip::run(&args, context).await,
+        BastionCommand::Gc(args) => gc::run(&args, context).await,
         BastionCommand::Ssh(args) => ssh::run(&args, context).await,
         BastionCommand::Extend(args) => extend::run(&args, context).await,
     }

@@ -1,4 +1,4 @@
-use super::access::bastion_access;
+use super::access::{bastion_access, explained};
 use crate::bastion::{BastionError, ShellError};
 use crate::commands::context::Context;
 use crate::connection::posix_quote;
@@ -32,7 +32,9 @@ pub(crate) async fn run(args: &SshArgs, context: &Context) -> Result<ExitStatus,
         return Ok(ExitStatus::Success);
     }
     let id = access.instance_id.clone();
-    shell.knock(&access).await.map_err(|source| BastionError::NoWayIn { id, source })?;
+    if let Err(source) = shell.knock(&access).await {
+        return Err(explained(context, BastionError::NoWayIn { id, source }).await);
+    }
     let ended = host.processes.exec(&line);
     let ended = ended.map_err(|error| BastionError::Ssh(ShellError::Unavailable(Box::new(error))))?;
     Ok(ExitStatus::Child(u8::try_from(ended.code).unwrap_or(u8::MAX)))

@@ -15,7 +15,11 @@ pub(crate) async fn run(_args: &StatusArgs, context: &Context) -> Result<ExitSta
     let bastion = report(context).await?;
     let is_running = bastion.state == BastionStatus::Running;
     let left = bastion.expires_at.map(|expiry| time_left(expiry, context.host().clock.now()));
+    let has_leftovers = !bastion.leftovers.is_empty();
     context.printer().report(&StatusReport { bastion, name: scope.instance_name(), left })?;
+    if has_leftovers {
+        context.printer().hint("`devdb bastion gc` removes what is left over; `devdb bastion up` starts over");
+    }
     Ok(if is_running { ExitStatus::Success } else { ExitStatus::No })
 }
 
@@ -29,10 +33,15 @@ pub(crate) async fn report(context: &Context) -> Result<BastionReport, CommandEr
 
 /// `in 3h 20m`, `12m ago`.
 pub(crate) fn time_left(expiry: jiff::Timestamp, now: jiff::Timestamp) -> String {
-    let minutes = expiry.duration_since(now).as_secs() / 60;
-    let (hours, minutes_left) = (minutes.abs() / 60, minutes.abs() % 60);
-    let span = if hours > 0 { format!("{hours}h {minutes_left}m") } else { format!("{minutes_left}m") };
-    if minutes < 0 { format!("{span} ago") } else { format!("in {span}") }
+    let left = expiry.duration_since(now);
+    if left.as_mins() < 0 { format!("{} ago", span(left)) } else { format!("in {}", span(left)) }
+}
+
+/// `3h 20m`, whichever way.
+pub(super) fn span(duration: jiff::SignedDuration) -> String {
+    let minutes = duration.as_mins().abs();
+    let (hours, minutes) = (minutes / 60, minutes % 60);
+    if hours > 0 { format!("{hours}h {minutes}m") } else { format!("{minutes}m") }
 }
 
 #[derive(Serialize)]
@@ -53,7 +62,8 @@ impl Report for StatusReport {
             BastionStatus::Pending => paint.warn(state),
             _ => paint.bad(state),
         };
-        let mut text = format!("{} is {shown}\n{}", paint.strong(&self.name), details(&self.bastion));
+        let left = if self.bastion.leftovers.is_empty() { "" } else { ", with leftovers" };
+        let mut text = format!("{} is {shown}{left}\n{}", paint.strong(&self.name), details(&self.bastion));
         if let Some(left) = &self.left {
             text = text.trim_end().to_owned();
             text.push_str(&format!(" ({left})\n"));
@@ -68,14 +78,15 @@ pub(super) fn details(bastion: &BastionReport) -> String {
         (Some(id), Some(kind)) => Some(format!("{id} ({kind})")),
         (id, _) => id.clone(),
     };
+    let has_leftovers = !bastion.leftovers.is_empty();
     let rows = [
         ("instance", instance),
         ("subnet", bastion.subnet_id.clone()),
         ("address", bastion.public_ip.map(|address| address.to_string())),
         ("name", bastion.public_dns.clone()),
         ("private", bastion.private_ip.map(|address| address.to_string())),
-        ("group", bastion.security_group_id.clone()),
-        ("database rule", bastion.database_rule_id.clone()),
+        ("group", bastion.security_group_id.clone().filter(|_| !has_leftovers)),
+        ("database rule", bastion.database_rule_id.clone().filter(|_| !has_leftovers)),
         ("expires", bastion.expires_at.map(|expiry| expiry.to_string())),
     ];
     let mut table = Table::new();
@@ -83,6 +94,9 @@ pub(super) fn details(bastion: &BastionReport) -> String {
         if let Some(value) = value {
             table.row([name.to_owned(), value]);
         }
+    }
+    for what in &bastion.leftovers {
+        table.row(["left over", what]);
     }
     table.render(2)
 }

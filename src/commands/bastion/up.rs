@@ -1,15 +1,13 @@
-use super::bench::{Bench, Progress};
-use crate::bastion::{
-    self, BastionError, BastionReport, BastionSpec, Cidr, DatabaseSource, Plan, Site, SiteSubnet, Step,
-};
+use super::bench::{Bench, Progress, needs_bastion};
+use super::egress::EgressArgs;
+use crate::bastion::{self, BastionReport, BastionSpec, Cidr, DatabaseSource, Plan, Site, SiteSubnet, Step};
 use crate::commands::context::Context;
 use crate::commands::topology::fresh_topology;
-use crate::config::{DatabaseRule, Settings, Transport};
+use crate::config::{DatabaseRule, Settings};
 use crate::discovery::Topology;
 use crate::error::CommandError;
 use crate::ui::{ExitStatus, Paint, Report};
 use serde::Serialize;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// Bring up your bastion: instance, security groups, keys
@@ -24,9 +22,8 @@ pub(crate) struct UpArgs {
     /// Show what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Let in this IPv4 address instead of the one that the echo service sees (may be repeated)
-    #[arg(long, value_name = "ADDRESS")]
-    ip: Vec<Ipv4Addr>,
+    #[command(flatten)]
+    egress: EgressArgs,
 }
 
 pub(crate) async fn run(args: &UpArgs, context: &Context) -> Result<ExitStatus, CommandError> {
@@ -46,7 +43,7 @@ pub(crate) async fn bring_up(args: &UpArgs, context: &Context) -> Result<UpRepor
     let _turn = bench.turn(args.dry_run, &tell).await?;
     let looking = context.printer().step("looking at what is there");
     let (topology, ssh_cidrs, (identity, mut observed)) =
-        tokio::try_join!(fresh_topology(context), ssh_cidrs(args, &bench), async {
+        tokio::try_join!(fresh_topology(context), args.egress.ssh_cidrs(&bench), async {
             Ok(bastion::observe_down(&workshop, &scope).await?)
         })?;
     let spec = spec(bench.settings, &topology, ssh_cidrs)?;
@@ -74,20 +71,6 @@ pub(crate) async fn bring_up(args: &UpArgs, context: &Context) -> Result<UpRepor
     Ok(report)
 }
 
-fn needs_bastion(settings: &Settings) -> Result<(), CommandError> {
-    if settings.transport == Transport::Direct {
-        let what = format!("environment `{}` is reached directly and needs no bastion", settings.environment);
-        return Err(CommandError::failed(what).hint("`transport = \"ssh\"` in devdb.toml would go through a bastion"));
-    }
-    // The name goes into sshd's settings and into a script that root runs.
-    let user = &settings.bastion.ssh_user;
-    let allowed = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "_-".contains(letter);
-    if user.is_empty() || user.starts_with('-') || !user.chars().all(allowed) {
-        return Err(CommandError::failed(format!("`bastion.ssh_user` is `{user}`, which is no login name")));
-    }
-    Ok(())
-}
-
 /// One that stands already keeps its deadline.
 fn hint_at_less_time(args: &UpArgs, stands: &BastionReport, context: &Context) {
     let Some(wanted) = args.ttl.and_then(|ttl| jiff::SignedDuration::try_from(ttl).ok()) else { return };
@@ -112,18 +95,6 @@ fn announce(plan: &Plan, report: &UpReport, context: &Context) {
              `database_rule = \"security-group\"` in [environment.NAME.bastion] ties the rule to the bastion instead",
         );
     }
-}
-
-/// Who may reach the ssh port: this computer, and what the team lets in besides.
-async fn ssh_cidrs(args: &UpArgs, bench: &Bench<'_>) -> Result<Vec<Cidr>, CommandError> {
-    let mut cidrs: Vec<Cidr> = args.ip.iter().copied().map(Cidr::host).collect();
-    if cidrs.is_empty() {
-        cidrs.push(Cidr::host(bench.echo.address(&bench.settings.echo_url).await.map_err(BastionError::Echo)?));
-    }
-    for text in &bench.settings.bastion.allow_cidrs {
-        cidrs.push(Cidr::parse(text).map_err(|reason| BastionError::Cidr { text: text.clone(), reason })?);
-    }
-    Ok(cidrs)
 }
 
 fn spec(settings: &Settings, topology: &Topology, ssh_cidrs: Vec<Cidr>) -> Result<BastionSpec, CommandError> {

@@ -8,10 +8,11 @@ mod supervise;
 mod up;
 mod wait;
 
+use super::bastion::access::with_the_rules_word;
 use super::context::Context;
 use super::environment;
 use crate::error::CommandError;
-use crate::tunnel::{Control, SupervisorSpec, TunnelReport, read_spec};
+use crate::tunnel::{Control, Obstacle, SupervisorSpec, TunnelError, TunnelReport, read_spec};
 use crate::ui::ExitStatus;
 use clap::Subcommand;
 use std::path::PathBuf;
@@ -46,6 +47,13 @@ pub(crate) async fn bring_up(context: &Context) -> Result<ExitStatus, CommandErr
 /// What the tunnel says after every database behind it was asked.
 pub(crate) async fn asked(context: &Context) -> Result<TunnelReport, CommandError> {
     Ok(control(context)?.status().await)
+}
+
+/// A bastion that lets nobody in is first of all a question to its rules.
+async fn explained(context: &Context, error: TunnelError) -> CommandError {
+    let is_shut = matches!(error, TunnelError::NotUp { obstacle: Obstacle::Bastion, .. });
+    let shown = CommandError::from(error);
+    if is_shut { with_the_rules_word(context, shown).await } else { shown }
 }
 
 /// The tunnel of the selected environment.

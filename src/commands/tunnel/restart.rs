@@ -1,4 +1,4 @@
-use super::{SpecSource, control, screen, up};
+use super::{SpecSource, control, explained, screen, up};
 use crate::commands::context::Context;
 use crate::error::CommandError;
 use crate::tunnel::Began;
@@ -21,7 +21,10 @@ pub(crate) async fn run(args: &RestartArgs, context: &Context) -> Result<ExitSta
         None => args.source.resolve(context).await?,
     };
     let step = context.printer().step("tunnel");
-    let (began, report) = control.restart(&spec, &|report| step.note(&screen::progress(report))).await?;
+    let (began, report) = match control.restart(&spec, &|report| step.note(&screen::progress(report))).await {
+        Ok(done) => done,
+        Err(error) => return Err(explained(context, error).await),
+    };
     step.done(match began {
         Began::NotNeeded => "nothing to restart: the route is direct",
         Began::Started => "tunnel started; none was running",

@@ -1,4 +1,4 @@
-use super::{SpecSource, control, screen};
+use super::{SpecSource, control, explained, screen};
 use crate::commands::context::Context;
 use crate::error::CommandError;
 use crate::tunnel::{Began, Control, TargetState, TunnelReport};
@@ -18,7 +18,10 @@ pub(crate) async fn run(args: &UpArgs, context: &Context) -> Result<ExitStatus, 
     let spec = args.source.resolve(context).await?;
     let control = control(context)?;
     let step = context.printer().step("tunnel");
-    let (began, report) = control.up(&spec, &|report| step.note(&screen::progress(report))).await?;
+    let (began, report) = match control.up(&spec, &|report| step.note(&screen::progress(report))).await {
+        Ok(done) => done,
+        Err(error) => return Err(explained(context, error).await),
+    };
     step.done(match began {
         Began::Started => "tunnel started",
         Began::Reused => "tunnel runs already",

@@ -10,7 +10,10 @@ static WORLD: Mutex<()> = Mutex::new(());
 
 pub(crate) struct Laptop {
     home: tempfile::TempDir,
-    _alone: MutexGuard<'static, ()>,
+    /// What its owner has set for good.
+    variables: Vec<(String, String)>,
+    /// Missing where another laptop of the same test holds it.
+    _alone: Option<MutexGuard<'static, ()>>,
 }
 
 fn script() -> PathBuf {
@@ -30,7 +33,17 @@ impl Laptop {
     /// A laptop with an empty home.
     pub(crate) fn new() -> Self {
         let alone = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
-        Self { home: tempfile::Builder::new().prefix("ddb").tempdir().unwrap(), _alone: alone }
+        Self { home: Self::empty_home(), variables: Vec::new(), _alone: Some(alone) }
+    }
+
+    fn empty_home() -> tempfile::TempDir {
+        tempfile::Builder::new().prefix("ddb").tempdir().unwrap()
+    }
+
+    /// A second laptop in the same world, with an empty home and these variables; it must not outlive the first.
+    pub(crate) fn beside(&self, variables: &[(&str, &str)]) -> Self {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { home: Self::empty_home(), variables, _alone: None }
     }
 
     pub(crate) fn home(&self) -> &Path {
@@ -49,6 +62,7 @@ impl Laptop {
             command.args(["-u", name]);
         }
         command.arg(format!("HOME={}", self.home().display()));
+        command.args(self.variables.iter().map(|(name, value)| format!("{name}={value}")));
         command
             .args(extra.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}={value}")));
         command.args(argv);
@@ -71,6 +85,14 @@ impl Laptop {
         let mut argv = vec!["env", &modules, "bash", "-c", find, "python", script.to_str().unwrap()];
         argv.extend(args);
         Answer::of(&script.display().to_string(), self.command(&[], &argv).output().unwrap())
+    }
+
+    /// Runs lines of python that know `boto3`; their stdout.
+    #[track_caller]
+    pub(crate) fn python_lines(&self, lines: &str) -> String {
+        let line = r#"python=$(python3 -c 'import json, os; print(json.load(open(os.environ["DEVDB_SANDBOX_ENDPOINTS"]))["python"])') && exec "$python" -c "$0""#;
+        let output = self.command(&[], &["bash", "-c", line, lines]).output().unwrap();
+        Answer::of(lines, output).expect_code(0).stdout
     }
 
     /// Runs `devdb` with these words.
