@@ -195,7 +195,7 @@ async fn instances(cloud: &dyn Aws, owner: &str, place: &Topology) {
     assert_eq!(cloud.instance("i-0123456789abcdef0").await.unwrap(), None);
 
     let stock = cloud.stock("contract").await.unwrap();
-    assert!(stock.instances.contains(&instance), "{stock:?}");
+    assert!(stock.instances.contains(&cloud.instance(&first.id).await.unwrap().unwrap()), "{stock:?}");
     assert!(stock.groups.iter().any(|group| group.id == group_id && group.name == name && group.tags == tags(owner)));
     let pair = stock.key_pairs.iter().find(|pair| pair.name == name).unwrap();
     assert!(pair.created_at.is_some() && pair.public_key.is_some() && pair.tags == tags(owner), "{pair:?}");

@@ -81,6 +81,14 @@ fn requests(call: &Value, places: &Places, own: &Tags) -> Vec<Request> {
             of_ours(&format!("key-pair/{}", needed(call, "KeyName"))),
         ],
         "TerminateInstances" => vec![of_ours(&format!("instance/{}", needed(call, "InstanceId.1")))],
+        "CreateTags" => (1..)
+            .map_while(|of| parameter(call, &format!("Tag.{of}.Key")).map(str::to_owned))
+            .map(|key| {
+                let mut context = context("aws:ResourceTag", own);
+                context.insert("aws:TagKeys".to_owned(), key);
+                request(arn(&format!("instance/{}", needed(call, "ResourceId.1"))), context)
+            })
+            .collect(),
         "DeleteKeyPair" => vec![of_ours(&format!("key-pair/{}", needed(call, "KeyName")))],
         _ => panic!("`{name}` is new: say here which resources it is checked for, and allow it in templates/iam"),
     };
@@ -137,9 +145,26 @@ fn the_policies_allow_every_call_of_the_story_and_little_else() {
     let mut provisioning = calls_of(&trial, &["bastion up", "bastion up"]);
     let connecting = calls_of(
         &trial,
-        &["bastion status", "tunnel up", "tunnel status", "env", "status", "tunnel restart", "tunnel down"],
+        &[
+            "bastion status",
+            "bastion list",
+            "tunnel up",
+            "tunnel status",
+            "env",
+            "status",
+            "tunnel restart",
+            "tunnel down",
+        ],
     );
-    provisioning.extend(calls_of(&trial, &["up", "down"]));
+    let verbs =
+        ["bastion extend 13h", "bastion allow-ip --ip 203.0.113.9", "bastion gc", "up", "down", "bastion status"];
+    provisioning.extend(calls_of(&trial, &verbs));
+    // Somebody who left: the group and the key pair stayed.
+    let stays = r#""action":"DeleteSecurityGroup","code":"InvalidParameterValue","status":400"#;
+    let leaver = Trial::new("leaver");
+    leaver.succeeds("up");
+    assert!(!leaver.run_with(stays, "bastion down").status.success());
+    let cleaning = calls_of(&trial, &["bastion gc --all --yes"]);
 
     let created = provisioning.iter().find(|call| call["action"] == "CreateSecurityGroup").unwrap();
     let own = tag_specifications(created).remove("security-group").unwrap();
@@ -156,11 +181,17 @@ fn the_policies_allow_every_call_of_the_story_and_little_else() {
         secret_arn: "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app/db-Ab12Cd".to_owned(),
     };
 
+    let mut theirs = own.clone();
+    theirs.insert("devdb:principal".to_owned(), "AIDASOMEBODYELSE".to_owned());
     let mut used = BTreeSet::new();
-    for (names, calls) in [(&["connect"][..], &connecting), (&["connect", "provision"], &provisioning)] {
+    for (names, calls, tags) in [
+        (&["connect"][..], &connecting, &own),
+        (&["connect", "provision"], &provisioning, &own),
+        (&["connect", "admin"], &cleaning, &theirs),
+    ] {
         let policy = Policy::of(names, &places);
         for call in calls {
-            for request in requests(call, &places, &own) {
+            for request in requests(call, &places, tags) {
                 assert!(policy.allows(&request), "{names:?} do not allow {request:#?}\nfor {call:#}");
                 used.insert(request.action);
             }
