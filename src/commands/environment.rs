@@ -143,6 +143,12 @@ pub(crate) async fn with_the_tunnels_word(context: &Context, mut error: CommandE
     error
 }
 
+/// The local ports of the selected environment.
+pub(crate) fn tunnel_ports(context: &Context) -> Result<Vec<u16>, CommandError> {
+    let tunnel = &context.settings()?.tunnel;
+    Ok(vec![tunnel.writer_port, tunnel.reader_port])
+}
+
 /// What the supervisor must know: the way in, the endpoints, the local ports. No secret.
 pub(crate) async fn tunnel_spec(context: &Context) -> Result<SupervisorSpec, CommandError> {
     let settings = context.settings()?;

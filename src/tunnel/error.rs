@@ -73,6 +73,8 @@ pub enum TunnelError {
     Stale { pid: u32 },
     #[error("the supervisor (process {pid}) did not end")]
     NotEnded { pid: u32 },
+    #[error("process {pid} did not end")]
+    ProcessNotEnded { pid: u32 },
     #[error("another devdb has been starting this tunnel for {seconds} s")]
     StartupBusy { seconds: u64 },
     #[error("the supervisor already runs")]

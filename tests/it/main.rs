@@ -26,4 +26,5 @@ mod terminal;
 mod tidy;
 mod tunnel;
 mod tunnel_seams;
+mod tunnel_stale;
 mod whole;
