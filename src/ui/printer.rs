@@ -52,7 +52,7 @@ impl Printer {
             line.push('\n');
             return self.product(&line);
         }
-        self.product(&report.text(Paint { color: self.settings.color_out }))
+        self.product(&report.text(self.paint_out()))
     }
 
     /// Writes to stdout as it is; nothing is added.
@@ -96,6 +96,11 @@ impl Printer {
     /// Announces a piece of work that may take a while; a spinner on a terminal, a line when it is done otherwise.
     pub fn step(&self, label: &str) -> Step {
         Step::start(self.clone(), label)
+    }
+
+    /// The colours of what goes to stdout by [`Self::product`].
+    pub fn paint_out(&self) -> Paint {
+        Paint { color: self.settings.color_out }
     }
 
     pub(super) fn paint_err(&self) -> Paint {

@@ -1,6 +1,9 @@
 //! `devdb tunnel …`
 
 mod down;
+mod kill_stale;
+mod logs;
+mod ports;
 mod restart;
 mod screen;
 mod status;
@@ -22,7 +25,10 @@ pub(crate) enum TunnelCommand {
     Down(down::DownArgs),
     Restart(restart::RestartArgs),
     Status(status::StatusArgs),
+    Logs(logs::LogsArgs),
     Wait(wait::WaitArgs),
+    Ports(ports::PortsArgs),
+    KillStale(kill_stale::KillStaleArgs),
     #[command(hide = true)]
     Supervise(supervise::SuperviseArgs),
 }
@@ -33,7 +39,10 @@ pub(crate) async fn run(command: TunnelCommand, context: &Context) -> Result<Exi
         TunnelCommand::Down(args) => down::run(&args, context).await,
         TunnelCommand::Restart(args) => restart::run(&args, context).await,
         TunnelCommand::Status(args) => status::run(&args, context).await,
+        TunnelCommand::Logs(args) => logs::run(&args, context).await,
+        TunnelCommand::Ports(args) => ports::run(&args, context).await,
         TunnelCommand::Wait(args) => wait::run(&args, context).await,
+        TunnelCommand::KillStale(args) => kill_stale::run(&args, context).await,
         TunnelCommand::Supervise(args) => supervise::run(&args, context).await,
     }
 }
