@@ -1,4 +1,7 @@
-use crate::tunnel::{BoxStream, HostName, Link, LinkError, LinkRequest, Probe, ProbeError, ProbeReport, Ssh, Stream};
+use crate::tunnel::{
+    BastionNotes, BoxStream, HostName, Link, LinkError, LinkRequest, LinkSpec, Probe, ProbeError, ProbeReport, Ssh,
+    Stream,
+};
 use async_trait::async_trait;
 use std::collections::VecDeque;
 use std::path::Path;
@@ -50,6 +53,10 @@ impl Ssh for FakeSsh {
         let link = Arc::new(FakeLink::new(request.targets.iter().map(|target| target.endpoint()).collect()));
         locked(&self.links).push(link.clone());
         Ok(link)
+    }
+
+    async fn reachable(&self, _link: &LinkSpec) -> bool {
+        !self.closed_for_now.load(SeqCst)
     }
 }
 
@@ -132,6 +139,10 @@ impl Link for FakeLink {
 
     async fn closed(&self) {
         let _ = self.dead.subscribe().wait_for(|dead| *dead).await;
+    }
+
+    async fn notes(&self) -> Option<BastionNotes> {
+        (!self.is_dead()).then_some(BastionNotes { ready: true, deadline: None })
     }
 
     async fn answers(&self, limit: Duration) -> bool {

@@ -75,6 +75,8 @@ pub(super) struct Machine {
     authentication_refusals: u32,
     probe_failures: u32,
     has_link: bool,
+    /// The last trouble was that the bastion cannot be reached; so look whether it can before ssh is tried.
+    pub(super) is_away: bool,
     backoff: Backoff,
 }
 
@@ -90,6 +92,7 @@ impl Machine {
             authentication_refusals: 0,
             probe_failures: 0,
             has_link: false,
+            is_away: false,
             backoff,
         }
     }
@@ -106,22 +109,25 @@ impl Machine {
             }
             Event::RestartAsked { cause } => {
                 (self.attempts, self.authentication_refusals, self.remedy) = (0, 0, None);
+                self.is_away = false;
                 self.replace(cause, now, random, Action::RetireLink)
             }
             // A link that gave up stays so until somebody asks for a restart.
             _ if self.state == TunnelState::Failed => Vec::new(),
             Event::Started => vec![self.next_attempt(random)],
             Event::LinkOpened => {
-                self.has_link = true;
+                (self.has_link, self.is_away) = (true, false);
                 (self.authentication_refusals, self.probe_failures) = (0, 0);
                 vec![Action::Probe { after: Duration::ZERO }]
             }
             Event::LinkFailed(error) => self.link_failed(&error, now, random),
             Event::LinkLost { cause, lived } => {
+                self.is_away = is_of_the_network(&cause);
                 self.attempts = self.backoff.attempts_after(self.attempts, lived);
                 self.replace(cause, now, random, Action::CloseLink)
             }
             Event::LinkSilent { lived } => {
+                self.is_away = true;
                 self.attempts = self.backoff.attempts_after(self.attempts, lived);
                 self.replace("the bastion does not answer any more".to_owned(), now, random, Action::RetireLink)
             }
@@ -169,6 +175,8 @@ impl Machine {
             return Vec::new();
         }
         self.cause = Some(cause);
+        self.is_away =
+            matches!(error, LinkError::NoNetwork { .. } | LinkError::TimedOut { .. } | LinkError::Refused { .. });
         if matches!(error, LinkError::NoNetwork { .. }) {
             // No attempt is burned while there is nothing to attempt with.
             return vec![Action::OpenLink { after: Duration::from_secs(1) }];
@@ -206,6 +214,13 @@ impl Machine {
         self.state = state;
         self.cause = cause;
     }
+}
+
+/// Whether ssh ended because nobody answered any more (its words of `clientloop.c` and `packet.c`).
+fn is_of_the_network(cause: &str) -> bool {
+    ["Timeout, server", "Broken pipe", "Connection timed out", "No route to host", "Network is"]
+        .into_iter()
+        .any(|words| cause.contains(words))
 }
 
 #[cfg(test)]
@@ -325,6 +340,26 @@ mod tests {
         assert_eq!(machine.state, Suspect);
         machine.on(Event::WriterUp, NOW, 1.0);
         assert_eq!((machine.state, machine.restarts.len()), (Up, 0));
+    }
+
+    #[test]
+    fn only_what_looks_like_the_network_is_waited_for() {
+        let mut machine = up();
+        machine.on(lost(60), NOW, 1.0);
+        assert!(!machine.is_away, "a killed ssh is replaced without a question");
+        machine.on(Event::LinkFailed(LinkError::TimedOut { said: String::new() }), NOW, 1.0);
+        assert!(machine.is_away);
+        machine.on(Event::LinkFailed(LinkError::Failed { said: String::new() }), NOW, 1.0);
+        assert!(!machine.is_away);
+        let cause = "ssh ended: Timeout, server 203.0.113.7 not responding.".to_owned();
+        machine.on(Event::LinkLost { cause, lived: Duration::ZERO }, NOW, 1.0);
+        assert!(machine.is_away);
+        machine.on(Event::RestartAsked { cause: "asked".to_owned() }, NOW, 1.0);
+        assert!(!machine.is_away);
+        machine.on(Event::LinkSilent { lived: Duration::ZERO }, NOW, 1.0);
+        assert!(machine.is_away);
+        machine.on(Event::LinkOpened, NOW, 1.0);
+        assert!(!machine.is_away);
     }
 
     #[test]

@@ -27,6 +27,9 @@ mod serve;
 mod service;
 mod session;
 mod spec;
+mod ssh_command;
+mod stale;
+mod stale_plan;
 mod story;
 mod supervisor;
 
@@ -38,9 +41,13 @@ pub use files::{Holder, TunnelFiles};
 pub use model::{BastionReport, ConnectionCounts, RestartReport, TargetReport, TargetState, TunnelReport, TunnelState};
 pub use orphans::control_path;
 pub use protocol::VERSION;
-pub use seams::{BoxStream, Link, LinkError, LinkRequest, Probe, ProbeError, ProbeReport, Ssh, Stream, identify};
+pub use seams::{
+    BastionNotes, BoxStream, Link, LinkError, LinkRequest, Probe, ProbeError, ProbeReport, Ssh, Stream, identify,
+};
 pub use spec::{
     HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SpecError, SshPath, SupervisorSpec, TargetSpec,
 };
-pub use story::Story;
+pub use stale::{Finding, PortHolder, Survey};
+pub use stale_plan::Verdict;
+pub use story::{LogLine, Story, follow_log, read_log};
 pub use supervisor::{SupervisorTools, read_spec, supervise};

@@ -63,9 +63,10 @@ impl Rehearsal {
         let (commands, inbox) = mpsc::unbounded_channel();
         let (remarks, remark_inbox) = mpsc::unbounded_channel();
         let counters = vec![Arc::new(Counters::default())];
-        let hub = Arc::new(Hub { gate, hold: spec().hold(), counters, held: AtomicUsize::new(0), remarks });
+        let held = Arc::new(AtomicUsize::new(0));
+        let hub = Arc::new(Hub { gate, hold: spec().hold(), counters, held: held.clone(), remarks });
         let story = Arc::new(Story::open(&folder.path().join("tunnel.log")));
-        let tools = Tools { ssh: ssh.clone(), probe: probe.clone(), clock: clock.clone(), story };
+        let tools = Tools { ssh: ssh.clone(), probe: probe.clone(), clock: clock.clone(), story, held };
         let path = folder.path().to_owned();
         let session = Session::new(spec(), Box::new(move || Ok(path.clone())), tools, gate_sender, snapshot_sender);
         tokio::spawn(session.run(inbox, remark_inbox));

@@ -148,6 +148,13 @@ pub struct LinkSpec {
     pub proxy_jump: Option<ProxyJump>,
 }
 
+impl LinkSpec {
+    /// Nothing stands between this machine and the bastion that ssh would have to be told of.
+    pub fn is_straight(&self) -> bool {
+        self.proxy_command.is_none() && self.proxy_jump.is_none()
+    }
+}
+
 /// One database endpoint behind one local port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
