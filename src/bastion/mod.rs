@@ -11,6 +11,7 @@ mod apply;
 mod cidr;
 mod error;
 mod local;
+mod mend;
 mod model;
 mod observe;
 mod plan;
@@ -30,6 +31,7 @@ pub use access::{ACCESS_FILE, BastionAccess, SSH_CONFIG_FILE};
 pub use cidr::Cidr;
 pub use error::BastionError;
 pub use local::{Generation, LocalState};
+pub use mend::{Beyond, mends};
 pub use model::{
     Caller, Direction, Group, Instance, InstanceState, KeyPair, Launch, NewRule, Offer, Place, Rule, RuleSource, Scope,
     Tags,

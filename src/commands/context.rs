@@ -171,6 +171,16 @@ impl Context {
         let _ = self.endless.set(());
     }
 
+    /// The flags that another devdb needs to select the same environment.
+    pub(crate) fn selecting_flags(&self) -> Vec<String> {
+        let globals = &self.globals;
+        let config = globals.config.as_ref().map(|path| path.display().to_string());
+        let named = [("--environment", &globals.environment), ("--config", &config)];
+        let named = named.into_iter().filter_map(|(flag, value)| Some((flag, value.as_ref()?)));
+        let others = globals.flags.iter().map(|(_, flag, value)| (*flag, value));
+        named.chain(others).flat_map(|(flag, value)| [flag.to_owned(), value.clone()]).collect()
+    }
+
     /// What Ctrl-C means.
     pub(crate) fn interrupted(&self) -> Result<ExitStatus, CommandError> {
         if self.endless.get().is_some() { Ok(ExitStatus::Cancelled) } else { Err(self.cancelled()) }

@@ -8,7 +8,8 @@ use crate::error::CommandError;
 use crate::host::AwsTarget;
 use crate::system::CloudError;
 use crate::tunnel::{
-    self, HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SshPath, SupervisorSpec, TargetSpec, TunnelState,
+    self, HealSpec, HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SshPath, SupervisorSpec, TargetSpec,
+    TunnelState,
 };
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -169,6 +170,7 @@ pub(crate) async fn tunnel_spec(context: &Context) -> Result<SupervisorSpec, Com
         targets: std::iter::once(writer).chain(reader).collect(),
         ca_file: ca_file(context)?,
         hold_ms: u64::try_from(settings.tunnel.hold.as_millis()).unwrap_or(u64::MAX),
+        heal: Some(HealSpec { folder: context.host().surroundings.cwd.clone(), flags: context.selecting_flags() }),
     })
 }
 

@@ -71,6 +71,8 @@ fn remedy_hint(remedy: Remedy) -> &'static str {
         Remedy::Identity => {
             "this is not the database that the settings name; compare `devdb config show` with the endpoint, or set `ca_file`"
         }
+        Remedy::Bastion => "`devdb up` makes a new bastion, and the tunnel follows it",
+        Remedy::Credentials => "log in to AWS again; the tunnel repairs itself soon afterwards",
         Remedy::InstallSsh => "install OpenSSH's client (`openssh-client`) and try again",
     }
 }

@@ -1,11 +1,11 @@
 use crate::tunnel::{
-    BastionNotes, BoxStream, HostName, Link, LinkError, LinkRequest, LinkSpec, Probe, ProbeError, ProbeReport, Ssh,
-    Stream,
+    BastionNotes, BoxStream, HealOutcome, HealReport, HealSpec, Healer, HostName, Link, LinkError, LinkRequest,
+    LinkSpec, Probe, ProbeError, ProbeReport, Ssh, Stream,
 };
 use async_trait::async_trait;
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -163,6 +163,32 @@ impl Link for FakeLink {
 
     fn pid(&self) -> Option<u32> {
         None
+    }
+}
+
+/// A healer with scripted answers; without one there is nothing to mend.
+#[derive(Default)]
+pub struct FakeHealer {
+    answers: Mutex<VecDeque<HealReport>>,
+    visits: AtomicUsize,
+}
+
+impl FakeHealer {
+    pub fn answer(&self, answers: impl IntoIterator<Item = HealReport>) {
+        locked(&self.answers).extend(answers);
+    }
+
+    pub fn visits(&self) -> usize {
+        self.visits.load(SeqCst)
+    }
+}
+
+#[async_trait]
+impl Healer for FakeHealer {
+    async fn heal(&self, _spec: &HealSpec) -> HealReport {
+        self.visits.fetch_add(1, SeqCst);
+        let unchanged = HealReport { outcome: HealOutcome::Unchanged, changes: Vec::new(), cause: None, hint: None };
+        locked(&self.answers).pop_front().unwrap_or(unchanged)
     }
 }
 

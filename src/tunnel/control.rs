@@ -120,6 +120,14 @@ impl Control {
         self.up(spec, progress).await
     }
 
+    /// Gives a running supervisor this specification; without one, or where only a new one could use it, nothing happens.
+    pub async fn hand_over(&self, spec: &SupervisorSpec) -> Result<(), TunnelError> {
+        if let Presence::Ready(client) = self.presence().await {
+            self.reuse(client, spec).await?;
+        }
+        Ok(())
+    }
+
     /// Waits until the tunnel is up, whoever starts it; the report is the last one that was seen.
     pub async fn wait(&self, limit: Duration, progress: &(dyn Fn(&TunnelReport) + Sync)) -> TunnelReport {
         let end = Instant::now() + limit;

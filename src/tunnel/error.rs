@@ -12,6 +12,10 @@ pub enum Remedy {
     /// Another database, or an unknown authority, answered behind the endpoint.
     Identity,
     InstallSsh,
+    /// There is no bastion any more.
+    Bastion,
+    /// AWS wants a new login before anything can be mended.
+    Credentials,
 }
 
 /// Who sits on a port that the tunnel needs.

@@ -40,6 +40,15 @@ pub(super) enum Event {
     RestartAsked {
         cause: String,
     },
+    /// AWS knows no instance any more.
+    BastionGone {
+        cause: String,
+    },
+    /// AWS was asked to mend the way, in vain. `login`: because of the credentials.
+    CannotMend {
+        cause: String,
+        login: bool,
+    },
     StopAsked,
 }
 
@@ -138,7 +147,7 @@ impl Machine {
             }
             Event::LinkAnswers => vec![Action::Probe { after: self.backoff.delay(self.probe_failures, random) }],
             Event::WriterUp => {
-                self.probe_failures = 0;
+                (self.probe_failures, self.remedy) = (0, None);
                 self.enter(TunnelState::Up, None, now);
                 Vec::new()
             }
@@ -154,6 +163,17 @@ impl Machine {
                 self.give_up(cause, Remedy::Identity, now);
                 vec![Action::CloseLink]
             }
+            Event::BastionGone { cause } => {
+                let had_link = self.has_link;
+                self.give_up(cause, Remedy::Bastion, now);
+                if had_link { vec![Action::CloseLink] } else { Vec::new() }
+            }
+            Event::CannotMend { cause, login } if self.state != TunnelState::Up => {
+                self.cause = Some(cause);
+                self.remedy = login.then_some(Remedy::Credentials);
+                Vec::new()
+            }
+            Event::CannotMend { .. } => Vec::new(),
             Event::Suspicion { cause } if self.state == TunnelState::Up => {
                 self.enter(TunnelState::Suspect, Some(cause), now);
                 vec![Action::CheckLink]
@@ -360,6 +380,26 @@ mod tests {
         assert!(machine.is_away);
         machine.on(Event::LinkOpened, NOW, 1.0);
         assert!(!machine.is_away);
+    }
+
+    #[test]
+    fn a_bastion_that_is_gone_ends_it_and_missing_credentials_do_not() {
+        let mut machine = up();
+        machine.on(lost(60), NOW, 1.0);
+        let cause = || "needs-credentials: expired".to_owned();
+        assert_eq!(machine.on(Event::CannotMend { cause: cause(), login: true }, NOW, 1.0), []);
+        assert_eq!(
+            (machine.state, machine.cause.clone(), machine.remedy),
+            (Reconnecting, Some(cause()), Some(Remedy::Credentials))
+        );
+        machine.on(Event::LinkOpened, NOW, 1.0);
+        machine.on(Event::WriterUp, NOW, 1.0);
+        assert_eq!((machine.state, machine.remedy), (Up, None));
+        machine.on(Event::CannotMend { cause: cause(), login: true }, NOW, 1.0);
+        assert_eq!((machine.state, machine.cause.clone()), (Up, None), "it came too late");
+        machine.on(lost(60), NOW, 1.0);
+        assert_eq!(machine.on(Event::BastionGone { cause: "gone".to_owned() }, NOW, 1.0), []);
+        assert_eq!((machine.state, machine.remedy), (Failed, Some(Remedy::Bastion)));
     }
 
     #[test]

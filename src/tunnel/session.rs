@@ -1,6 +1,8 @@
 //! The one owner of the ssh session: everybody else sends it messages.
 
+mod healing;
 mod knocking;
+mod links;
 mod probing;
 
 use super::generation::{Gate, Generation};
@@ -8,8 +10,11 @@ use super::machine::{Action, Event, Machine};
 use super::report::Snapshot;
 use super::serve::Remark;
 use super::story::sentence;
-use super::{BastionNotes, Link, LinkError, LinkRequest, Probe, Ssh, Story, SupervisorSpec, TunnelError, TunnelState};
+use super::{
+    BastionNotes, HealReport, Healer, Link, LinkError, Probe, Ssh, Story, SupervisorSpec, TunnelError, TunnelState,
+};
 use crate::system::Clock;
+use healing::Healing;
 use jiff::Timestamp;
 use knocking::Hurry;
 use probing::Asked;
@@ -49,6 +54,7 @@ enum Note {
     Due { errand: u64 },
     Reachable { errand: u64 },
     Noted { id: u64, notes: Option<BastionNotes> },
+    Healed(HealReport),
     Opened { errand: u64, result: Result<Arc<dyn Link>, LinkError> },
     Lost { id: u64 },
     Checked { id: u64, answers: bool },
@@ -63,6 +69,7 @@ pub(super) struct Tools {
     pub(super) story: Arc<Story>,
     /// Clients that wait for a link.
     pub(super) held: Arc<AtomicUsize>,
+    pub(super) healer: Arc<dyn Healer>,
 }
 
 /// Gives the private folder for sockets; it may have to be made again, or lie elsewhere by now.
@@ -83,6 +90,7 @@ pub(super) struct Session {
     begun: u64,
     hurry: Hurry,
     knocking: JoinSet<()>,
+    healing: Healing,
     /// When the present trouble began.
     trouble: Option<Timestamp>,
     check_limit: Duration,
@@ -117,6 +125,7 @@ impl Session {
             begun: 0,
             hurry: Hurry::default(),
             knocking: JoinSet::new(),
+            healing: Healing::default(),
             trouble: None,
             check_limit: CHECK_LIMIT,
             appointment: 0,
@@ -159,6 +168,7 @@ impl Session {
                         self.check_limit = WOKEN_CHECK_LIMIT;
                         self.happened(Event::Suspicion { cause });
                     }
+                    self.consider_healing();
                 }
             }
         }
@@ -173,9 +183,11 @@ impl Session {
                 let fits = ports(&spec) == ports(&self.spec)
                     && spec.hold_ms == self.spec.hold_ms
                     && spec.link.is_some() == self.spec.link.is_some();
-                if fits && (*spec != self.spec || self.machine.state == TunnelState::Failed) {
-                    let changed = *spec != self.spec;
+                let changed = !spec.leads_as(&self.spec);
+                if fits {
                     self.spec = *spec;
+                }
+                if fits && (changed || self.machine.state == TunnelState::Failed) {
                     let cause = if changed { "the way to the database has changed" } else { "asked to try again" };
                     self.happened(Event::RestartAsked { cause: cause.to_owned() });
                 }
@@ -232,6 +244,7 @@ impl Session {
                 self.probe(0);
             }
             Note::ProbeDue { .. } => {}
+            Note::Healed(report) => self.healed(report),
             Note::Probed { id, target, result } => self.asked(id, target, result),
         }
     }
@@ -308,60 +321,6 @@ impl Session {
         tokio::spawn(async move {
             sleep(after).await;
             let _ = notes.send(note);
-        });
-    }
-
-    fn open(&self, errand: u64) {
-        let Some(link) = self.spec.link.clone() else { return };
-        let folder = match (self.folder)() {
-            Ok(folder) => folder,
-            Err(error) => {
-                let result = Err(LinkError::Failed { said: error.to_string() });
-                let _ = self.notes.send(Note::Opened { errand, result });
-                return;
-            }
-        };
-        let request = LinkRequest { link, targets: self.spec.targets.clone(), folder };
-        let (ssh, notes) = (self.tools.ssh.clone(), self.notes.clone());
-        tokio::spawn(async move {
-            let result = ssh.open(&request).await;
-            let _ = notes.send(Note::Opened { errand, result });
-        });
-    }
-
-    fn adopt(&mut self, link: Arc<dyn Link>) {
-        let id = self.errand;
-        let generation = Arc::new(Generation::new(id, link, self.spec.targets.len()));
-        let (link, notes) = (generation.link.clone(), self.notes.clone());
-        tokio::spawn(async move {
-            link.closed().await;
-            let _ = notes.send(Note::Lost { id });
-        });
-        let (noting, notes) = (generation.link.clone(), self.notes.clone());
-        tokio::spawn(async move {
-            let _ = notes.send(Note::Noted { id, notes: noting.notes().await });
-        });
-        self.generation = Some(generation);
-        self.snapshot.send_modify(Snapshot::forget_targets);
-        for reader in 1..self.spec.targets.len() {
-            self.probe(reader);
-        }
-    }
-
-    fn retire(&mut self, at_once: bool) {
-        let Some(generation) = self.generation.take() else { return };
-        self.retired.retain(|old| old.strong_count() > 0);
-        self.retired.push(Arc::downgrade(&generation));
-        // What it measured is no truth about its successor.
-        self.snapshot.send_modify(Snapshot::forget_targets);
-        tokio::spawn(async move {
-            if !at_once {
-                tokio::select! {
-                    () = generation.idle() => {}
-                    () = generation.link.closed() => {}
-                }
-            }
-            generation.link.close().await;
         });
     }
 

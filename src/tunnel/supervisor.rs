@@ -9,7 +9,7 @@ use super::report::Snapshot;
 use super::serve::{self, Hub};
 use super::service::{self, Desk, Office};
 use super::session::{Command, Session, Tools};
-use super::{Probe, Ssh, Story, SupervisorSpec, TunnelError, orphans};
+use super::{Healer, Probe, Ssh, Story, SupervisorSpec, TunnelError, orphans};
 use crate::system::{Clock, Processes};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,6 +31,7 @@ pub struct SupervisorTools {
     pub probe: Arc<dyn Probe>,
     pub clock: Arc<dyn Clock>,
     pub processes: Arc<dyn Processes>,
+    pub healer: Arc<dyn Healer>,
     /// `$XDG_RUNTIME_DIR`.
     pub runtime_dir: Option<PathBuf>,
 }
@@ -106,7 +107,8 @@ async fn run(
     let held = Arc::new(AtomicUsize::new(0));
     let hub = Arc::new(Hub { gate, hold: spec.hold(), counters: counters.clone(), held: held.clone(), remarks });
     let clock = tools.clock.clone();
-    let session_tools = Tools { ssh: tools.ssh, probe: tools.probe, clock, story: story.clone(), held };
+    let healer = tools.healer;
+    let session_tools = Tools { ssh: tools.ssh, probe: tools.probe, clock, story: story.clone(), held, healer };
     let home = place.clone();
     let session = Session::new(spec, Box::new(move || home.folder()), session_tools, gate_sender, snapshot_sender);
 

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 mod bench;
 mod down;
+mod mend;
 mod status;
 mod up;
 
@@ -12,6 +13,7 @@ use crate::ui::ExitStatus;
 use clap::Subcommand;
 
 pub(crate) use down::{DownArgs, DownReport, take_down};
+pub(crate) use mend::mend;
 pub(crate) use status::{report, time_left};
 pub(crate) use up::{UpArgs, bring_up};
 

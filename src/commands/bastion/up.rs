@@ -92,7 +92,7 @@ fn announce(plan: &Plan, report: &UpReport, context: &Context) {
 }
 
 /// Who may reach the ssh port: this computer, and what the team lets in besides.
-async fn ssh_cidrs(args: &UpArgs, bench: &Bench<'_>) -> Result<Vec<Cidr>, CommandError> {
+pub(super) async fn ssh_cidrs(args: &UpArgs, bench: &Bench<'_>) -> Result<Vec<Cidr>, CommandError> {
     let mut cidrs: Vec<Cidr> = args.ip.iter().copied().map(Cidr::host).collect();
     if cidrs.is_empty() {
         cidrs.push(Cidr::host(bench.echo.address(&bench.settings.echo_url).await.map_err(BastionError::Echo)?));
@@ -103,7 +103,11 @@ async fn ssh_cidrs(args: &UpArgs, bench: &Bench<'_>) -> Result<Vec<Cidr>, Comman
     Ok(cidrs)
 }
 
-fn spec(settings: &Settings, topology: &Topology, ssh_cidrs: Vec<Cidr>) -> Result<BastionSpec, CommandError> {
+pub(super) fn spec(
+    settings: &Settings,
+    topology: &Topology,
+    ssh_cidrs: Vec<Cidr>,
+) -> Result<BastionSpec, CommandError> {
     let cluster = &topology.cluster;
     let writer = cluster.writer();
     let group = writer.and_then(|writer| writer.security_group_ids.first());

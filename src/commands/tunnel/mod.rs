@@ -1,6 +1,7 @@
 //! `devdb tunnel …`
 
 mod down;
+mod heal;
 mod kill_stale;
 mod logs;
 mod ports;
@@ -30,6 +31,8 @@ pub(crate) enum TunnelCommand {
     Ports(ports::PortsArgs),
     KillStale(kill_stale::KillStaleArgs),
     #[command(hide = true)]
+    Heal(heal::HealArgs),
+    #[command(hide = true)]
     Supervise(supervise::SuperviseArgs),
 }
 
@@ -43,6 +46,7 @@ pub(crate) async fn run(command: TunnelCommand, context: &Context) -> Result<Exi
         TunnelCommand::Ports(args) => ports::run(&args, context).await,
         TunnelCommand::Wait(args) => wait::run(&args, context).await,
         TunnelCommand::KillStale(args) => kill_stale::run(&args, context).await,
+        TunnelCommand::Heal(args) => heal::run(&args, context).await,
         TunnelCommand::Supervise(args) => supervise::run(&args, context).await,
     }
 }

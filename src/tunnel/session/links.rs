@@ -1,0 +1,63 @@
+//! One link after the other: opening, taking into use, and ending.
+
+use super::{Note, Session};
+use crate::tunnel::generation::Generation;
+use crate::tunnel::report::Snapshot;
+use crate::tunnel::{Link, LinkError, LinkRequest};
+use std::sync::Arc;
+
+impl Session {
+    pub(super) fn open(&self, errand: u64) {
+        let Some(link) = self.spec.link.clone() else { return };
+        let folder = match (self.folder)() {
+            Ok(folder) => folder,
+            Err(error) => {
+                let result = Err(LinkError::Failed { said: error.to_string() });
+                let _ = self.notes.send(Note::Opened { errand, result });
+                return;
+            }
+        };
+        let request = LinkRequest { link, targets: self.spec.targets.clone(), folder };
+        let (ssh, notes) = (self.tools.ssh.clone(), self.notes.clone());
+        tokio::spawn(async move {
+            let result = ssh.open(&request).await;
+            let _ = notes.send(Note::Opened { errand, result });
+        });
+    }
+
+    pub(super) fn adopt(&mut self, link: Arc<dyn Link>) {
+        let id = self.errand;
+        let generation = Arc::new(Generation::new(id, link, self.spec.targets.len()));
+        let (link, notes) = (generation.link.clone(), self.notes.clone());
+        tokio::spawn(async move {
+            link.closed().await;
+            let _ = notes.send(Note::Lost { id });
+        });
+        let (noting, notes) = (generation.link.clone(), self.notes.clone());
+        tokio::spawn(async move {
+            let _ = notes.send(Note::Noted { id, notes: noting.notes().await });
+        });
+        self.generation = Some(generation);
+        self.snapshot.send_modify(Snapshot::forget_targets);
+        for reader in 1..self.spec.targets.len() {
+            self.probe(reader);
+        }
+    }
+
+    pub(super) fn retire(&mut self, at_once: bool) {
+        let Some(generation) = self.generation.take() else { return };
+        self.retired.retain(|old| old.strong_count() > 0);
+        self.retired.push(Arc::downgrade(&generation));
+        // What it measured is no truth about its successor.
+        self.snapshot.send_modify(Snapshot::forget_targets);
+        tokio::spawn(async move {
+            if !at_once {
+                tokio::select! {
+                    () = generation.idle() => {}
+                    () = generation.link.closed() => {}
+                }
+            }
+            generation.link.close().await;
+        });
+    }
+}
