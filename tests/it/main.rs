@@ -20,6 +20,8 @@ mod migrate_alone;
 mod processes;
 #[cfg(feature = "aws")]
 mod sandbox;
+#[cfg(feature = "aws")]
+mod sandbox_tunnel;
 mod shells;
 mod support;
 mod terminal;
