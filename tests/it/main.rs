@@ -27,6 +27,7 @@ mod support;
 mod terminal;
 mod tidy;
 mod tunnel;
+mod tunnel_robust;
 mod tunnel_seams;
 mod tunnel_stale;
 mod whole;
