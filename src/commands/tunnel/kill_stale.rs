@@ -6,7 +6,7 @@ use crate::tunnel::{Control, Finding, Survey, Verdict};
 use crate::ui::{ExitStatus, Paint, Report, Table};
 use serde::Serialize;
 
-/// Find forgotten SSH tunnels on the configured ports, and end those that provably serve nobody
+/// Find forgotten SSH tunnels, and end those that serve nobody
 ///
 /// Every ssh of yours that holds a port, or was started to hold it, is tried out and explained: a tunnel whose
 /// connection is dead, one that is stopped, one that never got its port. Works for tunnels that devdb did not start.
