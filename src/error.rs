@@ -7,6 +7,7 @@ mod database;
 mod tunnel;
 
 pub(crate) use database::describe_holder;
+pub(crate) use tunnel::remedy_hint;
 
 use crate::config::ConfigError;
 use crate::connection::ConnectionError;

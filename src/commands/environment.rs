@@ -1,6 +1,6 @@
 use super::bastion::access::bastion_access;
 use super::context::Context;
-use super::topology::{fresh_topology, topology};
+use super::topology::{fresh_topology, known_topology, topology};
 use crate::config::Transport;
 use crate::connection::{self, Connection, DatabaseSecret, Endpoint, Login, Role};
 use crate::discovery::Topology;
@@ -148,6 +148,13 @@ pub(crate) async fn with_the_tunnels_word(context: &Context, mut error: CommandE
 pub(crate) fn tunnel_ports(context: &Context) -> Result<Vec<u16>, CommandError> {
     let tunnel = &context.settings()?.tunnel;
     Ok(vec![tunnel.writer_port, tunnel.reader_port])
+}
+
+/// The names of the environment's databases, as far as they are known without asking anybody.
+pub(crate) fn known_databases(context: &Context) -> Vec<HostName> {
+    let cluster = known_topology(context).map(|topology| topology.cluster);
+    let names = cluster.into_iter().flat_map(|cluster| [Some(cluster.writer_endpoint), cluster.reader_endpoint]);
+    names.flatten().filter_map(|name| HostName::parse(&name).ok()).collect()
 }
 
 /// What the supervisor must know: the way in, the endpoints, the local ports. No secret.

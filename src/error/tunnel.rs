@@ -60,7 +60,7 @@ const LOOK_AT_BASTION: &str =
 const GOES_ON: &str = "it keeps trying in the background; `devdb tunnel status` tells how it goes";
 
 /// What to do about a tunnel that gave up.
-fn remedy_hint(remedy: Remedy) -> &'static str {
+pub(crate) fn remedy_hint(remedy: Remedy) -> &'static str {
     match remedy {
         Remedy::HostKey => {
             "somebody else may be answering in the bastion's place; `devdb bastion up` looks at what AWS says and repairs the way in"

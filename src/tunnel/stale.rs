@@ -226,7 +226,10 @@ impl Question {
             return match found {
                 Ok(report) => {
                     let wanted = self.databases.iter().find_map(|database| identify(&report, database).ok());
-                    let name = wanted.clone().unwrap_or_else(|| report.names.join(", "));
+                    let asked = self.host.as_ref().and_then(|host| identify(&report, host).ok());
+                    let first =
+                        || report.names.first().cloned().unwrap_or_else(|| "a database without a name".to_owned());
+                    let name = wanted.clone().or(asked).unwrap_or_else(first);
                     let wanted = (!self.databases.is_empty()).then_some(wanted.is_some());
                     Some(Answer::Database { name, wanted })
                 }

@@ -42,7 +42,10 @@ pub(crate) async fn run(args: &KillStaleArgs, context: &Context) -> Result<ExitS
 }
 
 pub(super) fn survey(context: &Context, control: &Control, ports: Vec<u16>) -> Result<Survey, CommandError> {
-    let databases = control.last_spec().into_iter().flat_map(|spec| spec.targets).map(|target| target.host).collect();
+    let databases = match control.last_spec() {
+        Some(spec) => spec.targets.into_iter().map(|target| target.host).collect(),
+        None => environment::known_databases(context),
+    };
     let (processes, probe) = (control.processes.clone(), control.probe.clone());
     Ok(Survey { processes, probe, ports, databases, ca_file: environment::ca_file(context)? })
 }

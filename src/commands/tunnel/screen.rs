@@ -1,7 +1,7 @@
 //! One screen for the tunnel: the same for `up`, `restart` and `status`.
 
 use crate::commands::context::Context;
-use crate::error::CommandError;
+use crate::error::{CommandError, remedy_hint};
 use crate::tunnel::{TargetReport, TargetState, TunnelReport, TunnelState};
 use crate::ui::{Paint, Report, Table, sparkline};
 use jiff::Timestamp;
@@ -12,8 +12,13 @@ const REMEMBERED_TIMES: usize = 60;
 
 pub(super) fn show(context: &Context, report: TunnelReport) -> Result<(), CommandError> {
     let verbose = context.printer().settings().verbose > 0;
+    let remedy = report.remedy;
     let screen = Screen { report, now: context.host().clock.now(), verbose };
-    Ok(context.printer().report(&screen)?)
+    context.printer().report(&screen)?;
+    if let Some(remedy) = remedy {
+        context.printer().hint(remedy_hint(remedy));
+    }
+    Ok(())
 }
 
 /// The round-trip times of each target, the newest last.
