@@ -189,7 +189,7 @@ def main():
     if devdb("tunnel", "status").get("pid") != supervisor:
         complain("it is another supervisor than in the beginning")
     else:
-        time.sleep(15)  # connections of the last round, and what ssh still had to say
+        time.sleep(60)  # a link that is out of use is looked at every 20 s, for 15 s
         after = belongings(supervisor)
         print(f"before {before}\nafter  {after}", flush=True)
         if after["ssh"] != 1 or after["open files"] > before["open files"] + 8 or after["kB of its own"] > before["kB of its own"] + 8192:

@@ -83,3 +83,18 @@ async fn a_bastion_that_is_gone_closes_the_port_and_the_waiting() {
     rehearsal.restart().await;
     rehearsal.state(TunnelState::Up).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_ssh_whose_clients_are_stuck_does_not_live_for_ever() {
+    let rehearsal = Rehearsal::up().await;
+    let (mut stuck, old) = (rehearsal.connect(), rehearsal.link());
+    talk(&mut stuck).await.unwrap();
+    old.freeze();
+    let mut waiting = rehearsal.connect();
+    talk(&mut waiting).await.unwrap();
+    assert_eq!(rehearsal.ssh.links().len(), 2);
+    assert!(!old.is_dead(), "its connection may go on");
+    sleep(Duration::from_secs(60)).await;
+    assert!(old.is_dead());
+    assert!(!rehearsal.link().is_dead());
+}

@@ -5,6 +5,12 @@ use crate::tunnel::generation::Generation;
 use crate::tunnel::report::Snapshot;
 use crate::tunnel::{Link, LinkError, LinkRequest};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// How often a link that is out of use is asked whether its connections can still end, and for how long.
+const LOOK_AFTER_RETIRED: Duration = Duration::from_secs(20);
+const RETIRED_LIMIT: Duration = Duration::from_secs(15);
 
 impl Session {
     pub(super) fn open(&self, errand: u64) {
@@ -52,12 +58,24 @@ impl Session {
         self.snapshot.send_modify(Snapshot::forget_targets);
         tokio::spawn(async move {
             if !at_once {
-                tokio::select! {
-                    () = generation.idle() => {}
-                    () = generation.link.closed() => {}
-                }
+                finished(&generation).await;
             }
             generation.link.close().await;
         });
+    }
+}
+
+/// Ends when the last connection through a retired generation has ended, or none of them can go on. An ssh whose
+/// bastion is gone ends by itself (keepalive); one that is stopped would never.
+async fn finished(generation: &Generation) {
+    loop {
+        tokio::select! {
+            () = generation.idle() => return,
+            () = generation.link.closed() => return,
+            () = sleep(LOOK_AFTER_RETIRED) => {}
+        }
+        if !generation.link.answers(RETIRED_LIMIT).await {
+            return;
+        }
     }
 }
