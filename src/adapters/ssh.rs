@@ -7,7 +7,7 @@ use openssh::{ForwardType, KnownHosts, Session, SessionBuilder, Socket, Stdio};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
@@ -20,6 +20,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const OPEN_LIMIT: Duration = Duration::from_secs(20);
 /// Longer than any round trip; a connection request that was lost is not waited for.
 const KNOCK_LIMIT: Duration = Duration::from_secs(3);
+const MOST_REMEMBERED: usize = 100;
 const LOG_LOOK: Duration = Duration::from_secs(30);
 const LARGEST_LOG: u64 = 256 * 1024;
 const MUX_LIMIT: Duration = Duration::from_secs(2);
@@ -29,30 +30,33 @@ const END_LIMIT: Duration = Duration::from_secs(1);
 /// OpenSSH, through the `openssh` crate's native multiplexing.
 pub(crate) struct OpenSsh {
     processes: Arc<dyn Processes>,
+    /// pid and start time of every master that was opened; some may live on, out of use.
+    opened: Mutex<Vec<(u32, u64)>>,
 }
 
 impl OpenSsh {
     pub(crate) fn new(processes: Arc<dyn Processes>) -> Self {
-        Self { processes }
+        Self { processes, opened: Mutex::default() }
     }
 }
 
 impl OpenSsh {
-    /// The ssh processes with a control path in this folder.
-    fn running(&self, folder: &Path) -> Vec<ProcessInfo> {
-        self.processes.list().into_iter().filter(|process| control_path(process, folder).is_some()).collect()
+    fn remember(&self, master: Option<(u32, u64)>) {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let excess = opened.len().saturating_sub(MOST_REMEMBERED);
+        opened.drain(..excess);
+        opened.extend(master);
     }
 
     /// Ends an ssh that hangs before it is in the background. Its folder went with the future that waited for it; an
     /// older one without its folder may still carry somebody's connections, and stays.
-    fn end_abandoned(&self, folder: &Path, before: &[ProcessInfo]) {
-        let is_new = |process: &ProcessInfo| {
-            !before.iter().any(|old| (old.pid, old.started_at) == (process.pid, process.started_at))
-        };
+    fn end_abandoned(&self, folder: &Path) {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_new = |process: &ProcessInfo| !opened.contains(&(process.pid, process.started_at));
         let has_no_home = |process: &ProcessInfo| {
             control_path(process, folder).and_then(Path::parent).is_some_and(|home| !home.exists())
         };
-        for process in self.running(folder).into_iter().filter(is_new).filter(has_no_home) {
+        for process in self.processes.list().into_iter().filter(is_new).filter(has_no_home) {
             let _ = self.processes.kill(process.pid, process.started_at);
         }
     }
@@ -67,13 +71,12 @@ impl Ssh for OpenSsh {
         // The crate's own default, accept-new, stands on the command line and would beat the file's `yes`.
         builder.known_hosts_check(KnownHosts::Strict).connect_timeout(CONNECT_LIMIT);
         builder.control_directory(&request.folder).config_file(&config);
-        let before = self.running(&request.folder);
         let connecting = builder.connect_mux(request.link.instance_id.as_str());
         let session = match timeout(OPEN_LIMIT, connecting).await {
             Ok(Ok(session)) => session,
             Ok(Err(error)) => return Err(translate(&error)),
             Err(_) => {
-                self.end_abandoned(&request.folder, &before);
+                self.end_abandoned(&request.folder);
                 return Err(LinkError::TimedOut { said: "authentication took too long".to_owned() });
             }
         };
@@ -85,6 +88,7 @@ impl Ssh for OpenSsh {
             let mut mux = timeout(MUX_LIMIT, Mux::connect(&control_path)).await.map_err(late)?.map_err(failed)?;
             let pid = timeout(MUX_LIMIT, mux.pid()).await.map_err(late)?.map_err(failed)?;
             master.identify(pid, mux);
+            self.remember(master.pid);
             for (index, target) in request.targets.iter().enumerate() {
                 let listen = Socket::UnixSocket { path: master.forward(index).into() };
                 let connect = Socket::TcpSocket { host: target.host.as_str().into(), port: target.port };
