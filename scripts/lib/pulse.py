@@ -34,7 +34,8 @@ def knock(port):
 def beat(port):
     began = time.time()
     outcome = knock(port)
-    print(f"{began:.3f} {time.time():.3f} {outcome}", flush=True)
+    # One write, so that the lines of two knocks do not run into each other.
+    os.write(1, f"{began:.3f} {time.time():.3f} {outcome}\n".encode())
 
 
 def main():
