@@ -100,7 +100,6 @@ fn held_and_served(beats: &[Beat], end_of_fault: f64) -> f64 {
     let late: Vec<_> =
         beats.iter().filter(|beat| beat.began > end_of_fault + 20.0 && beat.outcome != "served").collect();
     assert!(late.is_empty(), "{told}");
-    println!("{told}; first answer {first:.1} s after the end of the fault");
     first
 }
 
