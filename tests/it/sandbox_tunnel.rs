@@ -196,6 +196,15 @@ fn without_credentials_it_waits_for_them_and_goes_on_when_they_are_back() {
     assert_eq!((&report["state"], &report["remedy"]), (&"reconnecting".into(), &"credentials".into()));
     write("sandbox-ada");
     await_state(&laptop, "up");
+
+    // Another shell's variables are no business of a process in the background: the next command brings them.
+    write("ASIAEXPIRED0");
+    laptop.fault("clear");
+    // The second address stays, and what was connected from it.
+    laptop.shell(&format!("kill -KILL {}", master(&laptop))).expect_code(0);
+    poll("it says what it needs once more", || (state(&laptop)["remedy"] == "credentials").then_some(()));
+    laptop.devdb("tunnel up").expect_code(0).says(&["let 198.51.100.10/32 reach"]);
+    await_state(&laptop, "up");
     finish(&laptop);
 }
 

@@ -5,7 +5,7 @@ use crate::commands::context::Context;
 use crate::commands::environment;
 use crate::error::CommandError;
 use crate::system::CloudError;
-use crate::tunnel::{HealOutcome, HealReport};
+use crate::tunnel::{self, HealOutcome, HealReport, Remedy};
 use crate::ui::{ExitStatus, Paint, Report};
 
 /// Mend the way to the bastion (run by the supervisor)
@@ -22,6 +22,19 @@ pub(crate) async fn run(_args: &HealArgs, context: &Context) -> Result<ExitStatu
     Ok(ExitStatus::Success)
 }
 
+/// A supervisor that waits for credentials may never see those that this command was given in its variables: with
+/// them the way is mended here and now, and the supervisor is told.
+pub(super) async fn mend_for_supervisor(context: &Context) -> Result<(), CommandError> {
+    let waiting = tunnel::status(context.state_dir()?.path()).await;
+    if waiting.is_none_or(|report| report.remedy != Some(Remedy::Credentials)) {
+        return Ok(());
+    }
+    let step = context.printer().step("mending the way to the bastion");
+    let changes = heal(context).await?.changes;
+    step.done(&if changes.is_empty() { "nothing had to be mended".to_owned() } else { changes.join("; ") });
+    Ok(())
+}
+
 /// Whether AWS would answer at all: expired credentials are the user's to renew, and no failure of the bastion.
 async fn logged_in(context: &Context) -> Result<(), CloudError> {
     let Ok(target) = context.aws_target() else { return Ok(()) };
@@ -29,7 +42,9 @@ async fn logged_in(context: &Context) -> Result<(), CloudError> {
 }
 
 fn refused(outcome: HealOutcome, error: CommandError) -> HealReport {
-    let cause = std::iter::once(error.message).chain(error.causes).collect::<Vec<_>>().join(": ");
+    // What AWS's own client says of an expired login is long, and tells no more.
+    let causes = if outcome == HealOutcome::NeedsCredentials { Vec::new() } else { error.causes };
+    let cause = std::iter::once(error.message).chain(causes).collect::<Vec<_>>().join(": ");
     HealReport { outcome, changes: Vec::new(), cause: Some(cause), hint: error.hints.into_iter().next() }
 }
 

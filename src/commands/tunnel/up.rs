@@ -1,4 +1,4 @@
-use super::{SpecSource, control, kill_stale, screen};
+use super::{SpecSource, control, heal, kill_stale, screen};
 use crate::commands::context::Context;
 use crate::error::CommandError;
 use crate::tunnel::{Began, Control, PortOwnerKind, SupervisorSpec, TargetState, TunnelError, TunnelReport};
@@ -15,6 +15,7 @@ pub(crate) struct UpArgs {
 }
 
 pub(crate) async fn run(args: &UpArgs, context: &Context) -> Result<ExitStatus, CommandError> {
+    heal::mend_for_supervisor(context).await?;
     let spec = args.source.resolve(context).await?;
     let control = control(context)?;
     let report = bring(context, &control, &spec, false).await?;

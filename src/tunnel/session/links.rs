@@ -10,6 +10,9 @@ use tokio::time::sleep;
 
 /// How often a link that is out of use is asked whether its connections can still end, and for how long.
 const LOOK_AFTER_RETIRED: Duration = Duration::from_secs(20);
+/// ssh has Nagle on until its first session, which holds back what is sent second for a whole round trip: that shall be
+/// the session and not the probe that everybody waits for.
+const AFTER_PROBE: Duration = Duration::from_millis(20);
 const RETIRED_LIMIT: Duration = Duration::from_secs(15);
 
 impl Session {
@@ -41,6 +44,7 @@ impl Session {
         });
         let (noting, notes) = (generation.link.clone(), self.notes.clone());
         tokio::spawn(async move {
+            sleep(AFTER_PROBE).await;
             let _ = notes.send(Note::Noted { id, notes: noting.notes().await });
         });
         self.generation = Some(generation);
