@@ -53,6 +53,7 @@ pub(super) enum Command {
 enum Note {
     Due { errand: u64 },
     Reachable { errand: u64 },
+    ReadersDue { id: u64 },
     Noted { id: u64, notes: Option<BastionNotes> },
     Healed(HealReport),
     Opened { errand: u64, result: Result<Arc<dyn Link>, LinkError> },
@@ -244,6 +245,11 @@ impl Session {
                 self.probe(0);
             }
             Note::ProbeDue { .. } => {}
+            Note::ReadersDue { id } => {
+                if self.current(id).is_some() {
+                    (1..self.spec.targets.len()).for_each(|reader| self.probe(reader));
+                }
+            }
             Note::Healed(report) => self.healed(report),
             Note::Probed { id, target, result } => self.asked(id, target, result),
         }

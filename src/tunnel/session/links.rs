@@ -11,7 +11,7 @@ use tokio::time::sleep;
 /// How often a link that is out of use is asked whether its connections can still end, and for how long.
 const LOOK_AFTER_RETIRED: Duration = Duration::from_secs(20);
 /// ssh has Nagle on until its first session, which holds back what is sent second for a whole round trip: that shall be
-/// the session and not the probe that everybody waits for.
+/// the session and the readers, and not the writer's probe that everybody waits for.
 const AFTER_PROBE: Duration = Duration::from_millis(20);
 const RETIRED_LIMIT: Duration = Duration::from_secs(15);
 
@@ -49,9 +49,7 @@ impl Session {
         });
         self.generation = Some(generation);
         self.snapshot.send_modify(Snapshot::forget_targets);
-        for reader in 1..self.spec.targets.len() {
-            self.probe(reader);
-        }
+        self.later(AFTER_PROBE, Note::ReadersDue { id });
     }
 
     pub(super) fn retire(&mut self, at_once: bool) {
