@@ -8,6 +8,7 @@ mod tunnel;
 
 pub(crate) use bastion::reach_hints;
 pub(crate) use database::describe_holder;
+pub(crate) use tunnel::remedy_hint;
 
 use crate::config::ConfigError;
 use crate::connection::ConnectionError;

@@ -51,6 +51,12 @@ pub mod tunnel;
 #[cfg(feature = "cli")]
 pub mod ui;
 
+/// Whether this command line is the one that `devdb tunnel up` starts its background process with.
+#[cfg(feature = "cli")]
+pub fn is_supervisor(argv: &[std::ffi::OsString]) -> bool {
+    argv.get(1..3).is_some_and(|words| words == ["tunnel", "supervise"])
+}
+
 /// Runs one command line and returns how it ended.
 ///
 /// This is the only entry: `main` calls it with the real [`host::Host`], tests call it with a sealed one.

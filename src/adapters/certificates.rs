@@ -5,7 +5,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, NamedGroup, RootCertStore, SignatureScheme};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use x509_parser::extensions::GeneralName;
@@ -40,7 +40,10 @@ pub(super) fn authorities(ca_file: &Path) -> Result<Arc<WebPkiServerVerifier>, S
 
 /// The client's side of TLS; what the server shows is written to `seen`.
 pub(super) fn client_config(trust: Trust, seen: &Seen) -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(ring::default_provider());
+    let mut provider = ring::default_provider();
+    // PostgreSQL's `ssl_ecdh_curve` is prime256v1: a share for another curve costs a HelloRetryRequest, a round trip.
+    provider.kx_groups.sort_by_key(|group| group.name() != NamedGroup::secp256r1);
+    let provider = Arc::new(provider);
     let verifier = Arc::new(Witness { trust, provider: provider.clone(), seen: seen.clone() });
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

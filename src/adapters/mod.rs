@@ -17,6 +17,8 @@ pub(crate) mod probe;
 #[cfg(feature = "cli")]
 pub(crate) mod process;
 #[cfg(feature = "cli")]
+mod sockets;
+#[cfg(feature = "cli")]
 pub(crate) mod ssh;
 #[cfg(feature = "cli")]
 mod ssh_config;

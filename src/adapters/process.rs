@@ -1,10 +1,11 @@
-use crate::system::{Captured, Child, ProcessError, ProcessInfo, Processes, SpawnSpec};
+use super::sockets;
+use crate::system::{Captured, Child, ProcessError, ProcessInfo, Processes, SpawnSpec, TcpSocket};
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::IpAddr;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
-use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind, Users};
+use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind, Users};
 
 /// The operating system's processes.
 pub(crate) struct SystemProcesses;
@@ -41,32 +42,50 @@ fn refresh() -> ProcessRefreshKind {
     ProcessRefreshKind::nothing().with_cmd(UpdateKind::Always).with_user(UpdateKind::Always)
 }
 
-/// The start time as the kernel keeps it, which no clock that is set can move. sysinfo's is counted from the epoch by
-/// adding the boot time, and that moves when NTP steps the clock.
-fn started_at(process: &sysinfo::Process) -> u64 {
-    if !cfg!(target_os = "linux") {
-        return process.start_time();
-    }
-    // Gone already: no process ever started at the last tick of all.
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid()));
-    stat.ok().as_deref().and_then(start_ticks).unwrap_or(u64::MAX)
+/// What the kernel itself says of a process, where it has a file for that.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Stat {
+    /// The start in clock ticks since boot, which no clock that is set can move. sysinfo's is counted from the epoch
+    /// by adding the boot time, and that moves when NTP steps the clock.
+    started_at: u64,
+    has_terminal: bool,
 }
 
-/// Field 22 of `/proc/PID/stat`: the start in clock ticks since boot (proc_pid_stat(5)).
-fn start_ticks(stat: &str) -> Option<u64> {
+/// Fields 7 and 22 of `/proc/PID/stat`: the controlling terminal's device, and the start (proc_pid_stat(5)).
+fn stat(text: &str) -> Option<Stat> {
     // Field 2 is the program's name in parentheses, which may itself hold spaces and parentheses.
-    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+    Some(Stat { started_at: fields.get(19)?.parse().ok()?, has_terminal: *fields.get(4)? != "0" })
+}
+
+fn stat_of(process: &sysinfo::Process) -> Stat {
+    if cfg!(target_os = "linux") {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", process.pid()));
+        // Gone already: no process ever started at the last tick of all.
+        let gone = Stat { started_at: u64::MAX, has_terminal: false };
+        return text.ok().as_deref().and_then(stat).unwrap_or(gone);
+    }
+    let pid = process.pid().to_string();
+    let args = ["-o", "tty=", "-p", &pid].map(Into::into).to_vec();
+    let said = SystemProcesses.capture(&SpawnSpec { program: "ps".into(), args, ..SpawnSpec::default() });
+    // ps(1) of the BSDs writes `??` for none. Who cannot be asked may have somebody in front of it.
+    let has_terminal = said.map_or(true, |said| !said.stdout.starts_with(b"?"));
+    Stat { started_at: process.start_time(), has_terminal }
 }
 
 fn describe(process: &sysinfo::Process, users: Option<&Users>) -> ProcessInfo {
     let uid = process.effective_user_id().or(process.user_id());
+    let stat = stat_of(process);
     ProcessInfo {
         pid: process.pid().as_u32(),
-        started_at: started_at(process),
+        started_at: stat.started_at,
         name: process.name().to_string_lossy().into_owned(),
         command: process.cmd().iter().map(|part| part.to_string_lossy().into_owned()).collect(),
         user: uid.and_then(|uid| users?.get_user_by_id(uid)).map(|user| user.name().to_owned()),
         own: uid.is_some_and(|uid| **uid == rustix::process::geteuid().as_raw()),
+        parent: process.parent().map(sysinfo::Pid::as_u32),
+        has_terminal: stat.has_terminal,
+        is_stopped: process.status() == ProcessStatus::Stop,
     }
 }
 
@@ -136,6 +155,10 @@ impl Processes for SystemProcesses {
         self.find(owner.process.pid)
     }
 
+    fn sockets(&self) -> Vec<TcpSocket> {
+        sockets::all()
+    }
+
     fn terminate(&self, pid: u32, started_at: u64) -> Result<bool, ProcessError> {
         self.signal(pid, started_at, Signal::TERM)
     }
@@ -163,18 +186,20 @@ mod tests {
     }
 
     #[test]
-    fn the_start_is_found_behind_a_name_with_spaces_and_parentheses() {
-        let stat = "71 (a) b (c)) S 1 71 71 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 1000 2 3";
-        assert_eq!(start_ticks(stat), Some(4711));
-        assert_eq!(start_ticks("71 (sh) S 1"), None);
+    fn start_and_terminal_are_found_behind_a_name_with_spaces_and_parentheses() {
+        let text = "71 (a) b (c)) S 1 71 71 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 1000 2 3";
+        assert_eq!(stat(text), Some(Stat { started_at: 4711, has_terminal: false }));
+        let text = text.replace("71 71 0 -1", "71 71 34816 -1");
+        assert_eq!(stat(&text), Some(Stat { started_at: 4711, has_terminal: true }));
+        assert_eq!(stat("71 (sh) S 1"), None);
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn a_process_is_identified_without_the_clock() {
-        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let text = std::fs::read_to_string("/proc/self/stat").unwrap();
         let found = SystemProcesses.find(std::process::id()).unwrap();
-        assert_eq!(Some(found.started_at), start_ticks(&stat));
+        assert_eq!(Some(found.started_at), stat(&text).map(|stat| stat.started_at));
         let listed = SystemProcesses.list().into_iter().find(|process| process.pid == found.pid).unwrap();
         assert_eq!(listed.started_at, found.started_at);
     }

@@ -1,15 +1,15 @@
 use super::ssh_config;
 use super::ssh_mux::Mux;
 use crate::system::{ProcessInfo, Processes};
-use crate::tunnel::{BoxStream, Link, LinkError, LinkRequest, Ssh, control_path};
+use crate::tunnel::{BastionNotes, BoxStream, Link, LinkError, LinkRequest, LinkSpec, Ssh, control_path};
 use async_trait::async_trait;
 use openssh::{ForwardType, KnownHosts, Session, SessionBuilder, Socket, Stdio};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -18,6 +18,11 @@ use tokio::time::timeout;
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Everything until the master is in the background, authentication included.
 const OPEN_LIMIT: Duration = Duration::from_secs(20);
+/// Longer than any round trip; a connection request that was lost is not waited for.
+const KNOCK_LIMIT: Duration = Duration::from_secs(3);
+const MOST_REMEMBERED: usize = 100;
+const LOG_LOOK: Duration = Duration::from_secs(30);
+const LARGEST_LOG: u64 = 256 * 1024;
 const MUX_LIMIT: Duration = Duration::from_secs(2);
 /// How long a master may take to end when it is told to.
 const END_LIMIT: Duration = Duration::from_secs(1);
@@ -25,21 +30,33 @@ const END_LIMIT: Duration = Duration::from_secs(1);
 /// OpenSSH, through the `openssh` crate's native multiplexing.
 pub(crate) struct OpenSsh {
     processes: Arc<dyn Processes>,
+    /// pid and start time of every master that was opened; some may live on, out of use.
+    opened: Mutex<Vec<(u32, u64)>>,
 }
 
 impl OpenSsh {
     pub(crate) fn new(processes: Arc<dyn Processes>) -> Self {
-        Self { processes }
+        Self { processes, opened: Mutex::default() }
     }
 }
 
 impl OpenSsh {
-    /// Ends an ssh that hangs before it is in the background. Its folder went with the future that waited for it.
+    fn remember(&self, master: Option<(u32, u64)>) {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let excess = opened.len().saturating_sub(MOST_REMEMBERED);
+        opened.drain(..excess);
+        opened.extend(master);
+    }
+
+    /// Ends an ssh that hangs before it is in the background. Its folder went with the future that waited for it; an
+    /// older one without its folder may still carry somebody's connections, and stays.
     fn end_abandoned(&self, folder: &Path) {
-        let is_abandoned = |process: &ProcessInfo| {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_new = |process: &ProcessInfo| !opened.contains(&(process.pid, process.started_at));
+        let has_no_home = |process: &ProcessInfo| {
             control_path(process, folder).and_then(Path::parent).is_some_and(|home| !home.exists())
         };
-        for process in self.processes.list().into_iter().filter(is_abandoned) {
+        for process in self.processes.list().into_iter().filter(is_new).filter(has_no_home) {
             let _ = self.processes.kill(process.pid, process.started_at);
         }
     }
@@ -71,6 +88,7 @@ impl Ssh for OpenSsh {
             let mut mux = timeout(MUX_LIMIT, Mux::connect(&control_path)).await.map_err(late)?.map_err(failed)?;
             let pid = timeout(MUX_LIMIT, mux.pid()).await.map_err(late)?.map_err(failed)?;
             master.identify(pid, mux);
+            self.remember(master.pid);
             for (index, target) in request.targets.iter().enumerate() {
                 let listen = Socket::UnixSocket { path: master.forward(index).into() };
                 let connect = Socket::TcpSocket { host: target.host.as_str().into(), port: target.port };
@@ -80,14 +98,28 @@ impl Ssh for OpenSsh {
         };
         match forwarded.await {
             Ok(session) => {
-                let link = OpenLink { session, master };
-                link.switch_off_nagle();
-                Ok(Arc::new(link))
+                tokio::spawn(keep_small(master.folder.join("log"), master.ended.clone()));
+                Ok(Arc::new(OpenLink { session, master }))
             }
             Err(error) => {
                 master.end().await;
                 Err(error)
             }
+        }
+    }
+
+    async fn reachable(&self, link: &LinkSpec) -> bool {
+        let connecting = TcpStream::connect((link.address.as_str(), link.ssh_port));
+        matches!(timeout(KNOCK_LIMIT, connecting).await, Ok(Ok(_)))
+    }
+}
+
+/// ssh writes a line for each connection that the bastion cannot open; a pool in front of a database that is down
+/// makes many. It opened its log to append (`log.c`), so an emptied file is written from its beginning.
+async fn keep_small(log: PathBuf, mut ended: watch::Receiver<bool>) {
+    while timeout(LOG_LOOK, ended.wait_for(|ended| *ended)).await.is_err() {
+        if std::fs::metadata(&log).is_ok_and(|log| log.len() > LARGEST_LOG) {
+            let _ = std::fs::OpenOptions::new().write(true).open(&log).and_then(|log| log.set_len(0));
         }
     }
 }
@@ -97,15 +129,15 @@ struct OpenLink {
     master: Master,
 }
 
-impl OpenLink {
-    /// Runs `true` once. sshd before 10.1 sets TCP_NODELAY only when a session opens; without one, a reply in two
-    /// pieces waits for Nagle and a delayed acknowledgement (146 ms instead of 56 ms at 50 ms round trip).
-    fn switch_off_nagle(&self) {
-        let once = Session::resume_mux(self.session.control_socket().into(), None);
-        tokio::spawn(async move {
-            let _ = timeout(OPEN_LIMIT, run_true(&once)).await;
-        });
-    }
+/// What the first boot leaves on the bastion: a mark when it is done, and when the machine powers itself off. Another
+/// machine has neither.
+const READ_NOTES: &str = "cat /var/lib/devdb/ready; echo; cat /var/lib/devdb/deadline";
+
+fn read_notes(said: &str) -> Option<BastionNotes> {
+    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let ready = lines.next()?.starts_with("ready");
+    let deadline = lines.next().and_then(|seconds| jiff::Timestamp::from_second(seconds.parse().ok()?).ok());
+    Some(BastionNotes { ready, deadline })
 }
 
 async fn run_true(session: &Session) -> bool {
@@ -122,6 +154,13 @@ impl Link for OpenLink {
 
     async fn closed(&self) {
         let _ = self.master.ended.clone().wait_for(|ended| *ended).await;
+    }
+
+    async fn notes(&self) -> Option<BastionNotes> {
+        let mut command = self.session.raw_command(READ_NOTES);
+        let said = command.stdin(Stdio::null()).stderr(Stdio::null()).output();
+        let said = timeout(OPEN_LIMIT, said).await.ok()?.ok()?;
+        read_notes(&String::from_utf8_lossy(&said.stdout))
     }
 
     async fn answers(&self, limit: Duration) -> bool {
@@ -264,6 +303,32 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bastions_notes_are_read_and_another_machine_has_none() {
+        let notes = read_notes("ready 5d41402a\n\n1767323045\n").unwrap();
+        assert_eq!((notes.ready, notes.deadline.unwrap().as_second()), (true, 1_767_323_045));
+        assert_eq!(read_notes("ready x\n\n"), Some(BastionNotes { ready: true, deadline: None }));
+        assert_eq!(read_notes("\n1767323045\n"), Some(BastionNotes::default()), "not ready yet");
+        assert_eq!(read_notes("\n"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_that_grew_is_emptied_and_written_on() {
+        use std::io::Write;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut ssh = std::fs::OpenOptions::new().create(true).append(true).open(&path).unwrap();
+        ssh.write_all(&vec![b'x'; LARGEST_LOG as usize + 1]).unwrap();
+        let (end, ended) = watch::channel(false);
+        let keeping = tokio::spawn(keep_small(path.clone(), ended));
+        tokio::time::sleep(LOG_LOOK * 2).await;
+        ssh.write_all(b"channel 3: open failed\n").unwrap();
+        assert_eq!(last_words(&path).unwrap(), "channel 3: open failed");
+        assert!(std::fs::metadata(&path).unwrap().len() < 100);
+        end.send_replace(true);
+        keeping.await.unwrap();
+    }
 
     #[test]
     fn what_ssh_says_is_put_into_a_class() {

@@ -17,6 +17,7 @@ mod gone;
 mod launch;
 mod lifetime;
 mod local;
+mod mend;
 mod model;
 mod observe;
 mod placement;
@@ -42,6 +43,7 @@ pub use error::BastionError;
 pub use filling::Filling;
 pub use lifetime::{Extension, Lifetime, extend, observe_lifetime, plan_extend};
 pub use local::{Generation, LocalState};
+pub use mend::{Beyond, mends};
 pub use model::{
     Caller, Direction, Group, Instance, InstanceState, KeyPair, Launch, NewRule, Offer, Place, Rule, RuleSource, Scope,
     Stock, Tags,

@@ -14,6 +14,7 @@ pub(crate) struct Context {
     printer: Printer,
     globals: EffectiveGlobals,
     resolved: OnceLock<Resolved>,
+    endless: OnceLock<()>,
 }
 
 /// The global flags after their `DEVDB_…` variables were read.
@@ -74,7 +75,7 @@ impl Context {
                 && host.surroundings.stdin_is_terminal
                 && host.surroundings.stderr_is_terminal,
         };
-        Ok(Self { host, printer, globals, resolved: OnceLock::new() })
+        Ok(Self { host, printer, globals, resolved: OnceLock::new(), endless: OnceLock::new() })
     }
 
     pub(crate) fn host(&self) -> &Host {
@@ -128,6 +129,11 @@ impl Context {
         Ok(AwsTarget { profile: settings.profile.clone(), region: settings.region.clone() })
     }
 
+    /// A question can be answered: by `--yes`, or by somebody at a terminal.
+    pub(crate) fn may_agree(&self) -> bool {
+        self.globals.yes || self.globals.may_ask
+    }
+
     /// Asks a yes-or-no question unless `--yes` answered it.
     pub(crate) fn confirm(&self, question: &str) -> Result<bool, CommandError> {
         if self.globals.yes {
@@ -158,6 +164,26 @@ impl Context {
     /// The environment that `--confirm` names.
     pub(crate) fn confirmed_environment(&self) -> Option<&str> {
         self.globals.confirm.as_deref()
+    }
+
+    /// From here on Ctrl-C is how the user ends the command, and no reason for advice.
+    pub(crate) fn ends_by_interrupt(&self) {
+        let _ = self.endless.set(());
+    }
+
+    /// The flags that another devdb needs to select the same environment.
+    pub(crate) fn selecting_flags(&self) -> Vec<String> {
+        let globals = &self.globals;
+        let config = globals.config.as_ref().map(|path| path.display().to_string());
+        let named = [("--environment", &globals.environment), ("--config", &config)];
+        let named = named.into_iter().filter_map(|(flag, value)| Some((flag, value.as_ref()?)));
+        let others = globals.flags.iter().map(|(_, flag, value)| (*flag, value));
+        named.chain(others).flat_map(|(flag, value)| [flag.to_owned(), value.clone()]).collect()
+    }
+
+    /// What Ctrl-C means.
+    pub(crate) fn interrupted(&self) -> Result<ExitStatus, CommandError> {
+        if self.endless.get().is_some() { Ok(ExitStatus::Cancelled) } else { Err(self.cancelled()) }
     }
 
     pub(crate) fn cancelled(&self) -> CommandError {

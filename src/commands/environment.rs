@@ -1,6 +1,6 @@
 use super::bastion::access::bastion_access;
 use super::context::Context;
-use super::topology::{fresh_topology, topology};
+use super::topology::{fresh_topology, known_topology, topology};
 use crate::config::Transport;
 use crate::connection::{self, Connection, DatabaseSecret, Endpoint, Login, Role};
 use crate::discovery::Topology;
@@ -8,7 +8,8 @@ use crate::error::CommandError;
 use crate::host::AwsTarget;
 use crate::system::CloudError;
 use crate::tunnel::{
-    self, HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SshPath, SupervisorSpec, TargetSpec, TunnelState,
+    self, HealSpec, HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SshPath, SupervisorSpec, TargetSpec,
+    TunnelState,
 };
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -143,6 +144,19 @@ pub(crate) async fn with_the_tunnels_word(context: &Context, mut error: CommandE
     error
 }
 
+/// The local ports of the selected environment.
+pub(crate) fn tunnel_ports(context: &Context) -> Result<Vec<u16>, CommandError> {
+    let tunnel = &context.settings()?.tunnel;
+    Ok(vec![tunnel.writer_port, tunnel.reader_port])
+}
+
+/// The names of the environment's databases, as far as they are known without asking anybody.
+pub(crate) fn known_databases(context: &Context) -> Vec<HostName> {
+    let cluster = known_topology(context).map(|topology| topology.cluster);
+    let names = cluster.into_iter().flat_map(|cluster| [Some(cluster.writer_endpoint), cluster.reader_endpoint]);
+    names.flatten().filter_map(|name| HostName::parse(&name).ok()).collect()
+}
+
 /// What the supervisor must know: the way in, the endpoints, the local ports. No secret.
 pub(crate) async fn tunnel_spec(context: &Context) -> Result<SupervisorSpec, CommandError> {
     let settings = context.settings()?;
@@ -163,6 +177,7 @@ pub(crate) async fn tunnel_spec(context: &Context) -> Result<SupervisorSpec, Com
         targets: std::iter::once(writer).chain(reader).collect(),
         ca_file: ca_file(context)?,
         hold_ms: u64::try_from(settings.tunnel.hold.as_millis()).unwrap_or(u64::MAX),
+        heal: Some(HealSpec { folder: context.host().surroundings.cwd.clone(), flags: context.selecting_flags() }),
     })
 }
 

@@ -58,7 +58,7 @@ pub(crate) async fn run(argv: Vec<OsString>, host: Host) -> ExitStatus {
     let outcome = tokio::select! {
         outcome = dispatch(cli.command, &context) => outcome,
         // Dropping the work is safe anywhere: every command looks first, so the next run continues from what is there.
-        _ = tokio::signal::ctrl_c() => Err(context.cancelled()),
+        _ = tokio::signal::ctrl_c() => context.interrupted(),
     };
     match outcome {
         Ok(status) => status,

@@ -43,6 +43,12 @@ pub(crate) async fn topology(context: &Context) -> Result<Topology, CommandError
     }
 }
 
+/// The topology if it is in the cache; nobody is asked.
+pub(crate) fn known_topology(context: &Context) -> Option<Topology> {
+    let cached = Cache::of(context).ok()?;
+    cache::load(&cached.path, &cached.wanted)
+}
+
 /// The topology as AWS tells it now; kept for the next command. What cannot be decided is asked, once.
 pub(crate) async fn fresh_topology(context: &Context) -> Result<Topology, CommandError> {
     let cached = Cache::of(context)?;

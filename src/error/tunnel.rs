@@ -13,10 +13,10 @@ impl From<TunnelError> for CommandError {
         let shown = Self::from_error(kind, &error);
         match error {
             TunnelError::PortBusy { target, address, owner, free } => {
-                let shown = match owner.map(|owner| (owner.kind, owner.pid)) {
-                    Some((PortOwnerKind::Ssh, pid)) => {
-                        shown.hint(format!("if that is a forgotten tunnel, end it with `kill {pid}` and try again"))
-                    }
+                let shown = match owner.map(|owner| owner.kind) {
+                    Some(PortOwnerKind::Ssh) => shown.hint(
+                        "`devdb tunnel kill-stale` tells whether that is a forgotten tunnel, and ends it if you agree",
+                    ),
                     _ => shown,
                 };
                 match free {
@@ -46,6 +46,9 @@ impl From<TunnelError> for CommandError {
             TunnelError::NotEnded { pid } => shown
                 .hint(format!("see with `ps -fp {pid}` that it is devdb's supervisor, then end it: `kill -9 {pid}`"))
                 .hint("run the command again afterwards; it cleans up what the supervisor left"),
+            TunnelError::ProcessNotEnded { pid } => {
+                shown.hint(format!("see with `ps -fp {pid}` what it is waiting for; `kill -9 {pid}` has been tried"))
+            }
             TunnelError::ForeignFolder { .. } => shown.hint("set XDG_RUNTIME_DIR to a folder of your own"),
             _ => shown,
         }
@@ -57,7 +60,7 @@ const LOOK_AT_BASTION: &str =
 const GOES_ON: &str = "it keeps trying in the background; `devdb tunnel status` tells how it goes";
 
 /// What to do about a tunnel that gave up.
-fn remedy_hint(remedy: Remedy) -> &'static str {
+pub(crate) fn remedy_hint(remedy: Remedy) -> &'static str {
     match remedy {
         Remedy::HostKey => {
             "somebody else may be answering in the bastion's place; `devdb bastion up` looks at what AWS says and repairs the way in"
@@ -68,6 +71,8 @@ fn remedy_hint(remedy: Remedy) -> &'static str {
         Remedy::Identity => {
             "this is not the database that the settings name; compare `devdb config show` with the endpoint, or set `ca_file`"
         }
+        Remedy::Bastion => "`devdb up` makes a new bastion, and the tunnel follows it",
+        Remedy::Credentials => "log in to AWS again; the tunnel repairs itself soon afterwards",
         Remedy::InstallSsh => "install OpenSSH's client (`openssh-client`) and try again",
     }
 }

@@ -36,6 +36,11 @@ fn in_profile(profile: &Option<String>) -> String {
 }
 
 impl CloudError {
+    /// True when a new login, and nothing else, would help.
+    pub fn is_about_credentials(&self) -> bool {
+        matches!(self, Self::NoCredentials { .. } | Self::ExpiredCredentials { .. } | Self::InvalidCredentials { .. })
+    }
+
     /// True when AWS answered with this error code.
     pub fn is_code(&self, wanted: &str) -> bool {
         matches!(self, Self::Refused { code, .. } if code == wanted)

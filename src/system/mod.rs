@@ -11,5 +11,5 @@ mod together;
 pub use clock::Clock;
 pub use cloud_error::CloudError;
 pub use database_error::{DatabaseError, ServerError, TlsError};
-pub use processes::{Captured, Child, ProcessError, ProcessInfo, Processes, SpawnSpec};
+pub use processes::{Captured, Child, ProcessError, ProcessInfo, Processes, SocketState, SpawnSpec, TcpSocket};
 pub use together::together;

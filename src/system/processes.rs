@@ -1,5 +1,5 @@
 use std::ffi::OsString;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// What to start.
@@ -15,7 +15,7 @@ pub struct SpawnSpec {
 }
 
 /// A process as the operating system describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProcessInfo {
     pub pid: u32,
     /// A number that together with the pid identifies the process for as long as the machine runs. It is no time:
@@ -26,6 +26,30 @@ pub struct ProcessInfo {
     pub user: Option<String>,
     /// True when the process belongs to the user who runs devdb.
     pub own: bool,
+    pub parent: Option<u32>,
+    /// A person may be sitting in front of it.
+    pub has_terminal: bool,
+    /// Stopped by SIGSTOP or Ctrl-Z: it lives, and does nothing.
+    pub is_stopped: bool,
+}
+
+/// A TCP socket of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpSocket {
+    pub local: SocketAddr,
+    /// Absent where the operating system does not tell this user whose it is.
+    pub pid: Option<u32>,
+    pub state: SocketState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SocketState {
+    Listening,
+    /// `resent`: how often what was sent last has been sent again without any acknowledgement. An answer of the other
+    /// machine, however slow its programs are, makes it zero.
+    Connected {
+        resent: u32,
+    },
 }
 
 /// A started foreground child's end, as the shell counts it (128 + signal for a signal).
@@ -69,6 +93,8 @@ pub trait Processes: Send + Sync {
     fn list(&self) -> Vec<ProcessInfo>;
     /// The process that listens on this TCP address, where the operating system lets us see it.
     fn port_owner(&self, address: IpAddr, port: u16) -> Option<ProcessInfo>;
+    /// Listening sockets, and connected ones where the operating system shows them (Linux does).
+    fn sockets(&self) -> Vec<TcpSocket>;
     /// Sends SIGTERM, only if the process is still the one that started at `started_at`; false when it is gone.
     fn terminate(&self, pid: u32, started_at: u64) -> Result<bool, ProcessError>;
     /// Sends SIGKILL under the same condition.

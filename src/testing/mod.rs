@@ -23,4 +23,4 @@ pub use ledger::FakeLedger;
 pub use processes::FakeProcesses;
 pub use prompter::{Answer, ScriptedPrompter};
 pub use stage::{FakeTools, Outcome, Stage};
-pub use tunnel::{FakeLink, FakeProbe, FakeSsh};
+pub use tunnel::{FakeHealer, FakeLink, FakeProbe, FakeSsh};

@@ -1,6 +1,6 @@
-use crate::system::{Captured, Child, ProcessError, ProcessInfo, Processes, SpawnSpec};
+use crate::system::{Captured, Child, ProcessError, ProcessInfo, Processes, SocketState, SpawnSpec, TcpSocket};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -14,6 +14,7 @@ pub struct FakeProcesses {
 struct State {
     table: BTreeMap<u32, ProcessInfo>,
     listeners: BTreeMap<u16, u32>,
+    links: BTreeMap<u32, u32>,
     parent: Option<String>,
     outputs: BTreeMap<String, Captured>,
     spawned: Vec<SpawnSpec>,
@@ -32,6 +33,11 @@ impl FakeProcesses {
 
     pub fn listen(&self, port: u16, pid: u32) {
         self.state().listeners.insert(port, pid);
+    }
+
+    /// The process has a connection on which this many resends went without an acknowledgement.
+    pub fn connect(&self, pid: u32, resent: u32) {
+        self.state().links.insert(pid, resent);
     }
 
     pub fn set_parent(&self, name: &str) {
@@ -102,6 +108,16 @@ impl Processes for FakeProcesses {
     fn port_owner(&self, _address: IpAddr, port: u16) -> Option<ProcessInfo> {
         let state = self.state();
         state.listeners.get(&port).and_then(|pid| state.table.get(pid)).cloned()
+    }
+
+    fn sockets(&self) -> Vec<TcpSocket> {
+        let state = self.state();
+        let socket = |port, pid, state| TcpSocket { local: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), pid, state };
+        let listening = state.listeners.iter().map(|(port, pid)| socket(*port, Some(*pid), SocketState::Listening));
+        let links = state.links.iter();
+        let connected =
+            links.map(|(pid, resent)| socket(40_000, Some(*pid), SocketState::Connected { resent: *resent }));
+        listening.chain(connected).collect()
     }
 
     fn terminate(&self, pid: u32, started_at: u64) -> Result<bool, ProcessError> {

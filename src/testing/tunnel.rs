@@ -1,8 +1,11 @@
-use crate::tunnel::{BoxStream, HostName, Link, LinkError, LinkRequest, Probe, ProbeError, ProbeReport, Ssh, Stream};
+use crate::tunnel::{
+    BastionNotes, BoxStream, HealOutcome, HealReport, HealSpec, Healer, HostName, Link, LinkError, LinkRequest,
+    LinkSpec, Probe, ProbeError, ProbeReport, Ssh, Stream,
+};
 use async_trait::async_trait;
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -50,6 +53,10 @@ impl Ssh for FakeSsh {
         let link = Arc::new(FakeLink::new(request.targets.iter().map(|target| target.endpoint()).collect()));
         locked(&self.links).push(link.clone());
         Ok(link)
+    }
+
+    async fn reachable(&self, _link: &LinkSpec) -> bool {
+        !self.closed_for_now.load(SeqCst)
     }
 }
 
@@ -134,6 +141,10 @@ impl Link for FakeLink {
         let _ = self.dead.subscribe().wait_for(|dead| *dead).await;
     }
 
+    async fn notes(&self) -> Option<BastionNotes> {
+        (!self.is_dead()).then_some(BastionNotes { ready: true, deadline: None })
+    }
+
     async fn answers(&self, limit: Duration) -> bool {
         if self.frozen.load(SeqCst) {
             tokio::time::sleep(limit).await;
@@ -152,6 +163,32 @@ impl Link for FakeLink {
 
     fn pid(&self) -> Option<u32> {
         None
+    }
+}
+
+/// A healer with scripted answers; without one there is nothing to mend.
+#[derive(Default)]
+pub struct FakeHealer {
+    answers: Mutex<VecDeque<HealReport>>,
+    visits: AtomicUsize,
+}
+
+impl FakeHealer {
+    pub fn answer(&self, answers: impl IntoIterator<Item = HealReport>) {
+        locked(&self.answers).extend(answers);
+    }
+
+    pub fn visits(&self) -> usize {
+        self.visits.load(SeqCst)
+    }
+}
+
+#[async_trait]
+impl Healer for FakeHealer {
+    async fn heal(&self, _spec: &HealSpec) -> HealReport {
+        self.visits.fetch_add(1, SeqCst);
+        let unchanged = HealReport { outcome: HealOutcome::Unchanged, changes: Vec::new(), cause: None, hint: None };
+        locked(&self.answers).pop_front().unwrap_or(unchanged)
     }
 }
 

@@ -11,7 +11,7 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { first: Duration::from_millis(500), cap: Duration::from_secs(30), stable: Duration::from_secs(60) }
+        Self { first: Duration::from_millis(500), cap: Duration::from_secs(5), stable: Duration::from_secs(60) }
     }
 }
 
@@ -58,7 +58,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_delay_exceeds_the_cap(attempt in 0..u32::MAX, random in 0.0..1.0_f64) {
-            prop_assert!(Backoff::default().delay(attempt, random) <= Duration::from_secs(30));
+            prop_assert!(Backoff::default().delay(attempt, random) <= Duration::from_secs(5));
         }
     }
 }

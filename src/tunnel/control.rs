@@ -1,9 +1,9 @@
 //! The client's side: finds the supervisor, starts it, talks to it, ends it.
 
-use super::client::{ANSWER_LIMIT, Presence, status};
+use super::client::{ANSWER_LIMIT, Client, Presence, status};
 use super::files::{Lock, TunnelFiles};
 use super::protocol::{Reply, Request};
-use super::{Obstacle, Probe, SupervisorSpec, TunnelError, TunnelReport, TunnelState};
+use super::{Obstacle, PortOwner, PortOwnerKind, Probe, SupervisorSpec, TunnelError, TunnelReport, TunnelState};
 use super::{direct, orphans, ports, read_spec, report, story};
 use crate::system::{Processes, SpawnSpec};
 use std::path::PathBuf;
@@ -75,16 +75,14 @@ impl Control {
         progress: &(dyn Fn(&TunnelReport) + Sync),
     ) -> Result<(Began, TunnelReport), TunnelError> {
         if spec.link.is_none() {
-            self.write_spec(spec)?;
+            self.files().write_spec(spec)?;
             let report = direct::report(spec, self.probe.as_ref()).await;
             return if report.is_up() { Ok((Began::NotNeeded, report)) } else { Err(direct::refusal(&report)) };
         }
         let startup = self.startup_lock().await?;
         let began = match self.settled_presence().await {
-            Presence::Ready(mut client) => {
-                let request = Request::Use { spec: Box::new(spec.clone()) };
-                if let Ok(Reply::Accepted) = client.ask(&request, ANSWER_LIMIT).await {
-                    self.write_spec(spec)?;
+            Presence::Ready(client) => {
+                if self.reuse(client, spec).await? {
                     Began::Reused
                 } else {
                     self.replace(spec).await?;
@@ -95,10 +93,10 @@ impl Control {
                 self.replace(spec).await?;
                 Began::Replaced
             }
-            Presence::Absent => {
-                self.launch(spec).await?;
-                Began::Started
-            }
+            Presence::Absent => match self.launch(spec).await {
+                Ok(()) => Began::Started,
+                Err(error) => self.reuse_hidden(spec, error).await?,
+            },
         };
         drop(startup);
         Ok((began, self.wait_until_up(progress).await?))
@@ -122,8 +120,16 @@ impl Control {
         self.up(spec, progress).await
     }
 
+    /// Gives a running supervisor this specification; without one, or where only a new one could use it, nothing happens.
+    pub async fn hand_over(&self, spec: &SupervisorSpec) -> Result<(), TunnelError> {
+        if let Presence::Ready(client) = self.presence().await {
+            self.reuse(client, spec).await?;
+        }
+        Ok(())
+    }
+
     /// Waits until the tunnel is up, whoever starts it; the report is the last one that was seen.
-    pub async fn wait(&self, limit: Duration) -> TunnelReport {
+    pub async fn wait(&self, limit: Duration, progress: &(dyn Fn(&TunnelReport) + Sync)) -> TunnelReport {
         let end = Instant::now() + limit;
         loop {
             let report = match self.last_spec().filter(|spec| spec.link.is_none()) {
@@ -134,7 +140,20 @@ impl Control {
             if report.is_up() || report.state == TunnelState::Failed || Instant::now() >= end {
                 return report;
             }
+            progress(&report);
             sleep(POLL * 4).await;
+        }
+    }
+
+    /// Looks again and again, and shows what it sees. Ends only when showing fails.
+    pub async fn watch(
+        &self,
+        every: Duration,
+        show: &mut (dyn FnMut(TunnelReport) -> std::io::Result<()> + Send),
+    ) -> std::io::Result<()> {
+        loop {
+            show(self.status().await)?;
+            sleep(every).await;
         }
     }
 
@@ -185,6 +204,32 @@ impl Control {
         report
     }
 
+    /// Lets a running supervisor take up the specification; false when only a new one can.
+    async fn reuse(&self, mut client: Client, spec: &SupervisorSpec) -> Result<bool, TunnelError> {
+        let request = Request::Use { spec: Box::new(spec.clone()) };
+        let accepted = matches!(client.ask(&request, ANSWER_LIMIT).await, Ok(Reply::Accepted));
+        if accepted {
+            self.files().write_spec(spec)?;
+        }
+        Ok(accepted)
+    }
+
+    /// A supervisor whose state folder was deleted holds the port, and puts itself back within a second.
+    async fn reuse_hidden(&self, spec: &SupervisorSpec, error: TunnelError) -> Result<Began, TunnelError> {
+        let is_devdb = |owner: &PortOwner| owner.kind == PortOwnerKind::Devdb;
+        let may_appear = matches!(&error, TunnelError::PortBusy { owner: Some(owner), .. } if is_devdb(owner));
+        let limit = Instant::now() + ANSWER_LIMIT;
+        while may_appear && Instant::now() < limit {
+            if let Presence::Ready(client) = self.presence().await
+                && self.reuse(client, spec).await?
+            {
+                return Ok(Began::Reused);
+            }
+            sleep(POLL).await;
+        }
+        Err(error)
+    }
+
     async fn startup_lock(&self) -> Result<Lock, TunnelError> {
         let limit = Instant::now() + UP_LIMIT;
         loop {
@@ -205,7 +250,7 @@ impl Control {
 
     async fn launch(&self, spec: &SupervisorSpec) -> Result<(), TunnelError> {
         ports::check(spec, self.processes.as_ref()).await?;
-        self.write_spec(spec)?;
+        self.files().write_spec(spec)?;
         let files = self.files();
         let log = files.log();
         let mut args: Vec<std::ffi::OsString> = ["tunnel", "supervise", "--spec"].map(Into::into).to_vec();
@@ -322,15 +367,5 @@ impl Control {
             sleep(POLL).await;
         }
         true
-    }
-
-    fn write_spec(&self, spec: &SupervisorSpec) -> Result<(), TunnelError> {
-        let path = self.files().spec();
-        let failed = |source| TunnelError::File { path: path.clone(), source };
-        let text = serde_json::to_vec_pretty(spec).map_err(|source| TunnelError::Protocol { source: Some(source) })?;
-        // Renamed into place: a supervisor that starts at this moment reads the old one or the new one.
-        let draft = path.with_extension("json.new");
-        std::fs::write(&draft, text).map_err(failed)?;
-        std::fs::rename(&draft, &path).map_err(failed)
     }
 }

@@ -12,6 +12,10 @@ pub enum Remedy {
     /// Another database, or an unknown authority, answered behind the endpoint.
     Identity,
     InstallSsh,
+    /// There is no bastion any more.
+    Bastion,
+    /// AWS wants a new login before anything can be mended.
+    Credentials,
 }
 
 /// Who sits on a port that the tunnel needs.
@@ -73,6 +77,8 @@ pub enum TunnelError {
     Stale { pid: u32 },
     #[error("the supervisor (process {pid}) did not end")]
     NotEnded { pid: u32 },
+    #[error("process {pid} did not end")]
+    ProcessNotEnded { pid: u32 },
     #[error("another devdb has been starting this tunnel for {seconds} s")]
     StartupBusy { seconds: u64 },
     #[error("the supervisor already runs")]

@@ -1,6 +1,6 @@
 //! The supervisor's files: specification, lock and log in the state folder, sockets in a short private one.
 
-use super::TunnelError;
+use super::{SupervisorSpec, TunnelError};
 use serde::{Deserialize, Serialize};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -42,6 +42,20 @@ impl TunnelFiles {
 
     pub fn log(&self) -> PathBuf {
         self.state_dir.join("tunnel.log")
+    }
+
+    /// Makes the state folder again, as private as it was.
+    pub(super) fn make_state_dir(&self) -> Result<(), TunnelError> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.state_dir).map_err(failed(&self.state_dir))
+    }
+
+    pub(super) fn write_spec(&self, spec: &SupervisorSpec) -> Result<(), TunnelError> {
+        let path = self.spec();
+        let text = serde_json::to_vec_pretty(spec).map_err(|source| TunnelError::Protocol { source: Some(source) })?;
+        // Renamed into place: a supervisor that starts at this moment reads the old one or the new one.
+        let draft = path.with_extension("json.new");
+        std::fs::write(&draft, text).map_err(failed(&path))?;
+        std::fs::rename(&draft, &path).map_err(failed(&path))
     }
 
     /// The private folder for sockets: created with mode 0700, and refused if it is anybody else's.
@@ -137,6 +151,13 @@ impl Lock {
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(source)) => Err(TunnelError::File { path: path.to_owned(), source }),
         }
+    }
+
+    /// Whether the file at this path is the locked one.
+    pub(super) fn lies_at(&self, path: &Path) -> bool {
+        let identity = |found: std::fs::Metadata| (found.dev(), found.ino());
+        let (mine, there) = (self.0.metadata().map(identity), std::fs::metadata(path).map(identity));
+        matches!((mine, there), (Ok(mine), Ok(there)) if mine == there)
     }
 
     /// True when somebody holds the lock. Asks for a shared one, so that those who ask do not disturb each other.

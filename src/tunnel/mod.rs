@@ -12,6 +12,7 @@ mod direct;
 mod error;
 mod files;
 mod generation;
+mod heal;
 mod listen;
 mod machine;
 mod model;
@@ -27,6 +28,9 @@ mod serve;
 mod service;
 mod session;
 mod spec;
+mod ssh_command;
+mod stale;
+mod stale_plan;
 mod story;
 mod supervisor;
 
@@ -35,12 +39,17 @@ pub use client::{Client, Presence, status};
 pub use control::{Began, Control};
 pub use error::{Obstacle, PortOwner, PortOwnerKind, Remedy, TunnelError};
 pub use files::{Holder, TunnelFiles};
+pub use heal::{ChildHealer, HealOutcome, HealReport, HealSpec, Healer};
 pub use model::{BastionReport, ConnectionCounts, RestartReport, TargetReport, TargetState, TunnelReport, TunnelState};
 pub use orphans::control_path;
 pub use protocol::VERSION;
-pub use seams::{BoxStream, Link, LinkError, LinkRequest, Probe, ProbeError, ProbeReport, Ssh, Stream, identify};
+pub use seams::{
+    BastionNotes, BoxStream, Link, LinkError, LinkRequest, Probe, ProbeError, ProbeReport, Ssh, Stream, identify,
+};
 pub use spec::{
     HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SpecError, SshPath, SupervisorSpec, TargetSpec,
 };
-pub use story::Story;
+pub use stale::{Finding, PortHolder, Survey};
+pub use stale_plan::Verdict;
+pub use story::{LogLine, Story, follow_log, read_log};
 pub use supervisor::{SupervisorTools, read_spec, supervise};

@@ -95,6 +95,12 @@ pub struct BastionReport {
     pub user: String,
     /// The OpenSSH master of the current link.
     pub ssh_pid: Option<u32>,
+    /// Its first boot has come to its end; absent where it says nothing.
+    #[serde(default)]
+    pub ready: Option<bool>,
+    /// When it powers itself off.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
 }
 
 /// The answer of `tunnel status`. Fields may be added, never renamed.

@@ -70,6 +70,7 @@ mod tests {
             command: command.split(' ').map(str::to_owned).collect(),
             user: None,
             own,
+            ..ProcessInfo::default()
         }
     }
 

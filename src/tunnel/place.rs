@@ -1,7 +1,7 @@
 //! Where the supervisor's sockets lie, which may vanish under it, and the lock that tells clients.
 
-use super::TunnelError;
 use super::files::{Holder, Lock, TunnelFiles};
+use super::{SupervisorSpec, TunnelError};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,6 +12,7 @@ pub(super) struct Place {
     files: TunnelFiles,
     runtime_dir: Option<PathBuf>,
     signed: Mutex<(Lock, Holder)>,
+    spec: Mutex<SupervisorSpec>,
 }
 
 /// The socket on which clients are answered, for a supervisor that uses this folder.
@@ -26,9 +27,32 @@ impl Place {
         runtime_dir: Option<PathBuf>,
         mut lock: Lock,
         holder: Holder,
+        spec: SupervisorSpec,
     ) -> Result<Self, TunnelError> {
         lock.sign(&holder, &files.lock())?;
-        Ok(Self { files, runtime_dir, signed: Mutex::new((lock, holder)) })
+        Ok(Self { files, runtime_dir, signed: Mutex::new((lock, holder)), spec: Mutex::new(spec) })
+    }
+
+    /// The specification that is in use from now on.
+    pub(super) fn uses(&self, spec: &SupervisorSpec) {
+        self.spec.lock().unwrap_or_else(PoisonError::into_inner).clone_from(spec);
+    }
+
+    /// Puts the lock back, and the specification beside it, when somebody has deleted the state folder: without them
+    /// nobody finds the supervisor, which still holds the ports. True when it had to.
+    pub(super) fn restore(&self) -> Result<bool, TunnelError> {
+        let mut signed = self.signed();
+        let path = self.files.lock();
+        if signed.0.lies_at(&path) {
+            return Ok(false);
+        }
+        self.files.make_state_dir()?;
+        // Somebody else may have taken the place meanwhile; whoever has the lock is found.
+        let Some(mut lock) = Lock::try_take(&path)? else { return Ok(false) };
+        lock.sign(&signed.1, &path)?;
+        signed.0 = lock;
+        self.files.write_spec(&self.spec.lock().unwrap_or_else(PoisonError::into_inner))?;
+        Ok(true)
     }
 
     fn signed(&self) -> MutexGuard<'_, (Lock, Holder)> {
@@ -77,7 +101,36 @@ mod tests {
         let lock = Lock::try_take(&files.lock()).unwrap().unwrap();
         let holder =
             Holder { pid: 1, started_at: 1, version: "1".to_owned(), socket: socket_in(&folder), left: Vec::new() };
-        (Place::take(files, Some(runtime.to_owned()), lock, holder).unwrap(), folder)
+        (Place::take(files, Some(runtime.to_owned()), lock, holder, spec("db.example.com")).unwrap(), folder)
+    }
+
+    fn spec(host: &str) -> SupervisorSpec {
+        let target = serde_json::json!({"name": "writer", "host": host, "port": 5432, "local_port": 5432});
+        let spec = serde_json::json!({"link": null, "targets": [target], "ca_file": "/ca.pem", "hold_ms": 1000});
+        serde_json::from_value(spec).unwrap()
+    }
+
+    #[test]
+    fn a_state_folder_that_was_deleted_is_put_back_with_lock_and_specification() {
+        let (state, runtime) = folders();
+        let home = state.path().join("shop/dev/ada");
+        std::fs::create_dir_all(&home).unwrap();
+        let (place, _) = place(&home, runtime.path());
+        assert!(!place.restore().unwrap(), "nothing is missing");
+        place.uses(&spec("new.example.com"));
+        std::fs::remove_dir_all(state.path().join("shop")).unwrap();
+        assert!(place.restore().unwrap());
+        let files = TunnelFiles::new(&home);
+        assert!(Lock::is_held(&files.lock()));
+        assert_eq!(Lock::holder(&files.lock()).unwrap().socket, place.socket());
+        assert_eq!(crate::tunnel::read_spec(&files.spec()).unwrap(), spec("new.example.com"));
+        assert!(!place.restore().unwrap());
+
+        std::fs::remove_file(files.lock()).unwrap();
+        let other = Lock::try_take(&files.lock()).unwrap().unwrap();
+        assert!(!place.restore().unwrap(), "somebody else has the place");
+        drop(other);
+        assert!(place.restore().unwrap());
     }
 
     fn folders() -> (tempfile::TempDir, tempfile::TempDir) {

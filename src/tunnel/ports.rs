@@ -47,15 +47,23 @@ fn owner(processes: &dyn Processes, address: SocketAddr) -> Option<ProcessInfo> 
     addresses.into_iter().find_map(|ip| processes.port_owner(ip, address.port()))
 }
 
-fn describe(process: &ProcessInfo) -> PortOwner {
+/// What sort of program a process is, by its name alone.
+pub(super) fn kind(process: &ProcessInfo) -> PortOwnerKind {
+    // A master in the background writes its control path over its command line: `ssh: /path [mux]`.
+    if process.name == "ssh" && process.command.first().is_some_and(|title| title.starts_with("ssh: ")) {
+        return PortOwnerKind::Ssh;
+    }
     let program = process.command.first().map_or(process.name.as_str(), String::as_str);
     let program = program.rsplit('/').next().unwrap_or(program).trim_end_matches(':');
-    let kind = match program {
+    match program {
         "ssh" | "autossh" => PortOwnerKind::Ssh,
         "postgres" | "postmaster" | "postgresql" => PortOwnerKind::PostgreSql,
         "devdb" => PortOwnerKind::Devdb,
         _ => PortOwnerKind::Other,
-    };
+    }
+}
+
+pub(super) fn describe(process: &ProcessInfo) -> PortOwner {
     let mut command = process.command.join(" ");
     if command.is_empty() {
         command.clone_from(&process.name);
@@ -64,7 +72,7 @@ fn describe(process: &ProcessInfo) -> PortOwner {
         command.truncate(cut);
         command.push('…');
     }
-    PortOwner { pid: process.pid, user: process.user.clone(), command, kind }
+    PortOwner { pid: process.pid, user: process.user.clone(), command, kind: kind(process) }
 }
 
 #[cfg(test)]
@@ -79,6 +87,7 @@ mod tests {
             command: command.split(' ').map(str::to_owned).collect(),
             user: Some("ada".to_owned()),
             own: true,
+            ..ProcessInfo::default()
         }
     }
 
@@ -90,5 +99,8 @@ mod tests {
         assert_eq!(kind("postgres: main: checkpointer"), PortOwnerKind::PostgreSql);
         assert_eq!(kind("/home/ada/.cargo/bin/devdb tunnel supervise --spec x"), PortOwnerKind::Devdb);
         assert_eq!(kind("node ssh"), PortOwnerKind::Other);
+        let title = vec!["ssh: /tmp/ctl [mux]".to_owned()];
+        let master = ProcessInfo { name: "ssh".to_owned(), command: title, ..ProcessInfo::default() };
+        assert_eq!(super::kind(&master), PortOwnerKind::Ssh);
     }
 }

@@ -2,16 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy does not see that this file is built for tests only")]
 
+mod away;
+
 use super::counters::Counters;
 use super::generation::Gate;
 use super::report::Snapshot;
 use super::serve::{self, Hub, MOST_HELD};
 use super::session::{Command, Session, Tools};
 use super::{
-    HostName, LinkError, LinkSpec, LoginName, ProbeError, Remedy, SshPath, Story, SupervisorSpec, TargetSpec,
+    HealSpec, HostName, LinkError, LinkSpec, LoginName, ProbeError, Remedy, SshPath, Story, SupervisorSpec, TargetSpec,
     TunnelReport, TunnelState,
 };
-use crate::testing::{FakeLink, FakeProbe, FakeSsh, FixedClock};
+use crate::testing::{FakeHealer, FakeLink, FakeProbe, FakeSsh, FixedClock};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -21,6 +23,7 @@ use tokio::time::{Instant, advance, sleep, timeout};
 
 struct Rehearsal {
     _folder: tempfile::TempDir,
+    healer: Arc<FakeHealer>,
     ssh: Arc<FakeSsh>,
     probe: Arc<FakeProbe>,
     clock: Arc<FixedClock>,
@@ -49,6 +52,7 @@ fn spec() -> SupervisorSpec {
         }],
         ca_file: "/state/ca.pem".into(),
         hold_ms: 30_000,
+        heal: Some(HealSpec { folder: "/".into(), flags: Vec::new() }),
     }
 }
 
@@ -63,13 +67,16 @@ impl Rehearsal {
         let (commands, inbox) = mpsc::unbounded_channel();
         let (remarks, remark_inbox) = mpsc::unbounded_channel();
         let counters = vec![Arc::new(Counters::default())];
-        let hub = Arc::new(Hub { gate, hold: spec().hold(), counters, held: AtomicUsize::new(0), remarks });
+        let held = Arc::new(AtomicUsize::new(0));
+        let healer = Arc::<FakeHealer>::default();
+        let hub = Arc::new(Hub { gate, hold: spec().hold(), counters, held: held.clone(), remarks });
         let story = Arc::new(Story::open(&folder.path().join("tunnel.log")));
-        let tools = Tools { ssh: ssh.clone(), probe: probe.clone(), clock: clock.clone(), story };
+        let tools =
+            Tools { ssh: ssh.clone(), probe: probe.clone(), clock: clock.clone(), story, held, healer: healer.clone() };
         let path = folder.path().to_owned();
         let session = Session::new(spec(), Box::new(move || Ok(path.clone())), tools, gate_sender, snapshot_sender);
         tokio::spawn(session.run(inbox, remark_inbox));
-        Self { _folder: folder, ssh, probe, clock, hub, commands, snapshot }
+        Self { _folder: folder, healer, ssh, probe, clock, hub, commands, snapshot }
     }
 
     async fn up() -> Self {
@@ -290,7 +297,7 @@ async fn a_machine_that_slept_looks_at_its_link_first_thing() {
     rehearsal.clock.advance(Duration::from_secs(3600));
     advance(Duration::from_secs(2)).await;
     let report = rehearsal.state(TunnelState::Suspect).await;
-    assert_eq!(report.cause.unwrap(), "the machine stood still for 3598 s");
+    assert_eq!(report.cause.unwrap(), "the machine stood still for 3599 s");
     rehearsal.state(TunnelState::Up).await;
     assert_eq!(rehearsal.ssh.links().len(), 2);
 }

@@ -1,6 +1,8 @@
 use super::counters::Counters;
 use super::machine::Machine;
-use super::{BastionReport, ConnectionCounts, SupervisorSpec, TargetReport, TargetState, TunnelReport, TunnelState};
+use super::{
+    BastionNotes, BastionReport, ConnectionCounts, SupervisorSpec, TargetReport, TargetState, TunnelReport, TunnelState,
+};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,6 +17,7 @@ pub(super) type Found = Result<(String, Duration), (TargetState, String, bool)>;
 pub(super) struct Snapshot {
     report: TunnelReport,
     pub(super) next_attempt: Option<Instant>,
+    notes: Option<BastionNotes>,
 }
 
 impl Snapshot {
@@ -29,7 +32,7 @@ impl Snapshot {
         }
         report.pid = Some(std::process::id());
         report.version = Some(super::VERSION.to_owned());
-        Self { report, next_attempt: None }
+        Self { report, next_attempt: None, notes: None }
     }
 
     pub(super) fn take(&mut self, machine: &Machine, spec: &SupervisorSpec) {
@@ -42,12 +45,23 @@ impl Snapshot {
         report.attempt = machine.attempts;
         report.equivalent = spec.equivalent();
         report.bastion = bastion(spec);
+        if let (Some(bastion), Some(notes)) = (&mut report.bastion, self.notes) {
+            (bastion.ready, bastion.expires_at) = (Some(notes.ready), notes.deadline);
+        }
         for (target, wanted) in report.targets.iter_mut().zip(&spec.targets) {
             let endpoint = wanted.endpoint();
             if target.endpoint != endpoint {
                 forget(target);
             }
             target.endpoint = endpoint;
+        }
+    }
+
+    /// What the bastion of the present link says of itself.
+    pub(super) fn noted(&mut self, notes: Option<BastionNotes>) {
+        self.notes = notes;
+        if let (Some(bastion), Some(notes)) = (&mut self.report.bastion, notes) {
+            (bastion.ready, bastion.expires_at) = (Some(notes.ready), notes.deadline);
         }
     }
 
@@ -124,6 +138,8 @@ pub(super) fn bastion(spec: &SupervisorSpec) -> Option<BastionReport> {
         ssh_port: link.ssh_port,
         user: link.user.to_string(),
         ssh_pid: None,
+        ready: None,
+        expires_at: None,
     })
 }
 

@@ -16,7 +16,7 @@ pub(super) const MOST_HELD: usize = 512;
 /// PostgreSQL's SSLRequest has 8 bytes, a startup packet at most 10,000 (`MAX_STARTUP_PACKET_LENGTH`).
 const LONGEST_GREETING: usize = 16 * 1024;
 /// So long may a first answer take before the link is looked at.
-const DOUBT_AFTER: Duration = Duration::from_secs(3);
+const DOUBT_AFTER: Duration = Duration::from_secs(2);
 const COPY_BUFFER: usize = 64 * 1024;
 
 /// What connections tell the owner of the link.
@@ -26,6 +26,8 @@ pub(super) enum Remark {
     Doubt(&'static str),
     /// A client has an answer from this target, which nobody has identified yet.
     Unidentified(usize),
+    /// A client waits for a link.
+    Held,
     /// The generation with this id cannot be reached any more, although its ssh lives.
     NoSocket(u64),
 }
@@ -35,7 +37,7 @@ pub(super) struct Hub {
     pub(super) gate: watch::Receiver<Gate>,
     pub(super) hold: Duration,
     pub(super) counters: Vec<Arc<Counters>>,
-    pub(super) held: AtomicUsize,
+    pub(super) held: Arc<AtomicUsize>,
     pub(super) remarks: mpsc::UnboundedSender<Remark>,
 }
 
@@ -94,6 +96,7 @@ async fn hold<S: Stream>(
     }
     let slot = Slot::take(&hub.held)?;
     let held = counters.count(Count::Held);
+    let _ = hub.remarks.send(Remark::Held);
     let found = loop {
         tokio::select! {
             changed = gate.changed() => {

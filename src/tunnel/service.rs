@@ -63,6 +63,7 @@ pub(super) async fn run(mut desk: Desk, office: Office) {
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             },
             _ = look.tick() => {
+                let _ = office.place.restore();
                 let is_there = desk.path == office.place.socket() && desk.path.exists();
                 if !is_there && let Ok(opened) = office.place.folder().and_then(|folder| Desk::open(&folder)) {
                     desk = opened;
@@ -104,8 +105,12 @@ async fn answer(request: Request, office: &Office) -> Reply {
         }
         Request::Use { spec } => {
             let (done, asked) = oneshot::channel();
-            let _ = office.commands.send(Command::Use { spec, done });
-            if asked.await == Ok(true) { Reply::Accepted } else { Reply::NeedsReplacement }
+            let _ = office.commands.send(Command::Use { spec: spec.clone(), done });
+            if asked.await != Ok(true) {
+                return Reply::NeedsReplacement;
+            }
+            office.place.uses(&spec);
+            Reply::Accepted
         }
         Request::Restart => {
             let (done, begun) = oneshot::channel();

@@ -1,23 +1,36 @@
 //! The one owner of the ssh session: everybody else sends it messages.
 
+mod healing;
+mod knocking;
+mod links;
 mod probing;
 
 use super::generation::{Gate, Generation};
 use super::machine::{Action, Event, Machine};
 use super::report::Snapshot;
 use super::serve::Remark;
-use super::{Link, LinkError, LinkRequest, Probe, Ssh, Story, SupervisorSpec, TunnelError, TunnelState};
+use super::story::sentence;
+use super::{
+    BastionNotes, HealReport, Healer, Link, LinkError, Probe, Ssh, Story, SupervisorSpec, TunnelError, TunnelState,
+};
 use crate::system::Clock;
+use healing::Healing;
+use jiff::Timestamp;
+use knocking::Hurry;
 use probing::Asked;
 use std::hash::{BuildHasher, Hasher};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, sleep};
 
-const CHECK_LIMIT: Duration = Duration::from_secs(3);
-const TICK: Duration = Duration::from_secs(2);
+const CHECK_LIMIT: Duration = Duration::from_millis(2500);
+/// After a sleep the link is more likely dead than not, and somebody is about to use it.
+const WOKEN_CHECK_LIMIT: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_millis(500);
 /// Ticks that come this much too late mean that the machine, or this process, stood still.
 const SLEPT: Duration = Duration::from_secs(5);
 
@@ -39,6 +52,10 @@ pub(super) enum Command {
 /// What its own errands report back.
 enum Note {
     Due { errand: u64 },
+    Reachable { errand: u64 },
+    ReadersDue { id: u64 },
+    Noted { id: u64, notes: Option<BastionNotes> },
+    Healed(HealReport),
     Opened { errand: u64, result: Result<Arc<dyn Link>, LinkError> },
     Lost { id: u64 },
     Checked { id: u64, answers: bool },
@@ -51,6 +68,9 @@ pub(super) struct Tools {
     pub(super) probe: Arc<dyn Probe>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) story: Arc<Story>,
+    /// Clients that wait for a link.
+    pub(super) held: Arc<AtomicUsize>,
+    pub(super) healer: Arc<dyn Healer>,
 }
 
 /// Gives the private folder for sockets; it may have to be made again, or lie elsewhere by now.
@@ -67,6 +87,14 @@ pub(super) struct Session {
     retired: Vec<Weak<Generation>>,
     /// The only errand whose link is wanted; an older one's is closed when it arrives.
     errand: u64,
+    /// The errand that has been begun; the newest one waits for its time as long as this is an older one.
+    begun: u64,
+    hurry: Hurry,
+    knocking: JoinSet<()>,
+    healing: Healing,
+    /// When the present trouble began.
+    trouble: Option<Timestamp>,
+    check_limit: Duration,
     /// The only pending probe that counts; otherwise every `status` would begin a series of its own.
     appointment: u64,
     probing: Vec<(u64, usize)>,
@@ -95,6 +123,12 @@ impl Session {
             generation: None,
             retired: Vec::new(),
             errand: 0,
+            begun: 0,
+            hurry: Hurry::default(),
+            knocking: JoinSet::new(),
+            healing: Healing::default(),
+            trouble: None,
+            check_limit: CHECK_LIMIT,
             appointment: 0,
             probing: Vec::new(),
             waiting_for_probes: Vec::new(),
@@ -124,6 +158,7 @@ impl Session {
                     Remark::Doubt(cause) => self.happened(Event::Suspicion { cause: cause.to_owned() }),
                     Remark::Unidentified(target) => self.probe(target),
                     Remark::NoSocket(id) => self.unreachable(id),
+                    Remark::Held => self.hurry(),
                 },
                 _ = tick.tick() => {
                     let now = self.tools.clock.now();
@@ -131,8 +166,10 @@ impl Session {
                     last_tick = now;
                     if late > SLEPT {
                         let cause = format!("the machine stood still for {} s", late.as_secs());
+                        self.check_limit = WOKEN_CHECK_LIMIT;
                         self.happened(Event::Suspicion { cause });
                     }
+                    self.consider_healing();
                 }
             }
         }
@@ -147,9 +184,11 @@ impl Session {
                 let fits = ports(&spec) == ports(&self.spec)
                     && spec.hold_ms == self.spec.hold_ms
                     && spec.link.is_some() == self.spec.link.is_some();
-                if fits && (*spec != self.spec || self.machine.state == TunnelState::Failed) {
-                    let changed = *spec != self.spec;
+                let changed = !spec.leads_as(&self.spec);
+                if fits {
                     self.spec = *spec;
+                }
+                if fits && (changed || self.machine.state == TunnelState::Failed) {
                     let cause = if changed { "the way to the database has changed" } else { "asked to try again" };
                     self.happened(Event::RestartAsked { cause: cause.to_owned() });
                 }
@@ -173,7 +212,11 @@ impl Session {
 
     fn note(&mut self, note: Note) {
         match note {
-            Note::Due { errand } if errand == self.errand => self.open(errand),
+            Note::Due { errand } if errand == self.errand => self.begin(),
+            Note::Reachable { errand } if errand == self.errand => self.open(errand),
+            Note::Noted { id, notes } if self.current(id).is_some() => {
+                self.snapshot.send_modify(|snapshot| snapshot.noted(notes));
+            }
             Note::Opened { errand, result } if errand == self.errand => match result {
                 Ok(link) => {
                     self.adopt(link);
@@ -184,7 +227,7 @@ impl Session {
             Note::Opened { result: Ok(link), .. } => {
                 tokio::spawn(async move { link.close().await });
             }
-            Note::Due { .. } | Note::Opened { .. } => {}
+            Note::Due { .. } | Note::Reachable { .. } | Note::Noted { .. } | Note::Opened { .. } => {}
             Note::Lost { id } => {
                 let Some(generation) = self.current(id) else { return };
                 let cause = match generation.link.last_words() {
@@ -202,6 +245,12 @@ impl Session {
                 self.probe(0);
             }
             Note::ProbeDue { .. } => {}
+            Note::ReadersDue { id } => {
+                if self.current(id).is_some() {
+                    (1..self.spec.targets.len()).for_each(|reader| self.probe(reader));
+                }
+            }
+            Note::Healed(report) => self.healed(report),
             Note::Probed { id, target, result } => self.asked(id, target, result),
         }
     }
@@ -223,14 +272,21 @@ impl Session {
         let actions = self.machine.on(event, now, random());
         let after = (self.machine.state, self.machine.cause.clone());
         if after != before {
-            let because = after.1.map(|cause| format!(": {cause}")).unwrap_or_default();
-            self.tools.story.tell(now, &format!("{}{because}", after.0.word()));
+            let lasted = self.trouble.map(|since| now.duration_since(since));
+            self.tools.story.tell(now, &sentence(after.0, after.1.as_deref(), lasted));
+            match after.0 {
+                TunnelState::Up => self.trouble = None,
+                _ if before.0 == TunnelState::Up => self.trouble = Some(now),
+                _ => {}
+            }
         }
         let mut next_attempt = None;
         for action in actions {
             match action {
                 Action::OpenLink { after } => {
                     self.errand += 1;
+                    self.knocking.abort_all();
+                    let after = self.pause(after);
                     next_attempt = Some(Instant::now() + after);
                     self.later(after, Note::Due { errand: self.errand });
                 }
@@ -274,64 +330,18 @@ impl Session {
         });
     }
 
-    fn open(&self, errand: u64) {
-        let Some(link) = self.spec.link.clone() else { return };
-        let folder = match (self.folder)() {
-            Ok(folder) => folder,
-            Err(error) => {
-                let result = Err(LinkError::Failed { said: error.to_string() });
-                let _ = self.notes.send(Note::Opened { errand, result });
-                return;
-            }
-        };
-        let request = LinkRequest { link, targets: self.spec.targets.clone(), folder };
-        let (ssh, notes) = (self.tools.ssh.clone(), self.notes.clone());
-        tokio::spawn(async move {
-            let result = ssh.open(&request).await;
-            let _ = notes.send(Note::Opened { errand, result });
-        });
-    }
-
-    fn adopt(&mut self, link: Arc<dyn Link>) {
-        let id = self.errand;
-        let generation = Arc::new(Generation::new(id, link, self.spec.targets.len()));
-        let (link, notes) = (generation.link.clone(), self.notes.clone());
-        tokio::spawn(async move {
-            link.closed().await;
-            let _ = notes.send(Note::Lost { id });
-        });
-        self.generation = Some(generation);
-        self.snapshot.send_modify(Snapshot::forget_targets);
-        for reader in 1..self.spec.targets.len() {
-            self.probe(reader);
-        }
-    }
-
-    fn retire(&mut self, at_once: bool) {
-        let Some(generation) = self.generation.take() else { return };
-        self.retired.retain(|old| old.strong_count() > 0);
-        self.retired.push(Arc::downgrade(&generation));
-        tokio::spawn(async move {
-            if !at_once {
-                tokio::select! {
-                    () = generation.idle() => {}
-                    () = generation.link.closed() => {}
-                }
-            }
-            generation.link.close().await;
-        });
-    }
-
-    fn check_link(&self) {
+    fn check_link(&mut self) {
+        let limit = std::mem::replace(&mut self.check_limit, CHECK_LIMIT);
         let Some(generation) = self.generation.clone() else { return };
         let notes = self.notes.clone();
         tokio::spawn(async move {
-            let answers = generation.link.answers(CHECK_LIMIT).await;
+            let answers = generation.link.answers(limit).await;
             let _ = notes.send(Note::Checked { id: generation.id, answers });
         });
     }
 
     async fn stop(&mut self) {
+        self.knocking.abort_all();
         let current = self.generation.take();
         let retired = self.retired.drain(..).filter_map(|old| old.upgrade());
         let closing: Vec<_> =

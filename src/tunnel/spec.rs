@@ -1,3 +1,4 @@
+use super::HealSpec;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -148,6 +149,13 @@ pub struct LinkSpec {
     pub proxy_jump: Option<ProxyJump>,
 }
 
+impl LinkSpec {
+    /// Nothing stands between this machine and the bastion that ssh would have to be told of.
+    pub fn is_straight(&self) -> bool {
+        self.proxy_command.is_none() && self.proxy_jump.is_none()
+    }
+}
+
 /// One database endpoint behind one local port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -178,11 +186,19 @@ pub struct SupervisorSpec {
     pub ca_file: PathBuf,
     /// How long new connections wait for the tunnel, in milliseconds.
     pub hold_ms: u64,
+    /// How to mend the way; absent where nobody can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heal: Option<HealSpec>,
 }
 
 impl SupervisorSpec {
     pub fn hold(&self) -> Duration {
         Duration::from_millis(self.hold_ms)
+    }
+
+    /// Whether a link that was opened for the other one is as good for this one.
+    pub(super) fn leads_as(&self, other: &Self) -> bool {
+        *self == Self { heal: self.heal.clone(), ..other.clone() }
     }
 
     /// The line of the runbook that this tunnel replaces.

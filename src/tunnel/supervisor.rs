@@ -9,7 +9,7 @@ use super::report::Snapshot;
 use super::serve::{self, Hub};
 use super::service::{self, Desk, Office};
 use super::session::{Command, Session, Tools};
-use super::{Probe, Ssh, Story, SupervisorSpec, TunnelError, orphans};
+use super::{Healer, Probe, Ssh, Story, SupervisorSpec, TunnelError, orphans};
 use crate::system::{Clock, Processes};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,6 +31,7 @@ pub struct SupervisorTools {
     pub probe: Arc<dyn Probe>,
     pub clock: Arc<dyn Clock>,
     pub processes: Arc<dyn Processes>,
+    pub healer: Arc<dyn Healer>,
     /// `$XDG_RUNTIME_DIR`.
     pub runtime_dir: Option<PathBuf>,
 }
@@ -94,7 +95,7 @@ async fn run(
     let started_at = tools.processes.find(pid).map_or(0, |process| process.started_at);
     let version = super::VERSION.to_owned();
     let holder = Holder { pid, started_at, version, socket: desk.path().to_owned(), left: Vec::new() };
-    let place = Arc::new(Place::take(files.clone(), tools.runtime_dir.clone(), lock, holder)?);
+    let place = Arc::new(Place::take(files.clone(), tools.runtime_dir.clone(), lock, holder, spec.clone())?);
     tell(&format!("devdb {} supervises as process {pid}", super::VERSION));
 
     let local: Vec<_> = listeners.iter().map(|target| (target.local.clone(), target.skipped.clone())).collect();
@@ -103,8 +104,11 @@ async fn run(
     let (commands, command_inbox) = mpsc::unbounded_channel();
     let (remarks, remark_inbox) = mpsc::unbounded_channel();
     let counters: Vec<_> = spec.targets.iter().map(|_| Arc::new(Counters::default())).collect();
-    let hub = Arc::new(Hub { gate, hold: spec.hold(), counters: counters.clone(), held: AtomicUsize::new(0), remarks });
-    let session_tools = Tools { ssh: tools.ssh, probe: tools.probe, clock: tools.clock.clone(), story: story.clone() };
+    let held = Arc::new(AtomicUsize::new(0));
+    let hub = Arc::new(Hub { gate, hold: spec.hold(), counters: counters.clone(), held: held.clone(), remarks });
+    let clock = tools.clock.clone();
+    let healer = tools.healer;
+    let session_tools = Tools { ssh: tools.ssh, probe: tools.probe, clock, story: story.clone(), held, healer };
     let home = place.clone();
     let session = Session::new(spec, Box::new(move || home.folder()), session_tools, gate_sender, snapshot_sender);
 

@@ -7,6 +7,7 @@ mod printer;
 mod progress;
 mod prompt;
 mod selection;
+mod sparkline;
 mod table;
 
 pub use error_report::Failure;
@@ -16,4 +17,5 @@ pub use printer::{Printer, PrinterSettings, Report};
 pub use progress::Step;
 pub use prompt::{PromptError, Prompter};
 pub use selection::Selection;
+pub use sparkline::sparkline;
 pub use table::Table;

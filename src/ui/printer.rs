@@ -52,7 +52,7 @@ impl Printer {
             line.push('\n');
             return self.product(&line);
         }
-        self.product(&report.text(Paint { color: self.settings.color_out }))
+        self.product(&report.text(self.paint_out()))
     }
 
     /// Writes to stdout as it is; nothing is added.
@@ -101,6 +101,11 @@ impl Printer {
     /// Does something else with the terminal, such as asking; nothing ticks meanwhile.
     pub fn aside<T>(&self, act: impl FnOnce() -> T) -> T {
         self.bars.suspend(act)
+    }
+
+    /// The colours of what goes to stdout by [`Self::product`].
+    pub fn paint_out(&self) -> Paint {
+        Paint { color: self.settings.color_out }
     }
 
     pub(super) fn paint_err(&self) -> Paint {

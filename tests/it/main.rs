@@ -42,10 +42,14 @@ mod sandbox_permissions;
 mod sandbox_refusals;
 #[cfg(feature = "aws")]
 mod sandbox_runbook;
+#[cfg(feature = "aws")]
+mod sandbox_tunnel;
 mod shells;
 mod support;
 mod terminal;
 mod tidy;
 mod tunnel;
+mod tunnel_robust;
 mod tunnel_seams;
+mod tunnel_stale;
 mod whole;

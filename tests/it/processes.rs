@@ -1,10 +1,14 @@
 //! What the workshops rely on of processes and time, told once and checked twice: on the fake, and on this machine.
 
+use crate::support::sshd::eventually;
 use devdb::host::Host;
-use devdb::system::{Clock, ProcessInfo, Processes};
+use devdb::system::{Clock, ProcessInfo, Processes, SocketState};
 use devdb::testing::{FakeProcesses, FixedClock};
 use std::net::Ipv4Addr;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// `pid` runs, belongs to us, and listens on `port`; `end` says how to see that it is gone.
 fn contract(processes: &dyn Processes, pid: u32, port: u16, mut is_gone: impl FnMut() -> bool) {
@@ -13,6 +17,10 @@ fn contract(processes: &dyn Processes, pid: u32, port: u16, mut is_gone: impl Fn
     assert_eq!(processes.find(pid).unwrap().started_at, found.started_at, "the start does not move");
     assert!(processes.list().iter().any(|process| process.pid == pid));
     assert_eq!(processes.port_owner(Ipv4Addr::LOCALHOST.into(), port).unwrap().pid, pid);
+    let local = (Ipv4Addr::LOCALHOST, port).into();
+    let sockets = processes.sockets();
+    let listening = sockets.iter().find(|socket| socket.local == local && socket.state == SocketState::Listening);
+    assert_eq!(listening.unwrap().pid, Some(pid));
     assert_eq!(processes.find(u32::MAX - 1), None);
 
     assert!(!processes.terminate(pid, found.started_at + 1).unwrap(), "another process of that number is not ours");
@@ -35,6 +43,7 @@ fn fake_processes_keep_the_contract() {
         command: vec!["python3".into()],
         user: Some("ada".into()),
         own: true,
+        ..ProcessInfo::default()
     });
     fake.listen(15_432, 4711);
     contract(&fake, 4711, 15_432, || fake.ended().contains(&4711));
@@ -55,6 +64,40 @@ fn this_machines_processes_keep_the_contract() {
     let (mut child, port) = listener();
     let pid = child.id();
     contract(&*Host::from_process().processes, pid, port, || child.try_wait().unwrap().is_some());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_that_stands_still_is_told_from_one_that_runs_and_so_is_its_terminal() {
+    let processes = Host::from_process().processes;
+    let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+    let pid = child.id();
+    let found = processes.find(pid).unwrap();
+    assert_eq!((found.parent, found.is_stopped), (Some(std::process::id()), false));
+    assert!(Command::new("kill").args(["-STOP", &pid.to_string()]).status().unwrap().success());
+    eventually("it stands still", LIMIT, || processes.find(pid).filter(|process| process.is_stopped));
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    // script(1) gives its child a terminal of its own.
+    let mut terminal =
+        Command::new("script").args(["-qc", "sleep 599", "/dev/null"]).stdout(Stdio::null()).spawn().unwrap();
+    let of_the_terminal = |process: &ProcessInfo| process.command == ["sleep", "599"] && process.has_terminal;
+    let inside = eventually("it has a terminal", LIMIT, || processes.list().into_iter().find(of_the_terminal));
+    assert!(processes.terminate(inside.pid, inside.started_at).unwrap());
+    terminal.wait().unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_acknowledged_connection_has_nothing_to_send_again() {
+    let server = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let mut client = std::net::TcpStream::connect(server.local_addr().unwrap()).unwrap();
+    std::io::Write::write_all(&mut client, b"hello").unwrap();
+    let local = client.local_addr().unwrap();
+    let sockets = Host::from_process().processes.sockets();
+    let own = sockets.iter().find(|socket| socket.local == local).unwrap();
+    assert_eq!((own.pid, own.state), (Some(std::process::id()), SocketState::Connected { resent: 0 }));
 }
 
 #[test]

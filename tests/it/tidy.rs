@@ -36,7 +36,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "commands"]),
     ("indicatif", &["ui"]),
     ("inquire", &["adapters/terminal"]),
-    ("listeners", &["adapters/process"]),
+    ("listeners", &["adapters/process", "adapters/sockets"]),
     ("openssh", &["adapters"]),
     ("rustls", &["adapters"]),
     ("ssh_key", &["adapters"]),

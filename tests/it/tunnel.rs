@@ -326,7 +326,32 @@ fn without_a_supervisor_status_says_so_and_exits_3() {
     insta::assert_snapshot!(stage.run(["devdb", "tunnel", "wait", "--timeout", "10ms"]), @r"
     tunnel stopped
     ------- stderr -------
+    warning: no tunnel runs, and none was started within 0.01 s
+    hint: run `devdb tunnel up`
     ------- exit 3
+    ");
+    insta::assert_snapshot!(stage.run(["devdb", "tunnel", "wait", "--timeout", "2"]), @r"
+    ------- stderr -------
+    error: invalid value '2' for '--timeout <DURATION>': the unit is missing: write `2s` or `2min`
+
+    For more information, try '--help'.
+    ------- exit 2
+    ");
+    insta::assert_snapshot!(stage.run(["devdb", "tunnel", "logs"]), @r"
+    ------- stderr -------
+    hint: there is no log yet: `devdb tunnel up` starts the tunnel
+    ------- exit 0
+    ");
+    insta::assert_snapshot!(stage.run(["devdb", "tunnel", "ports"]), @r"
+    writer  5432  free
+    reader  5433  free
+    ------- stderr -------
+    ------- exit 0
+    ");
+    insta::assert_snapshot!(stage.run(["devdb", "tunnel", "kill-stale"]), @r"
+    no ssh holds port 5432 or 5433 or was started to hold it
+    ------- stderr -------
+    ------- exit 0
     ");
 }
 

@@ -8,6 +8,7 @@ mod egress;
 mod extend;
 mod gc;
 mod list;
+mod mend;
 mod ssh;
 mod status;
 mod up;
@@ -18,6 +19,7 @@ use crate::ui::ExitStatus;
 use clap::Subcommand;
 
 pub(crate) use down::{DownArgs, DownReport, take_down};
+pub(crate) use mend::mend;
 pub(crate) use status::{report, time_left};
 pub(crate) use up::{UpArgs, bring_up};
 

@@ -97,7 +97,11 @@ fn announce(plan: &Plan, report: &UpReport, context: &Context) {
     }
 }
 
-fn spec(settings: &Settings, topology: &Topology, ssh_cidrs: Vec<Cidr>) -> Result<BastionSpec, CommandError> {
+pub(super) fn spec(
+    settings: &Settings,
+    topology: &Topology,
+    ssh_cidrs: Vec<Cidr>,
+) -> Result<BastionSpec, CommandError> {
     let cluster = &topology.cluster;
     let writer = cluster.writer();
     let group = writer.and_then(|writer| writer.security_group_ids.first());

@@ -1,6 +1,10 @@
 //! `devdb tunnel …`
 
 mod down;
+mod heal;
+mod kill_stale;
+mod logs;
+mod ports;
 mod restart;
 mod screen;
 mod status;
@@ -23,7 +27,12 @@ pub(crate) enum TunnelCommand {
     Down(down::DownArgs),
     Restart(restart::RestartArgs),
     Status(status::StatusArgs),
+    Logs(logs::LogsArgs),
     Wait(wait::WaitArgs),
+    Ports(ports::PortsArgs),
+    KillStale(kill_stale::KillStaleArgs),
+    #[command(hide = true)]
+    Heal(heal::HealArgs),
     #[command(hide = true)]
     Supervise(supervise::SuperviseArgs),
 }
@@ -34,7 +43,11 @@ pub(crate) async fn run(command: TunnelCommand, context: &Context) -> Result<Exi
         TunnelCommand::Down(args) => down::run(&args, context).await,
         TunnelCommand::Restart(args) => restart::run(&args, context).await,
         TunnelCommand::Status(args) => status::run(&args, context).await,
+        TunnelCommand::Logs(args) => logs::run(&args, context).await,
+        TunnelCommand::Ports(args) => ports::run(&args, context).await,
         TunnelCommand::Wait(args) => wait::run(&args, context).await,
+        TunnelCommand::KillStale(args) => kill_stale::run(&args, context).await,
+        TunnelCommand::Heal(args) => heal::run(&args, context).await,
         TunnelCommand::Supervise(args) => supervise::run(&args, context).await,
     }
 }

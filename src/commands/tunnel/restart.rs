@@ -1,7 +1,6 @@
-use super::{SpecSource, control, explained, screen, up};
+use super::{SpecSource, control, up};
 use crate::commands::context::Context;
 use crate::error::CommandError;
-use crate::tunnel::Began;
 use crate::ui::ExitStatus;
 
 /// Replace the SSH connection; new connections wait for the new one and are not refused
@@ -20,15 +19,6 @@ pub(crate) async fn run(args: &RestartArgs, context: &Context) -> Result<ExitSta
         Some(spec) => spec,
         None => args.source.resolve(context).await?,
     };
-    let step = context.printer().step("tunnel");
-    let (began, report) = match control.restart(&spec, &|report| step.note(&screen::progress(report))).await {
-        Ok(done) => done,
-        Err(error) => return Err(explained(context, error).await),
-    };
-    step.done(match began {
-        Began::NotNeeded => "nothing to restart: the route is direct",
-        Began::Started => "tunnel started; none was running",
-        _ => "tunnel restarted",
-    });
+    let report = up::bring(context, &control, &spec, true).await?;
     up::look_and_tell(context, &control, report).await
 }

@@ -1,16 +1,65 @@
 //! One screen for the tunnel: the same for `up`, `restart` and `status`.
 
 use crate::commands::context::Context;
-use crate::error::CommandError;
+use crate::error::{CommandError, remedy_hint};
 use crate::tunnel::{TargetReport, TargetState, TunnelReport, TunnelState};
-use crate::ui::{Paint, Report, Table};
+use crate::ui::{Paint, Report, Table, sparkline};
 use jiff::Timestamp;
 use serde::Serialize;
+use std::collections::{BTreeMap, VecDeque};
+
+const REMEMBERED_TIMES: usize = 60;
 
 pub(super) fn show(context: &Context, report: TunnelReport) -> Result<(), CommandError> {
     let verbose = context.printer().settings().verbose > 0;
+    let remedy = report.remedy;
     let screen = Screen { report, now: context.host().clock.now(), verbose };
-    Ok(context.printer().report(&screen)?)
+    context.printer().report(&screen)?;
+    if let Some(remedy) = remedy {
+        context.printer().hint(remedy_hint(remedy));
+    }
+    Ok(())
+}
+
+/// The round-trip times of each target, the newest last.
+#[derive(Default)]
+pub(super) struct History(BTreeMap<String, VecDeque<Option<f64>>>);
+
+impl History {
+    fn note(&mut self, report: &TunnelReport) {
+        for target in &report.targets {
+            let times = self.0.entry(target.name.clone()).or_default();
+            times.push_back(target.rtt_ms.filter(|_| target.state == TargetState::Up));
+            if times.len() > REMEMBERED_TIMES {
+                times.pop_front();
+            }
+        }
+    }
+
+    fn text(&self, paint: Paint) -> String {
+        let mut table = Table::new();
+        for (name, times) in &self.0 {
+            let known = times.iter().copied().flatten();
+            let (least, most) = known.fold((f64::INFINITY, 0.0), |(low, high), time| (time.min(low), time.max(high)));
+            let span = if most > 0.0 { format!("{least:.1} to {most:.1} ms") } else { String::new() };
+            table.row([name.as_str(), &paint.good(&sparkline(times.iter().copied())), &paint.faint(&span)]);
+        }
+        table.render(2)
+    }
+}
+
+/// Shows a tunnel that is watched: on a terminal in place of what stood there, otherwise one look below the other.
+pub(super) fn redraw(context: &Context, report: TunnelReport, history: &mut History) -> std::io::Result<()> {
+    let printer = context.printer();
+    if printer.settings().json {
+        return printer.product(&format!("{}\n", serde_json::to_string(&report)?));
+    }
+    history.note(&report);
+    let paint = printer.paint_out();
+    let screen = Screen { report, now: context.host().clock.now(), verbose: printer.settings().verbose > 0 };
+    // ECMA-48: cursor to the first line, and everything below it erased.
+    let home = if context.host().surroundings.stdout_is_terminal { "\u{1b}[H\u{1b}[J" } else { "" };
+    printer.product(&format!("{home}{}{}", screen.text(paint), history.text(paint)))
 }
 
 /// What the tunnel is doing, for a spinner.
@@ -55,10 +104,12 @@ impl Report for Screen {
         }
         if let Some(bastion) = &report.bastion {
             let port = if bastion.ssh_port == 22 { String::new() } else { format!(" port {}", bastion.ssh_port) };
+            let expiry =
+                bastion.expires_at.map(|at| format!("  expires in {}", span(at, self.now))).unwrap_or_default();
             let pid = bastion.ssh_pid.map(|pid| paint.faint(&format!("  ssh process {pid}"))).unwrap_or_default();
             table.row([
                 "bastion",
-                &format!("{}@{}{port} ({}){pid}", bastion.user, bastion.address, bastion.instance_id),
+                &format!("{}@{}{port} ({}){expiry}{pid}", bastion.user, bastion.address, bastion.instance_id),
             ]);
         }
         if let Some(next) = report.next_attempt_in_ms {
@@ -143,6 +194,8 @@ mod tests {
             ssh_port: 22,
             user: "ec2-user".to_owned(),
             ssh_pid: Some(4711),
+            ready: Some(true),
+            expires_at: Some(now + std::time::Duration::from_secs(3 * 3600 + 60)),
         });
         report.equivalent = Some("ssh -fN …".to_owned());
         report.targets = vec![TargetReport {
@@ -157,15 +210,22 @@ mod tests {
             cause: None,
             skipped: Vec::new(),
         }];
-        let screen = Screen { report, now, verbose: true };
+        let mut screen = Screen { report, now, verbose: true };
+        let mut history = History::default();
+        for (time, state) in [(10.0, TargetState::Up), (20.0, TargetState::Up), (20.0, TargetState::Down)] {
+            (screen.report.targets[0].rtt_ms, screen.report.targets[0].state) = (Some(time), state);
+            history.note(&screen.report);
+        }
+        assert_eq!(history.text(Paint { color: false }), "  writer  ▅█·  10.0 to 20.0 ms\n");
+        (screen.report.targets[0].rtt_ms, screen.report.targets[0].state) = (Some(12.34), TargetState::Up);
         insta::assert_snapshot!(screen.text(Paint { color: false }), @r"
         tunnel up for 4 min
-          writer     127.0.0.1:5432 [::1]:5432 → db.example.com:5432  12.3 ms
-                     certificate  verified
-                     connections  2 open, 1 held, 17 in all, 123 kB
-          bastion    ec2-user@203.0.113.7 (i-0abc)  ssh process 4711
-          restarted  once, last 4 min ago: ssh ended: Timeout
-          by hand    ssh -fN …
+          writer      127.0.0.1:5432 [::1]:5432 → db.example.com:5432  12.3 ms
+                      certificate  verified
+                      connections  2 open, 1 held, 17 in all, 123 kB
+          bastion     ec2-user@203.0.113.7 (i-0abc)  expires in 3 h 1 min  ssh process 4711
+          restarted   once, last 4 min ago: ssh ended: Timeout
+          by hand     ssh -fN …
         ");
     }
 }

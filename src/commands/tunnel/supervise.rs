@@ -1,8 +1,9 @@
 use crate::commands::context::Context;
 use crate::error::CommandError;
-use crate::tunnel::{SupervisorTools, supervise};
+use crate::tunnel::{ChildHealer, SupervisorTools, supervise};
 use crate::ui::ExitStatus;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Own the local ports and keep the link alive (started by `tunnel up`)
@@ -21,6 +22,10 @@ pub(crate) async fn run(args: &SuperviseArgs, context: &Context) -> Result<ExitS
         probe: host.tools.probe(),
         clock: host.clock.clone(),
         processes: host.processes.clone(),
+        healer: Arc::new(ChildHealer {
+            executable: host.surroundings.executable.clone(),
+            processes: host.processes.clone(),
+        }),
         runtime_dir: host.surroundings.vars.get("XDG_RUNTIME_DIR").map(PathBuf::from),
     };
     let (mut terminated, mut hung_up) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);

@@ -1,7 +1,7 @@
-use super::{SpecSource, control, explained, screen};
+use super::{SpecSource, control, explained, heal, kill_stale, screen};
 use crate::commands::context::Context;
 use crate::error::CommandError;
-use crate::tunnel::{Began, Control, TargetState, TunnelReport};
+use crate::tunnel::{Began, Control, PortOwnerKind, SupervisorSpec, TargetState, TunnelError, TunnelReport};
 use crate::ui::ExitStatus;
 
 /// Start the tunnel, or see that it is up
@@ -15,21 +15,64 @@ pub(crate) struct UpArgs {
 }
 
 pub(crate) async fn run(args: &UpArgs, context: &Context) -> Result<ExitStatus, CommandError> {
+    heal::mend_for_supervisor(context).await?;
     let spec = args.source.resolve(context).await?;
     let control = control(context)?;
-    let step = context.printer().step("tunnel");
-    let (began, report) = match control.up(&spec, &|report| step.note(&screen::progress(report))).await {
-        Ok(done) => done,
-        Err(error) => return Err(explained(context, error).await),
-    };
-    step.done(match began {
-        Began::Started => "tunnel started",
-        Began::Reused => "tunnel runs already",
-        Began::Restarted => "tunnel restarted",
-        Began::Replaced => "tunnel supervisor replaced",
-        Began::NotNeeded => "tunnel not needed: the route is direct",
-    });
+    let report = bring(context, &control, &spec, false).await?;
     look_and_tell(context, &control, report).await
+}
+
+/// Starts or restarts. A stale ssh that sits on the port is offered to be ended first: that is the runbook's story.
+pub(super) async fn bring(
+    context: &Context,
+    control: &Control,
+    spec: &SupervisorSpec,
+    again: bool,
+) -> Result<TunnelReport, CommandError> {
+    let error = match begin(context, control, spec, again).await {
+        Ok(report) => return Ok(report),
+        Err(error) => error,
+    };
+    let TunnelError::PortBusy { address, owner: Some(owner), .. } = &error else {
+        return Err(explained(context, error).await);
+    };
+    if owner.kind != PortOwnerKind::Ssh {
+        return Err(error.into());
+    }
+    match kill_stale::make_room(context, control, address.port()).await? {
+        None => match begin(context, control, spec, again).await {
+            Ok(report) => Ok(report),
+            Err(error) => Err(explained(context, error).await),
+        },
+        Some(why) => {
+            let mut refusal = CommandError::from(error);
+            refusal.causes.push(why);
+            Err(refusal)
+        }
+    }
+}
+
+/// Starts or restarts, and says how that went.
+async fn begin(
+    context: &Context,
+    control: &Control,
+    spec: &SupervisorSpec,
+    again: bool,
+) -> Result<TunnelReport, TunnelError> {
+    let step = context.printer().step("tunnel");
+    let progress = |report: &TunnelReport| step.note(&screen::progress(report));
+    let begun = if again { control.restart(spec, &progress).await } else { control.up(spec, &progress).await };
+    let (began, report) = begun?;
+    step.done(match (began, again) {
+        (Began::Started, false) => "tunnel started",
+        (Began::Started, true) => "tunnel started; none was running",
+        (Began::Reused, _) => "tunnel runs already",
+        (Began::Restarted, _) => "tunnel restarted",
+        (Began::Replaced, _) => "tunnel supervisor replaced",
+        (Began::NotNeeded, false) => "tunnel not needed: the route is direct",
+        (Began::NotNeeded, true) => "nothing to restart: the route is direct",
+    });
+    Ok(report)
 }
 
 /// Shows the tunnel. A reader that is not known yet, or not up, is asked once more before it is complained about: the

@@ -87,6 +87,13 @@ impl Sshd {
         eventually("sshd", Duration::from_secs(10), || std::net::TcpStream::connect(address).ok());
     }
 
+    /// Stops the listener, so that it accepts and says nothing, or lets it go on.
+    pub(crate) fn freeze(&self, frozen: bool) {
+        let pid = self.child.as_ref().unwrap().id().to_string();
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        assert!(command("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
     /// Ends the listener; sessions that are open live on.
     pub(crate) fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {

@@ -1,0 +1,202 @@
+"""Random faults against a tunnel. Exit code 1 when `status` lied, a connection was refused, or something leaked.
+
+    soak.py SANDBOX_SCRIPT MINUTES SEED
+"""
+
+import json
+import os
+import pathlib
+import random
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+SANDBOX, MINUTES, SEED = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
+DEVDB = os.environ["DEVDB_BIN"]
+SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+# A tunnel that calls itself up must serve within so long.
+SERVED_WITHIN = 10
+# After the last fault's end the tunnel must be up again within so long.
+RECOVERED_WITHIN = 60
+
+wrong = []
+
+
+def complain(text):
+    line = f"{time.strftime('%H:%M:%S')} {text}"
+    print(f"WRONG {line}", flush=True)
+    wrong.append(line)
+
+
+def devdb(*words):
+    answer = subprocess.run([DEVDB, "--json", *words], capture_output=True, text=True)
+    try:
+        return json.loads(answer.stdout)
+    except ValueError:
+        return {"state": "unknown", "said": answer.stderr}
+
+
+def fault(*words):
+    subprocess.run([SANDBOX, "fault", *words], check=True, stdout=subprocess.DEVNULL)
+
+
+def knock(limit):
+    """How a driver fares that says its first word."""
+    try:
+        with socket.create_connection(("127.0.0.1", 5432), timeout=limit) as stream:
+            stream.sendall(SSL_REQUEST)
+            return "served" if stream.recv(1) == b"S" else "closed"
+    except ConnectionRefusedError:
+        return "refused"
+    except TimeoutError:
+        return "silent"
+    except OSError:
+        return "closed"
+
+
+def clients(stop):
+    while not stop.is_set():
+        if knock(60) == "refused":
+            complain("a connection was refused")
+        stop.wait(0.2)
+
+
+def kill_ssh(_):
+    pid = (devdb("tunnel", "status").get("bastion") or {}).get("ssh_pid")
+    if pid:
+        os.kill(pid, signal.SIGKILL)
+
+
+def stop_ssh(_):
+    pid = (devdb("tunnel", "status").get("bastion") or {}).get("ssh_pid")
+    if pid:
+        os.kill(pid, signal.SIGSTOP)
+
+
+def freeze_supervisor(chance):
+    pid = devdb("tunnel", "status").get("pid")
+    if pid:
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(chance.uniform(1, 8))
+        os.kill(pid, signal.SIGCONT)
+
+
+def restart(_):
+    subprocess.run([DEVDB, "tunnel", "restart"], capture_output=True)
+
+
+def up_many(_):
+    for child in [subprocess.Popen([DEVDB, "tunnel", "up"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(5)]:
+        child.wait()
+
+
+def remove_sockets(_):
+    for home in pathlib.Path(f"/tmp/devdb-{os.getuid()}").glob("*/.ssh-connection*/t0"):
+        home.unlink(missing_ok=True)
+
+
+def remove_state(_):
+    for path in state_folder().glob("tunnel.lock"):
+        path.unlink(missing_ok=True)
+
+
+def new_address(_):
+    fault("change-address")
+    time.sleep(12)
+    fault("clear")
+
+
+def database(chance):
+    fault("database-down")
+    time.sleep(chance.uniform(1, 6))
+    fault("clear")
+
+
+FAULTS = {
+    "ssh killed": kill_ssh,
+    "ssh stopped": stop_ssh,
+    "supervisor frozen": freeze_supervisor,
+    "silence": lambda chance: fault("cut", "--for", f"{chance.choice([1, 3, 8, 20])}s"),
+    "silence, one way": lambda chance: fault("cut", "--for", "6s", "--one-way", chance.choice(["in", "out"])),
+    "sshd's sessions killed": lambda _: fault("kill-sshd"),
+    "restart asked for": restart,
+    "up, five times at once": up_many,
+    "forward sockets deleted": remove_sockets,
+    "lock deleted": remove_state,
+    "another address for a while": new_address,
+    "database restarted": database,
+}
+
+
+def state_folder():
+    return next(pathlib.Path.home().glob(".local/state/devdb/*/*/*/tunnel.json")).parent
+
+
+def belongings(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    memory = int(next(line for line in status.splitlines() if line.startswith("RssAnon")).split()[1])
+    masters = 0
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        masters += words[0] == b"ssh" and b"-M" in words and any(f"devdb-{os.getuid()}/".encode() in word for word in words)
+    return {"kB of its own": memory, "open files": len(os.listdir(f"/proc/{pid}/fd")), "ssh": masters}
+
+
+def settle(what):
+    """Waits for `up`, and then holds the tunnel to its word."""
+    end = time.monotonic() + RECOVERED_WITHIN
+    while (report := devdb("tunnel", "status")).get("state") != "up":
+        if time.monotonic() > end:
+            complain(f"after `{what}` it is not up within {RECOVERED_WITHIN} s: {json.dumps(report)[:500]}")
+            return
+        time.sleep(0.5)
+    began = time.monotonic()
+    outcome = knock(SERVED_WITHIN)
+    if outcome != "served":
+        complain(f"after `{what}` it says up, and a connection is {outcome} after {time.monotonic() - began:.1f} s")
+
+
+def main():
+    chance = random.Random(SEED)
+    print(f"seed {SEED}, {MINUTES:g} minutes", flush=True)
+    subprocess.run([DEVDB, "up"], check=True, stdout=subprocess.DEVNULL)
+    supervisor = devdb("tunnel", "status")["pid"]
+    settle("the start")
+    before = belongings(supervisor)
+    stop = threading.Event()
+    crowd = [threading.Thread(target=clients, args=(stop,)) for _ in range(4)]
+    for client in crowd:
+        client.start()
+    end, rounds = time.monotonic() + MINUTES * 60, 0
+    while time.monotonic() < end:
+        what = chance.choice(list(FAULTS))
+        began = time.monotonic()
+        FAULTS[what](chance)
+        settle(what)
+        rounds += 1
+        print(f"{rounds:4}  {what:30} {time.monotonic() - began:6.1f} s", flush=True)
+        time.sleep(chance.uniform(0, 3))
+    stop.set()
+    for client in crowd:
+        client.join()
+    if devdb("tunnel", "status").get("pid") != supervisor:
+        complain("it is another supervisor than in the beginning")
+    else:
+        time.sleep(60)  # a link that is out of use is looked at every 20 s, for 15 s
+        after = belongings(supervisor)
+        print(f"before {before}\nafter  {after}", flush=True)
+        if after["ssh"] != 1 or after["open files"] > before["open files"] + 8 or after["kB of its own"] > before["kB of its own"] + 8192:
+            complain("something leaked")
+    subprocess.run([DEVDB, "down"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    print(f"{rounds} faults, {len(wrong)} complaints", flush=True)
+    sys.exit(1 if wrong else 0)
+
+
+main()

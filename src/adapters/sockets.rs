@@ -1,0 +1,97 @@
+//! The TCP sockets of this machine.
+
+use crate::system::{SocketState, TcpSocket};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Linux shows them all, other systems (through `listeners`) those that listen.
+pub(super) fn all() -> Vec<TcpSocket> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(std::fs::read_to_string);
+    if tables.iter().all(Result::is_err) {
+        return listening();
+    }
+    let owners = owners();
+    let rows = tables.iter().flatten().flat_map(|table| table.lines().skip(1)).filter_map(row);
+    rows.map(|(local, state, inode)| TcpSocket { local, pid: owners.get(&inode).copied(), state }).collect()
+}
+
+fn listening() -> Vec<TcpSocket> {
+    let found = listeners::get_all().unwrap_or_default().into_iter();
+    found
+        .filter(|listener| listener.protocol == listeners::Protocol::TCP)
+        .map(|found| TcpSocket { local: found.socket, pid: Some(found.process.pid), state: SocketState::Listening })
+        .collect()
+}
+
+/// Which process has which socket open, for the processes that this user may look into. A socket that several have
+/// (a parent and its child) counts as the oldest one's.
+fn owners() -> HashMap<u64, u32> {
+    let mut owners = HashMap::new();
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut pids: Vec<u32> = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    for pid in pids {
+        for open in std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
+            let target = std::fs::read_link(open.path()).unwrap_or_default();
+            let inode = target.to_str().and_then(|text| text.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
+            if let Some(inode) = inode {
+                owners.entry(inode).or_insert(pid);
+            }
+        }
+    }
+    owners
+}
+
+/// One line of `/proc/net/tcp` (proc_pid_net(5), net/ipv4/tcp_ipv4.c): local address, state, and inode. `retrnsmt`
+/// counts the resends since the last acknowledgement (`icsk_retransmits`), and is of one that is under way only while
+/// there is something to acknowledge.
+fn row(line: &str) -> Option<(SocketAddr, SocketState, u64)> {
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let state = match *fields.get(3)? {
+        "0A" => SocketState::Listening,
+        "01" => {
+            let waiting = u32::from_str_radix(fields.get(4)?.split_once(':')?.0, 16).ok()?;
+            let resent = u32::from_str_radix(fields.get(6)?, 16).ok()?;
+            SocketState::Connected { resent: if waiting == 0 { 0 } else { resent } }
+        }
+        _ => return None,
+    };
+    Some((address(fields.get(1)?)?, state, fields.get(9)?.parse().ok()?))
+}
+
+/// `0100007F:1538`: words of 32 bits as the machine holds them.
+fn address(text: &str) -> Option<SocketAddr> {
+    let (ip, port) = text.split_once(':')?;
+    let word = |at: usize| u32::from_str_radix(ip.get(at * 8..at * 8 + 8)?, 16).ok().map(u32::to_ne_bytes);
+    let ip = match ip.len() {
+        8 => IpAddr::V4(Ipv4Addr::from(word(0)?)),
+        32 => {
+            let mut bytes = [0; 16];
+            for at in 0..4 {
+                bytes[at * 4..at * 4 + 4].copy_from_slice(&word(at)?);
+            }
+            IpAddr::V6(Ipv6Addr::from(bytes))
+        }
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn a_line_of_the_kernels_table_is_read() {
+        let listening = "   0: 0100007F:1538 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 100 0 0 10 0";
+        assert_eq!(row(listening), Some(("127.0.0.1:5432".parse().unwrap(), SocketState::Listening, 4711)));
+        let stuck = "   1: 0A0A0A0A:C350 0107C0CB:0016 01 00000060:00000000 01:0000012C 00000003     0        0 12 3 0 100 0 0 10 0";
+        let stuck = row(stuck).unwrap();
+        assert_eq!(stuck.1, SocketState::Connected { resent: 3 });
+        let ipv6 = "   0: 00000000000000000000000001000000:1538 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 7 1";
+        assert_eq!(row(ipv6).unwrap().0, "[::1]:5432".parse().unwrap());
+        assert_eq!(row("   2: 0100007F:1538 0100007F:C350 06 00000000:00000000 03:00000F3C 00000000 0 0 0 3"), None);
+        assert_eq!(row("nonsense"), None);
+    }
+}

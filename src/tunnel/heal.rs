@@ -1,0 +1,105 @@
+//! Mending what only AWS can mend: the supervisor links no AWS, and asks this same program to do it, as a child.
+
+use crate::system::{Captured, ProcessError, Processes, SpawnSpec};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// How a child finds the settings of the environment that this tunnel belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HealSpec {
+    /// Where `devdb tunnel up` was run.
+    pub folder: PathBuf,
+    /// The flags that chose the environment.
+    pub flags: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HealOutcome {
+    Healed,
+    /// Everything was as it should be.
+    Unchanged,
+    NeedsCredentials,
+    /// The bastion does not exist any more.
+    Gone,
+    Failed,
+}
+
+/// What `devdb tunnel heal` did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealReport {
+    pub outcome: HealOutcome,
+    pub changes: Vec<String>,
+    pub cause: Option<String>,
+    pub hint: Option<String>,
+}
+
+/// Mends the way to the bastion.
+#[async_trait]
+pub trait Healer: Send + Sync {
+    async fn heal(&self, spec: &HealSpec) -> HealReport;
+}
+
+/// Runs `devdb tunnel heal`.
+pub struct ChildHealer {
+    pub executable: PathBuf,
+    pub processes: Arc<dyn Processes>,
+}
+
+#[async_trait]
+impl Healer for ChildHealer {
+    async fn heal(&self, spec: &HealSpec) -> HealReport {
+        let words = ["--json", "--no-input", "tunnel", "heal"];
+        let args = spec.flags.iter().map(Into::into).chain(words.map(Into::into)).collect();
+        let program = self.executable.clone().into();
+        let child = SpawnSpec { program, args, cwd: Some(spec.folder.clone()), ..SpawnSpec::default() };
+        let processes = self.processes.clone();
+        let ended = tokio::task::spawn_blocking(move || processes.capture(&child)).await;
+        ended.map_or_else(|_| failed("it was cut short".to_owned()), read)
+    }
+}
+
+fn read(ended: Result<Captured, ProcessError>) -> HealReport {
+    match ended {
+        Ok(said) => serde_json::from_slice(&said.stdout).unwrap_or_else(|_| {
+            let words = String::from_utf8_lossy(&said.stderr).trim().to_owned();
+            failed(if words.is_empty() { format!("it ended with code {}", said.code) } else { words })
+        }),
+        Err(error) => failed(error.to_string()),
+    }
+}
+
+fn failed(cause: String) -> HealReport {
+    HealReport { outcome: HealOutcome::Failed, changes: Vec::new(), cause: Some(cause), hint: None }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::testing::FakeProcesses;
+
+    #[tokio::test]
+    async fn the_child_is_given_the_environment_and_its_answer_is_read() {
+        let processes = Arc::new(FakeProcesses::default());
+        let healer = ChildHealer { executable: "/bin/devdb".into(), processes: processes.clone() };
+        let spec = HealSpec { folder: "/home/ada/shop".into(), flags: vec!["-e".to_owned(), "staging".to_owned()] };
+        assert_eq!(healer.heal(&spec).await.outcome, HealOutcome::Failed, "there is no such program");
+        let asked = processes.captured().remove(0);
+        assert_eq!(asked.cwd, Some("/home/ada/shop".into()));
+        assert_eq!(asked.args, ["-e", "staging", "--json", "--no-input", "tunnel", "heal"]);
+
+        let say = |stdout: &str, stderr: &str| {
+            let (stdout, stderr) = (stdout.as_bytes().to_vec(), stderr.as_bytes().to_vec());
+            processes.set_output("/bin/devdb", Captured { code: 1, stdout, stderr });
+        };
+        say(r#"{"outcome": "needs_credentials", "changes": [], "cause": "expired", "hint": null}"#, "");
+        assert_eq!(healer.heal(&spec).await.outcome, HealOutcome::NeedsCredentials);
+        say("", "{\"error\": …}\n");
+        assert_eq!(healer.heal(&spec).await.cause.as_deref(), Some("{\"error\": …}"));
+        say("", "");
+        assert_eq!(healer.heal(&spec).await.cause.as_deref(), Some("it ended with code 1"));
+    }
+}

@@ -1,0 +1,83 @@
+//! One link after the other: opening, taking into use, and ending.
+
+use super::{Note, Session};
+use crate::tunnel::generation::Generation;
+use crate::tunnel::report::Snapshot;
+use crate::tunnel::{Link, LinkError, LinkRequest};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// How often a link that is out of use is asked whether its connections can still end, and for how long.
+const LOOK_AFTER_RETIRED: Duration = Duration::from_secs(20);
+/// ssh has Nagle on until its first session, which holds back what is sent second for a whole round trip: that shall be
+/// the session and the readers, and not the writer's probe that everybody waits for.
+const AFTER_PROBE: Duration = Duration::from_millis(20);
+const RETIRED_LIMIT: Duration = Duration::from_secs(15);
+
+impl Session {
+    pub(super) fn open(&self, errand: u64) {
+        let Some(link) = self.spec.link.clone() else { return };
+        let folder = match (self.folder)() {
+            Ok(folder) => folder,
+            Err(error) => {
+                let result = Err(LinkError::Failed { said: error.to_string() });
+                let _ = self.notes.send(Note::Opened { errand, result });
+                return;
+            }
+        };
+        let request = LinkRequest { link, targets: self.spec.targets.clone(), folder };
+        let (ssh, notes) = (self.tools.ssh.clone(), self.notes.clone());
+        tokio::spawn(async move {
+            let result = ssh.open(&request).await;
+            let _ = notes.send(Note::Opened { errand, result });
+        });
+    }
+
+    pub(super) fn adopt(&mut self, link: Arc<dyn Link>) {
+        let id = self.errand;
+        let generation = Arc::new(Generation::new(id, link, self.spec.targets.len()));
+        let (link, notes) = (generation.link.clone(), self.notes.clone());
+        tokio::spawn(async move {
+            link.closed().await;
+            let _ = notes.send(Note::Lost { id });
+        });
+        let (noting, notes) = (generation.link.clone(), self.notes.clone());
+        tokio::spawn(async move {
+            sleep(AFTER_PROBE).await;
+            let _ = notes.send(Note::Noted { id, notes: noting.notes().await });
+        });
+        self.generation = Some(generation);
+        self.snapshot.send_modify(Snapshot::forget_targets);
+        self.later(AFTER_PROBE, Note::ReadersDue { id });
+    }
+
+    pub(super) fn retire(&mut self, at_once: bool) {
+        let Some(generation) = self.generation.take() else { return };
+        self.retired.retain(|old| old.strong_count() > 0);
+        self.retired.push(Arc::downgrade(&generation));
+        // What it measured is no truth about its successor.
+        self.snapshot.send_modify(Snapshot::forget_targets);
+        tokio::spawn(async move {
+            if !at_once {
+                finished(&generation).await;
+            }
+            generation.link.close().await;
+        });
+    }
+}
+
+/// Ends when the last connection through a retired generation has ended, or none of them can go on. An ssh whose
+/// bastion is gone ends by itself (keepalive); one that is stopped would never.
+async fn finished(generation: &Generation) {
+    loop {
+        tokio::select! {
+            () = generation.idle() => return,
+            () = generation.link.closed() => return,
+            () = sleep(LOOK_AFTER_RETIRED) => {}
+        }
+        if !generation.link.answers(RETIRED_LIMIT).await {
+            return;
+        }
+    }
+}
