@@ -1,14 +1,25 @@
 //! Tunnels that devdb did not start: real ssh, real sshd, the runbook's line in every spelling.
 
 use crate::support::database::Database;
-use crate::support::sshd::{Sshd, command, eventually, free_port};
+use crate::support::sshd::{Sshd, command, eventually};
 use crate::support::world::World;
 use serde_json::Value;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// A port that nobody is given by accident: the kernel takes those of outgoing connections from 32768 on (Linux), and
+/// an ssh that finds its port taken is another test.
+fn steady_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + u16::try_from(std::process::id() % 50).unwrap() * 200;
+    let candidates = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Relaxed) % 200);
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    candidates.take(200).find(is_free).unwrap()
+}
 
 /// A developer's own ssh configuration, with the bastion in it, and a host for each way to spell a forward there.
 fn configure(world: &World, port: u16) -> String {
@@ -50,7 +61,7 @@ fn processes(config: &str, program: &str) -> Vec<u32> {
 fn kill_stale(world: &World, port: u16, flags: &[&str]) -> (i32, Value) {
     let mut devdb = world.command("kill-stale");
     devdb.args(flags).env("DEVDB_TUNNEL_WRITER_PORT", port.to_string());
-    devdb.env("DEVDB_TUNNEL_READER_PORT", free_port().to_string());
+    devdb.env("DEVDB_TUNNEL_READER_PORT", "19999");
     let output = devdb.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{flags:?}: {said}"));
@@ -85,7 +96,7 @@ fn for_every_spelling(world: &World, check: impl Fn(u16, &str, &'static str, &[&
         for index in 0..spellings(0, 0).len() {
             let check = &check;
             scope.spawn(move || {
-                let port = free_port();
+                let port = steady_port();
                 let config = configure(world, port);
                 let (program, words) = spellings(port, world.database_port).swap_remove(index);
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -158,7 +169,7 @@ fn a_tunnel_that_never_got_its_port_is_found_in_any_spelling() {
 #[test]
 fn a_master_is_ended_when_it_holds_the_port_and_kept_when_others_may_use_it() {
     let world = World::new();
-    let (port, other) = (free_port(), free_port());
+    let (port, other) = (steady_port(), steady_port());
     let config = configure(&world, port);
     let socket = world.path("ctl").display().to_string();
     typed("ssh", &config, &["-fMNS", &socket, "-o", "ControlPersist=yes", "bastion"]);
@@ -191,7 +202,7 @@ fn a_master_is_ended_when_it_holds_the_port_and_kept_when_others_may_use_it() {
 fn a_slow_database_and_one_that_refuses_make_no_tunnel_stale() {
     let mut world = World::new();
     let slow = Database::slow(&world.authority, "localhost", Duration::from_secs(60));
-    let port = free_port();
+    let port = steady_port();
     let config = configure(&world, port);
     typed("ssh", &config, &["-fNL", &format!("{port}:localhost:{}", slow.port), "bastion"]);
     let (code, report) = kill_stale(&world, port, &["--yes"]);
@@ -215,7 +226,7 @@ fn a_tunnel_to_another_cluster_is_named_and_left_alone() {
     let world = World::new();
     world.done("up");
     let staging = Database::start(&world.authority, "staging");
-    let port = free_port();
+    let port = steady_port();
     let config = configure(&world, port);
     typed("ssh", &config, &["-fNL", &format!("{port}:localhost:{}", staging.port), "bastion"]);
     let (code, report) = kill_stale(&world, port, &["--yes"]);
@@ -245,7 +256,7 @@ fn listener(name: &str, port: u16, before: &[&str]) -> Child {
 #[test]
 fn neither_a_local_postgresql_nor_the_ssh_of_another_user_is_touched() {
     let world = World::new();
-    let port = free_port();
+    let port = steady_port();
     let mut postgres = listener("/usr/lib/postgresql/15/bin/postgres", port, &[]);
     let (code, report) = kill_stale(&world, port, &["--yes"]);
     assert_eq!((code, verdicts(&report)), (0, vec![(postgres.id(), "other_program".to_owned())]));
@@ -259,7 +270,7 @@ fn neither_a_local_postgresql_nor_the_ssh_of_another_user_is_touched() {
 
     // Only root can be somebody else; the decision itself is tested for everybody in `stale_plan`.
     if Sshd::user() == "root" {
-        let port = free_port();
+        let port = steady_port();
         let nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
         let mut foreign = listener("ssh", port, &nobody);
         world.signal(foreign.id(), "-STOP");
@@ -275,7 +286,7 @@ fn neither_a_local_postgresql_nor_the_ssh_of_another_user_is_touched() {
 #[test]
 fn a_session_that_merely_mentions_the_port_is_not_listed() {
     let world = World::new();
-    let port = free_port();
+    let port = steady_port();
     let config = configure(&world, port);
     let mention = format!("exec sleep 600 # -fNL {port}:localhost:1");
     let mut session = command("ssh").args(["-F", &config, "bastion", &mention]).stdin(Stdio::null()).spawn().unwrap();
