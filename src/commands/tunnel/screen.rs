@@ -220,12 +220,12 @@ mod tests {
         (screen.report.targets[0].rtt_ms, screen.report.targets[0].state) = (Some(12.34), TargetState::Up);
         insta::assert_snapshot!(screen.text(Paint { color: false }), @r"
         tunnel up for 4 min
-          writer      127.0.0.1:5432 [::1]:5432 → db.example.com:5432  12.3 ms
-                      certificate  verified
-                      connections  2 open, 1 held, 17 in all, 123 kB
-          bastion     ec2-user@203.0.113.7 (i-0abc)  expires in 3 h 1 min  ssh process 4711
-          restarted   once, last 4 min ago: ssh ended: Timeout
-          by hand     ssh -fN …
+          writer     127.0.0.1:5432 [::1]:5432 → db.example.com:5432  12.3 ms
+                     certificate  verified
+                     connections  2 open, 1 held, 17 in all, 123 kB
+          bastion    ec2-user@203.0.113.7 (i-0abc)  expires in 3 h 1 min  ssh process 4711
+          restarted  once, last 4 min ago: ssh ended: Timeout
+          by hand    ssh -fN …
         ");
     }
 }

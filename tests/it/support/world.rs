@@ -117,7 +117,9 @@ impl World {
         let home = self.home.path().display().to_string();
         // Where the runtime folder is of no use the sockets lie elsewhere.
         let sockets = self.socket_folder().display().to_string();
-        let is_ours = |command: &str| command.contains(&home) || command.contains(&sockets);
+        // `ssh -G` is another test's kill-stale, which asks ssh what it makes of the configurations that are in use.
+        let is_ours =
+            |command: &str| (command.contains(&home) || command.contains(&sockets)) && !command.starts_with("ssh -G ");
         let entries = std::fs::read_dir("/proc").unwrap().flatten();
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         pids.filter_map(|pid| {
