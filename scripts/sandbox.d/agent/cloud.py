@@ -27,6 +27,7 @@ class Cloud:
         self.ec2 = session.client("ec2", endpoint_url=world["aws_endpoint"], config=config)
         self.rds = session.client("rds", endpoint_url=world["aws_endpoint"], config=config)
         self.control_socket = world["control_socket"]
+        self.cluster = f"{world['project']}-cluster"
 
     def control(self, method, path, body=None, timeout=10):
         connection = UnixConnection(self.control_socket, timeout)
@@ -53,10 +54,12 @@ class Cloud:
 
     def database_groups(self):
         """Group ids of each database instance, the writer first (as the addresses are given)."""
+        # Other stacks may have databases too; behind those there is nothing.
         instances = self.rds.describe_db_instances()["DBInstances"]
         by_name = {
             instance["DBInstanceIdentifier"]: [g["VpcSecurityGroupId"] for g in instance["VpcSecurityGroups"]]
             for instance in instances
+            if instance["DBClusterIdentifier"] == self.cluster
         }
         return [by_name[name] for name in sorted(by_name, reverse=True)]
 
