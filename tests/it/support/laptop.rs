@@ -110,13 +110,16 @@ impl Laptop {
 
     /// Starts `devdb` and returns at once.
     pub(crate) fn start(&self, words: &str) -> Child {
-        let line = format!(r#"echo $$ >"$HOME/pid"; exec devdb {words}"#);
+        let _ = std::fs::remove_file(self.home().join("pid"));
+        let line = format!(r#"echo $$ >"$HOME/pid.new"; mv "$HOME/pid.new" "$HOME/pid"; exec devdb {words}"#);
         self.command(&[], &["bash", "-c", &line]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     /// Ctrl-C for what was started last, once it has said something. The child may be `sudo`, which is root's.
     pub(crate) fn interrupt(&self) {
-        let pid = std::fs::read_to_string(self.home().join("pid")).unwrap();
+        let file = self.home().join("pid");
+        eventually("devdb is started", Duration::from_secs(60), || file.exists());
+        let pid = std::fs::read_to_string(file).unwrap();
         let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     }
