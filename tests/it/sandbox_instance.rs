@@ -265,7 +265,7 @@ fn a_company_may_ask_for_a_port_tags_an_image_a_key_and_a_gate() {
 END
         account=$(getent passwd "$(id -u)" | cut -d: -f6)
         cd - >/dev/null
-        PROJECT=$PWD unshare $([ "$(id -u)" = 0 ] || echo --map-root-user) --mount bash "$HOME/.ssh/way" "$account" || code=$?
+        PROJECT=$PWD unshare $([ "$(id -u)" = 0 ] || echo --user --map-current-user --keep-caps) --mount bash "$HOME/.ssh/way" "$account" || code=$?
         kill "$(cat "$HOME/.ssh/gate.pid")"
         grep -c 'Accepted publickey' "$HOME/.ssh/gate.log"
         exit "${code:-0}""#;

@@ -77,7 +77,10 @@ def take_delay(arguments):
 def locked(world):
     """One `up` or `down` of a sandbox at a time."""
     world.base.mkdir(mode=0o755, parents=True, exist_ok=True)
-    file = open(world.base / f".{world.name}.lock", "w")
+    try:
+        file = open(world.base / f".{world.name}.lock", "w")
+    except PermissionError:
+        raise Refused(f"{world.base} was made by root", f"sudo rmdir {world.base}, or run this as root or with sudo") from None
     fcntl.flock(file, fcntl.LOCK_EX)
     return file
 
