@@ -5,7 +5,7 @@ use crate::support::laptop::Laptop;
 use std::process::Child;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(180);
 const QUERY: &str = r#"eval "$(devdb env)" && psql -Atc 'select 1'"#;
 
 fn poll<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
