@@ -95,7 +95,7 @@ def up_many(_):
 
 
 def remove_sockets(_):
-    for home in pathlib.Path(f"/tmp/devdb-{os.getuid()}").glob("*/.ssh-connection*/t0"):
+    for home in pathlib.Path(os.environ["XDG_RUNTIME_DIR"], "devdb").glob("*/.ssh-connection*/t0"):
         home.unlink(missing_ok=True)
 
 
@@ -145,7 +145,7 @@ def belongings(pid):
             words = path.read_bytes().split(b"\0")
         except OSError:
             continue
-        masters += words[0] == b"ssh" and b"-M" in words and any(f"devdb-{os.getuid()}/".encode() in word for word in words)
+        masters += words[0] == b"ssh" and b"-M" in words and any(f"{os.environ['XDG_RUNTIME_DIR']}/".encode() in word for word in words)
     return {"kB of its own": memory, "open files": len(os.listdir(f"/proc/{pid}/fd")), "ssh": masters}
 
 

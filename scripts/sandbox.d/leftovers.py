@@ -4,7 +4,6 @@ Runs on the sandbox's laptop. Prints a line for each kind and exits with 1 if an
 """
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -51,23 +50,14 @@ def listeners():
     return [line.split()[3] for line in lines]
 
 
-def is_served(path):
-    """Somebody accepts there: where that is nobody of this network namespace, it is another sandbox's laptop."""
-    with socket.socket(socket.AF_UNIX) as client:
-        try:
-            client.settimeout(2)
-            client.connect(path)
-        except OSError:
-            return False
-    return True
-
-
 def sockets():
+    """Open ones of this laptop, and files that nobody serves any more."""
     lines = subprocess.run(["ss", "-lxH"], capture_output=True, text=True, check=True).stdout.splitlines()
-    open_ones = [line.split()[4] for line in lines if "devdb" in line and "sandbox" not in line]
-    folders = [Path(f"/tmp/devdb-{os.getuid()}"), Path(os.environ["HOME"], ".local/state/devdb")]
-    files = [str(p) for folder in folders if folder.is_dir() for p in folder.rglob("*") if p.is_socket()]
-    return sorted({*open_ones, *(path for path in files if not is_served(path))})
+    folders = [Path(os.environ["XDG_RUNTIME_DIR"]), Path(os.environ["HOME"], ".local/state/devdb")]
+    ours = (*map(str, folders), f"/tmp/devdb-{os.getuid()}/")
+    open_ones = [path for path in (line.split()[4] for line in lines) if path.startswith(ours)]
+    files = [str(path) for folder in folders if folder.is_dir() for path in folder.rglob("*") if path.is_socket()]
+    return sorted({*open_ones, *files})
 
 
 def main():

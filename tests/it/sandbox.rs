@@ -166,7 +166,7 @@ fn the_password_is_nowhere_but_where_it_was_asked_for() {
     std::fs::write(laptop.home().join("needle"), needles.join("\n")).unwrap();
     let line = r#"
         for file in /proc/[0-9]*/cmdline; do tr '\0' ' ' <"$file" 2>/dev/null; echo; done >"$HOME/cmdlines"
-        grep -rlFf "$HOME/needle" "$HOME/cmdlines" "$HOME/.local" /tmp/devdb-"$(id -u)" 2>/dev/null"#;
+        grep -rlFf "$HOME/needle" "$HOME/cmdlines" "$HOME/.local" "$XDG_RUNTIME_DIR" 2>/dev/null"#;
     let found = laptop.shell(line).expect_code(1);
     assert_eq!(found.stdout, "");
     assert!(!needles.iter().any(|needle| seen.contains(needle)), "{seen}");

@@ -82,13 +82,15 @@ def prepare_state(world):
         raise Refused(f"{world.state} exists and was not made by the sandbox", "remove it, or choose another --name")
     world.state.mkdir(mode=0o755, exist_ok=True)
     write_json(world.state / "world.json", world.description())
-    for folder in (world.run, world.log, world.home):
+    for folder in (world.run, world.log, world.home, world.runtime):
         folder.mkdir(mode=0o755, exist_ok=True)
     world.run.chmod(0o700)
+    world.runtime.chmod(0o700)
     (world.state / "instances").mkdir(mode=0o700, exist_ok=True)
     if not world.vpc_hosts.exists():
         world.vpc_hosts.write_text("127.0.0.1 localhost\n")
-    os.chown(world.home, world.owner.uid, world.owner.gid)
+    for folder in (world.home, world.runtime):
+        os.chown(folder, world.owner.uid, world.owner.gid)
 
 
 def check_programs(world):

@@ -25,6 +25,7 @@ def settings(world):
         "AWS_DEFAULT_REGION": world.region,
         "AWS_EC2_METADATA_DISABLED": "true",
         "HOME": str(world.home),
+        "XDG_RUNTIME_DIR": str(world.runtime),
         "DEVDB_ALIAS": "ada",
         "DEVDB_SANDBOX": world.name,
         "DEVDB_SANDBOX_ENDPOINTS": str(world.endpoints_file),
@@ -49,8 +50,7 @@ def print_environment(world):
     for key in sorted(key for key in os.environ if key in DROPPED or key.startswith(("AWS_", "PG"))):
         if key not in settings(world):
             print(f"unset {key}")
-    for key in ("XDG_STATE_HOME", "XDG_RUNTIME_DIR"):
-        print(f"unset {key}")
+    print("unset XDG_STATE_HOME")
     for key, value in settings(world).items():
         print(f"export {key}={shlex.quote(value)}")
     if os.environ.get("DEVDB_BIN"):

@@ -73,6 +73,11 @@ class World:
         return self.state / "home"
 
     @property
+    def runtime(self):
+        """The laptop's XDG_RUNTIME_DIR: a short path, for the sockets that devdb makes in it."""
+        return self.state / "xdg"
+
+    @property
     def project(self):
         return self.state / "project"
 
