@@ -2,7 +2,7 @@ use super::step::{PlannedSource, somebody_elses};
 use super::tags::{Ownership, ownership, tags};
 use super::{
     BastionAccess, BastionError, BastionReport, BastionSpec, Direction, Event, Filling, Generation, Group, Identity,
-    Instance, NewRule, Observed, Plan, Rule, RuleSource, Step, Tags, Workshop,
+    Instance, KeyPair, NewRule, Observed, Plan, Rule, RuleSource, Step, Tags, Workshop,
 };
 use crate::system::{CloudError, together};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use tokio::time::Instant;
 /// How long EC2 may take to know what it has just made.
 pub(super) const SETTLE_LIMIT: Duration = Duration::from_secs(60);
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Applies a plan, carrying what the steps learn from one to the next.
 pub(super) struct Apply<'a> {
@@ -35,11 +36,16 @@ impl<'a> Apply<'a> {
     ) -> Result<Self, BastionError> {
         let ours = observed.ours(identity)?;
         let (mut group_id, mut instance, mut made_tags) = (None, None, Tags::new());
+        let mut generation = observed.generation.clone();
+        if let (Some(mine), Some(pair)) = (&mut generation, ours.key_pair.filter(|pair| observed.is_own_pair(pair))) {
+            // A run that ended between the import and its record.
+            mine.key_pair_id = Some(pair.id.clone());
+        }
         if let Some(spec) = spec {
             group_id = ours.groups.iter().find(|group| group.vpc_id == spec.site.vpc_id).map(|group| group.id.clone());
             made_tags = tags(identity, &spec.hash()?, &spec.tags);
-            let generation = observed.generation.as_ref();
-            instance = ours.live.iter().find(|one| generation.is_some_and(|generation| one.is_of(generation))).copied();
+            let mine = generation.as_ref();
+            instance = ours.live.iter().find(|one| mine.is_some_and(|generation| one.is_of(generation))).copied();
         }
         Ok(Self {
             workshop,
@@ -49,7 +55,7 @@ impl<'a> Apply<'a> {
             observed,
             group_id,
             instance: instance.cloned(),
-            generation: observed.generation.clone(),
+            generation,
             database_rule: None,
         })
     }
@@ -105,6 +111,7 @@ impl<'a> Apply<'a> {
                 return Ok(Some(format!("ssh works: {} ({})", access.instance_id, access.public_ip)));
             }
             Step::MakeKeys => self.make_keys()?,
+            Step::ImportKeyPair { name } => self.import_key_pair(name).await?,
             Step::CreateGroup { name, vpc_id } => {
                 let id = self.create_group(name, vpc_id).await?;
                 self.group_id = Some(id.clone());
@@ -123,8 +130,7 @@ impl<'a> Apply<'a> {
         let cloud = self.workshop.cloud;
         match step {
             Step::Terminate { instance_id, .. } => cloud.terminate(instance_id).await?,
-            Step::ImportKeyPair { name } => self.import_key_pair(name).await?,
-            Step::DeleteKeyPair { name } => cloud.delete_key_pair(name).await?,
+            Step::DeleteKeyPair { id, .. } => cloud.delete_key_pair(id).await?,
             Step::CloseEgress => {
                 let (group_id, ipv6) = (self.group_id()?, self.spec()?.site.ipv6);
                 settled(&["InvalidGroup.NotFound"], || cloud.close_egress(group_id, ipv6)).await?;
@@ -132,7 +138,7 @@ impl<'a> Apply<'a> {
             Step::AllowEgress { cidrs, port } => self.allow(Direction::Egress, *port, cidrs, "database").await?,
             Step::AllowSsh { cidrs, port } => self.allow(Direction::Ingress, *port, cidrs, "ssh").await?,
             Step::Revoke { rule, .. } => cloud.revoke(rule).await?,
-            Step::DeleteGroup { group_id, .. } => self.delete_group(group_id).await?,
+            Step::DeleteGroup { group_id, carriers, .. } => self.delete_group(group_id, carriers).await?,
             Step::ForgetKeys => self.workshop.local.forget()?,
             // `goes_along_with` joins none of the others.
             _ => return Err(missing("a step that stands alone")),
@@ -216,20 +222,22 @@ impl<'a> Apply<'a> {
     }
 
     /// The lock: of two computers, one gets the name.
-    async fn import_key_pair(&self, name: &str) -> Result<(), BastionError> {
-        let (cloud, generation) = (self.workshop.cloud, self.generation()?);
-        match cloud.import_key_pair(name, &generation.public_key, &self.tags).await {
+    async fn import_key_pair(&mut self, name: &str) -> Result<(), BastionError> {
+        let (cloud, mut generation) = (self.workshop.cloud, self.generation()?.clone());
+        let id = match cloud.import_key_pair(name, &generation.public_key, &self.tags).await {
             Err(error) if error.is_code("InvalidKeyPair.Duplicate") => {
                 // A repeated request whose first answer was lost finds its own work.
                 let pair = listed(|| cloud.key_pair(name)).await?;
-                let key = pair.as_ref().and_then(|pair| pair.public_key.as_deref());
-                if key.is_some_and(|key| generation.is_public_key(key)) {
-                    return Ok(());
-                }
-                Err(BastionError::AnotherComputer { name: name.to_owned() })
+                let is_own =
+                    |pair: &KeyPair| pair.public_key.as_deref().is_some_and(|key| generation.is_public_key(key));
+                pair.filter(is_own).ok_or_else(|| BastionError::AnotherComputer { name: name.to_owned() })?.id
             }
-            other => Ok(other?),
-        }
+            other => other?,
+        };
+        generation.key_pair_id = Some(id);
+        self.workshop.local.keep(&generation)?;
+        self.generation = Some(generation);
+        Ok(())
     }
 
     async fn create_group(&self, name: &str, vpc_id: &str) -> Result<String, BastionError> {
@@ -320,6 +328,33 @@ impl<'a> Apply<'a> {
             self.instance = Some(seen);
         }
         Ok(())
+    }
+}
+
+/// The time between two looks at EC2, which counts requests: longer and longer.
+pub(super) struct Patience {
+    since: Instant,
+    next: Duration,
+    limit: Duration,
+}
+
+impl Patience {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { since: Instant::now(), next: PAUSE, limit }
+    }
+
+    pub(super) fn is_at_an_end(&self) -> bool {
+        self.since.elapsed() > self.limit
+    }
+
+    pub(super) async fn pause(&mut self) {
+        tokio::time::sleep(self.next).await;
+        self.next = (self.next * 3 / 2).min(LONGEST_PAUSE);
+    }
+
+    /// The error of who waited until its end.
+    pub(super) fn too_slow(&self, what: String) -> BastionError {
+        BastionError::TooSlow { what, seconds: self.limit.as_secs() }
     }
 }
 

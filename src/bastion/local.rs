@@ -26,6 +26,9 @@ pub struct Generation {
     /// The spec that was asked for.
     pub spec_hash: String,
     /// Known once EC2 answered.
+    #[serde(default)]
+    pub key_pair_id: Option<String>,
+    /// Known once EC2 answered.
     pub instance_id: Option<String>,
     /// Missing in the files of old releases.
     #[serde(default)]
@@ -127,6 +130,7 @@ impl LocalState {
             host_public_key: host.public_key.trim().to_owned(),
             expires_at,
             spec_hash: spec_hash.to_owned(),
+            key_pair_id: None,
             instance_id: None,
             place: Some(place.clone()),
         };

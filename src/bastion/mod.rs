@@ -52,7 +52,7 @@ pub use observe::Observed;
 pub use plan::plan_up;
 pub use plan_down::plan_down;
 pub use plan_gc::{OwnersPart, plan_gc, plan_gc_all, still_left};
-pub use procedure::{Workshop, down, gc_all, observe_down, observe_for_up, status, up};
+pub use procedure::{Workshop, down, gc_all, observe, observe_down, observe_for_up, status, up};
 pub use reach::{Reach, reach};
 pub use report::{BastionReport, BastionStatus};
 pub use seams::{AddressEcho, Cloud, EchoError, KeyMaker, MadeKey, Shell, ShellError};

@@ -71,6 +71,8 @@ pub struct Instance {
     pub state_reason: Option<String>,
     /// The token that launched it; it tells which generation of keys it was given.
     pub client_token: Option<String>,
+    /// The security groups of its interfaces; EC2 stops telling them when it is terminated.
+    pub group_ids: Vec<String>,
     pub tags: Tags,
 }
 

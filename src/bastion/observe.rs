@@ -123,6 +123,14 @@ impl Observed {
         self.generation.as_ref().is_some_and(|mine| key.is_some_and(|key| mine.is_public_key(key)))
     }
 
+    /// The id of the key pair that this computer imported, where nobody need ask EC2 for it: while the instance that was
+    /// launched with it has not ended, no other run replaces it without ending that instance.
+    pub(super) fn own_key_pair_id(&self) -> Option<&str> {
+        let mine = self.generation.as_ref()?;
+        let is_there = |one: &Instance| one.state != InstanceState::Terminated && one.is_of(mine);
+        mine.key_pair_id.as_deref().filter(|_| self.instances.iter().any(is_there))
+    }
+
     /// As [`Self::may_be_a_colleagues`], of what stands without an instance.
     pub(super) fn leftovers_may_be_a_colleagues(&self, identity: &Identity, ours: &Ours) -> bool {
         let had = |instance: &Instance| self.generation.as_ref().is_some_and(|mine| instance.is_of(mine));
@@ -152,6 +160,10 @@ impl Instance {
         let (hours, minutes) = (minutes / 60, minutes % 60);
         let span = if hours > 0 { format!("{hours}h {minutes}m") } else { format!("{minutes}m") };
         format!(" (launched {span} ago)")
+    }
+
+    pub(super) fn carries(&self, group: &Group) -> bool {
+        self.group_ids.contains(&group.id)
     }
 
     pub(super) fn is_of(&self, generation: &Generation) -> bool {

@@ -168,12 +168,12 @@ impl Planner<'_> {
         if self.observed.pair_of_another_run(self.ours, self.now).is_some() {
             return Err(BastionError::AnotherComputer { name });
         }
-        if pair.is_some() {
+        if let Some(pair) = pair {
             // A pair without an instance that is not ours to tell: perhaps another computer is at work right now.
             if !generation.is_some_and(matches_pair) && plan.questions.is_empty() {
                 plan.questions.push(format!("replace key pair {name}: it was made on another computer?"));
             }
-            plan.steps.push(Step::DeleteKeyPair { name: name.clone() });
+            plan.steps.push(Step::DeleteKeyPair { id: pair.id.clone(), name: name.clone() });
         }
         if !usable {
             plan.steps.push(Step::MakeKeys);
@@ -316,16 +316,13 @@ impl Planner<'_> {
         if others.is_empty() {
             return;
         }
-        let mut leaving: Vec<String> = self.ours.leaving.iter().map(|instance| instance.id.clone()).collect();
-        leaving.extend(plan.steps.iter().filter_map(|step| match step {
-            Step::Terminate { instance_id, .. } => Some(instance_id.clone()),
-            _ => None,
-        }));
-        if !leaving.is_empty() {
-            plan.steps.push(Step::AwaitTermination { instance_ids: leaving });
-        }
-        for other in others {
-            plan.steps.push(Step::DeleteGroup { group_id: other.id.clone(), name: other.name.clone() });
-        }
+        let ended = |instance: &Instance| {
+            plan.steps
+                .iter()
+                .any(|step| matches!(step, Step::Terminate { instance_id, .. } if *instance_id == instance.id))
+        };
+        let mut leaving = self.ours.leaving.clone();
+        leaving.extend(self.ours.live.iter().filter(|instance| ended(instance)));
+        plan.steps.extend(others.into_iter().map(|other| Step::delete_group(other, &leaving)));
     }
 }

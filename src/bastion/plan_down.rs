@@ -1,4 +1,4 @@
-use super::{BastionError, Identity, Observed, Plan, Step};
+use super::{BastionError, Identity, Instance, Observed, Plan, Step};
 
 /// Decides what has to go so that nothing of this owner's bastion is left. Pure.
 ///
@@ -15,7 +15,7 @@ pub fn plan_down(identity: &Identity, observed: &Observed, now: jiff::Timestamp)
             steps.push(Step::Revoke { rule: (*rule).clone(), what: "the database rule" });
         }
     }
-    let mut leaving: Vec<String> = ours.leaving.iter().map(|instance| instance.id.clone()).collect();
+    let mut leaving = ours.leaving.clone();
     for instance in &ours.live {
         if observed.may_be_a_colleagues(identity, instance) {
             questions.push(format!(
@@ -25,16 +25,17 @@ pub fn plan_down(identity: &Identity, observed: &Observed, now: jiff::Timestamp)
             ));
         }
         steps.push(Step::Terminate { instance_id: instance.id.clone(), reason: None });
-        leaving.push(instance.id.clone());
+        leaving.push(instance);
     }
-    if !leaving.is_empty() {
-        steps.push(Step::AwaitTermination { instance_ids: leaving });
+    // The end of one that carries a group is seen when the group can be deleted.
+    let carries_none = |instance: &&&Instance| !ours.groups.iter().any(|group| instance.carries(group));
+    let instance_ids: Vec<String> = leaving.iter().filter(carries_none).map(|instance| instance.id.clone()).collect();
+    if !instance_ids.is_empty() {
+        steps.push(Step::AwaitTermination { instance_ids });
     }
-    for group in &ours.groups {
-        steps.push(Step::DeleteGroup { group_id: group.id.clone(), name: group.name.clone() });
-    }
-    if let Some(pair) = ours.key_pair {
-        steps.push(Step::DeleteKeyPair { name: pair.name.clone() });
+    steps.extend(ours.groups.iter().map(|group| Step::delete_group(group, &leaving)));
+    if let Some(id) = ours.key_pair.map(|pair| pair.id.as_str()).or_else(|| observed.own_key_pair_id()) {
+        steps.push(Step::DeleteKeyPair { id: id.to_owned(), name: identity.resource_name() });
     }
     let stands_alone = ours.live.is_empty() && ours.leaving.is_empty();
     if stands_alone && !steps.is_empty() && observed.leftovers_may_be_a_colleagues(identity, &ours) {

@@ -25,33 +25,46 @@ pub struct Workshop<'a> {
 ///
 /// # Errors
 /// What AWS answers.
+pub async fn observe(workshop: &Workshop<'_>, scope: &Scope) -> Result<(Identity, Observed), BastionError> {
+    let name = scope.resource_name();
+    let ((identity, mut observed), key_pair) =
+        tokio::try_join!(observe_all_but_keys(workshop, scope), async { Ok(workshop.cloud.key_pair(&name).await?) })?;
+    observed.key_pair = key_pair;
+    Ok((identity, observed))
+}
+
+/// As [`observe`], for [`plan_down`](super::plan_down): the key pair is looked for only where its id is not known.
+///
+/// # Errors
+/// What AWS answers.
 pub async fn observe_down(workshop: &Workshop<'_>, scope: &Scope) -> Result<(Identity, Observed), BastionError> {
+    let (identity, mut observed) = observe_all_but_keys(workshop, scope).await?;
+    if observed.own_key_pair_id().is_none() {
+        observed.key_pair = workshop.cloud.key_pair(&scope.resource_name()).await?;
+    }
+    Ok((identity, observed))
+}
+
+async fn observe_all_but_keys(workshop: &Workshop<'_>, scope: &Scope) -> Result<(Identity, Observed), BastionError> {
     let name = scope.resource_name();
     let cloud = workshop.cloud;
-    let (caller, instances, groups, rules, key_pair) = tokio::try_join!(
-        cloud.caller(),
-        cloud.instances(scope),
-        cloud.groups(&name),
-        cloud.rules(scope),
-        cloud.key_pair(&name),
-    )?;
+    let (caller, instances, groups, rules) =
+        tokio::try_join!(cloud.caller(), cloud.instances(scope), cloud.groups(&name), cloud.rules(scope))?;
     let identity = Identity { scope: scope.clone(), principal: Principal::from_user_id(&caller.user_id) };
     let observed = Observed {
         instances,
         groups,
         rules,
-        key_pair,
         generation: workshop.local.generation(),
         local_files: workshop.local.is_used(),
         here: Place { account: caller.account, region: workshop.region.to_owned() },
         kept_for: workshop.local.place(),
-        database_rules: Vec::new(),
-        offers: Vec::new(),
+        ..Observed::default()
     };
     Ok((identity, observed))
 }
 
-/// Adds to what [`observe_down`] saw what `up` has to know besides: what the zones offer if an instance is missing, and what
+/// Adds to what [`observe`] saw what `up` has to know besides: what the zones offer if an instance is missing, and what
 /// others let into the database if our rule is.
 ///
 /// # Errors

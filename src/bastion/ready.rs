@@ -1,4 +1,4 @@
-use super::apply::Apply;
+use super::apply::{Apply, Patience};
 use super::{BastionAccess, BastionError, Event, Instance, InstanceState, READY_FILE, Reach, ShellError, reach};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -7,8 +7,6 @@ const RUNNING_LIMIT: Duration = Duration::from_secs(180);
 const READY_LIMIT: Duration = Duration::from_secs(300);
 /// While it boots, silence says nothing.
 const BOOT_LIMIT: Duration = Duration::from_secs(60);
-/// Between two looks at EC2, which counts requests.
-const PAUSE: Duration = Duration::from_secs(1);
 /// Between two tries of ssh; a try itself takes its time.
 const SSH_PAUSE: Duration = Duration::from_millis(300);
 
@@ -16,7 +14,7 @@ impl Apply<'_> {
     /// Waits until EC2 calls the instance running and has given it a public address.
     pub(super) async fn await_running(&mut self) -> Result<Instance, BastionError> {
         let mut instance = self.instance()?.clone();
-        let started = Instant::now();
+        let mut patience = Patience::new(RUNNING_LIMIT);
         loop {
             let reason = instance.state_reason.clone();
             let died = |state| BastionError::Died { id: instance.id.clone(), state, reason };
@@ -26,13 +24,12 @@ impl Apply<'_> {
                 InstanceState::Terminated => return Err(died("terminated")),
                 _ => {}
             }
-            if started.elapsed() > RUNNING_LIMIT {
-                let what = format!("starting instance {}", instance.id);
-                return Err(BastionError::TooSlow { what, seconds: RUNNING_LIMIT.as_secs() });
+            if patience.is_at_an_end() {
+                return Err(patience.too_slow(format!("starting instance {}", instance.id)));
             }
             self.tell(Event::Waiting(format!("waiting for {} to start", instance.id)));
             // First, for what was launched a moment ago does not run yet, and every look is a call.
-            tokio::time::sleep(PAUSE).await;
+            patience.pause().await;
             instance = self.workshop.cloud.instance(&instance.id).await?.unwrap_or(instance);
         }
         self.instance = Some(instance.clone());

@@ -60,8 +60,10 @@ pub trait Cloud: Send + Sync {
     async fn key_pair(&self, name: &str) -> Result<Option<KeyPair>, CloudError>;
     /// # Errors
     /// Code `InvalidKeyPair.Duplicate` when the name is taken; nothing was changed then.
-    async fn import_key_pair(&self, name: &str, public_key: &str, tags: &Tags) -> Result<(), CloudError>;
-    async fn delete_key_pair(&self, name: &str) -> Result<(), CloudError>;
+    /// Returns its id.
+    async fn import_key_pair(&self, name: &str, public_key: &str, tags: &Tags) -> Result<String, CloudError>;
+    /// Success as well when it is gone already.
+    async fn delete_key_pair(&self, id: &str) -> Result<(), CloudError>;
 }
 
 /// Why a command could not be run on the bastion.

@@ -1,25 +1,63 @@
-use super::{Rule, RuleSource};
+use super::{Group, Instance, Rule, RuleSource};
 use std::fmt;
 use std::net::Ipv4Addr;
 
 /// One change of the world, or one wait for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    Terminate { instance_id: String, reason: Option<&'static str> },
-    AwaitTermination { instance_ids: Vec<String> },
-    Start { instance_id: String },
-    Launch { instance_type: String, subnet_id: String, zone: String, instead_of: Option<String> },
+    Terminate {
+        instance_id: String,
+        reason: Option<&'static str>,
+    },
+    AwaitTermination {
+        instance_ids: Vec<String>,
+    },
+    Start {
+        instance_id: String,
+    },
+    Launch {
+        instance_type: String,
+        subnet_id: String,
+        zone: String,
+        instead_of: Option<String>,
+    },
     AwaitReady,
     MakeKeys,
-    ImportKeyPair { name: String },
-    DeleteKeyPair { name: String },
-    CreateGroup { name: String, vpc_id: String },
+    ImportKeyPair {
+        name: String,
+    },
+    DeleteKeyPair {
+        id: String,
+        name: String,
+    },
+    CreateGroup {
+        name: String,
+        vpc_id: String,
+    },
     CloseEgress,
-    AllowEgress { cidrs: Vec<String>, port: u16 },
-    AllowSsh { cidrs: Vec<String>, port: u16 },
-    AllowDatabase { group_id: String, port: u16, source: PlannedSource },
-    Revoke { rule: Rule, what: &'static str },
-    DeleteGroup { group_id: String, name: String },
+    AllowEgress {
+        cidrs: Vec<String>,
+        port: u16,
+    },
+    AllowSsh {
+        cidrs: Vec<String>,
+        port: u16,
+    },
+    AllowDatabase {
+        group_id: String,
+        port: u16,
+        source: PlannedSource,
+    },
+    Revoke {
+        rule: Rule,
+        what: &'static str,
+    },
+    /// EC2 refuses it until the instances that still carry the group are terminated.
+    DeleteGroup {
+        group_id: String,
+        name: String,
+        carriers: Vec<String>,
+    },
     ForgetKeys,
 }
 
@@ -42,6 +80,11 @@ impl Step {
             || both(|step| matches!(step, Self::Revoke { .. }))
             || both(|step| matches!(step, Self::Terminate { .. }))
             || both(|step| matches!(step, Self::DeleteGroup { .. }))
+    }
+
+    pub(super) fn delete_group(group: &Group, leaving: &[&Instance]) -> Self {
+        let carriers = leaving.iter().filter(|instance| instance.carries(group)).map(|instance| instance.id.clone());
+        Self::DeleteGroup { group_id: group.id.clone(), name: group.name.clone(), carriers: carriers.collect() }
     }
 
     /// False for waits: a plan of waits changes nothing.
@@ -71,7 +114,7 @@ impl fmt::Display for Step {
             Self::AwaitReady => f.write_str("wait until ssh works and the instance says that it is ready"),
             Self::MakeKeys => f.write_str("make a login key and a host key on this computer"),
             Self::ImportKeyPair { name } => write!(f, "import the public key as key pair {name}"),
-            Self::DeleteKeyPair { name } => write!(f, "delete key pair {name}"),
+            Self::DeleteKeyPair { name, .. } => write!(f, "delete key pair {name}"),
             Self::CreateGroup { name, vpc_id } => write!(f, "create security group {name} in {vpc_id}"),
             Self::CloseEgress => f.write_str("close the group's outgoing side"),
             Self::AllowEgress { cidrs, port } => {
@@ -82,7 +125,10 @@ impl fmt::Display for Step {
                 write!(f, "let {source} reach port {port} in the writer's security group {group_id}")
             }
             Self::Revoke { rule, what } => write!(f, "revoke {what} {} in {}", rule.id, rule.group_id),
-            Self::DeleteGroup { group_id, name } => write!(f, "delete security group {name} ({group_id})"),
+            Self::DeleteGroup { group_id, name, carriers } => {
+                write!(f, "delete security group {name} ({group_id})")?;
+                if carriers.is_empty() { Ok(()) } else { write!(f, ", once {} is gone", carriers.join(", ")) }
+            }
             Self::ForgetKeys => f.write_str("delete the keys on this computer"),
         }
     }

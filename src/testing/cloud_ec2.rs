@@ -111,10 +111,11 @@ impl Cloud for FakeCloud {
                 state_reason: None,
                 launched_at: jiff::Timestamp::from_second(1_767_323_045).ok(),
                 client_token: Some(launch.client_token.clone()),
+                group_ids: vec![launch.group_id.clone()],
                 tags: launch.tags.clone(),
             };
             let looks = state.looks;
-            state.instances.push(FakeInstance { instance, group_id: launch.group_id.clone(), looks });
+            state.instances.push(FakeInstance { instance, looks });
             let number = state.instances.len() - 1;
             // Nobody has to wait for what takes no time.
             if looks == 0 {
@@ -209,8 +210,11 @@ impl Cloud for FakeCloud {
 
     async fn delete_group(&self, group_id: &str) -> Result<(), CloudError> {
         self.call("ec2:DeleteSecurityGroup", |state| {
-            let carried =
-                |one: &FakeInstance| one.group_id == group_id && one.instance.state != InstanceState::Terminated;
+            state.look();
+            let carried = |one: &FakeInstance| {
+                one.instance.group_ids.iter().any(|id| id == group_id)
+                    && one.instance.state != InstanceState::Terminated
+            };
             let source = RuleSource::Group(group_id.to_owned());
             if state.instances.iter().any(carried) || state.rules.iter().any(|rule| rule.source == source) {
                 return Err(refused("ec2:DeleteSecurityGroup", "DependencyViolation"));
@@ -289,7 +293,7 @@ impl Cloud for FakeCloud {
         .await
     }
 
-    async fn import_key_pair(&self, name: &str, public_key: &str, tags: &Tags) -> Result<(), CloudError> {
+    async fn import_key_pair(&self, name: &str, public_key: &str, tags: &Tags) -> Result<String, CloudError> {
         self.call("ec2:ImportKeyPair", |state| {
             if state.key_pairs.contains_key(name) {
                 return Err(refused("ec2:ImportKeyPair", "InvalidKeyPair.Duplicate"));
@@ -302,15 +306,16 @@ impl Cloud for FakeCloud {
                 created_at: jiff::Timestamp::from_second(1_767_323_045).ok(),
                 tags: tags.clone(),
             };
+            let id = pair.id.clone();
             state.key_pairs.insert(name.to_owned(), pair);
-            Ok(())
+            Ok(id)
         })
         .await
     }
 
-    async fn delete_key_pair(&self, name: &str) -> Result<(), CloudError> {
+    async fn delete_key_pair(&self, id: &str) -> Result<(), CloudError> {
         self.call("ec2:DeleteKeyPair", |state| {
-            state.key_pairs.remove(name);
+            state.key_pairs.retain(|_, pair| pair.id != id);
             Ok(())
         })
         .await

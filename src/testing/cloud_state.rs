@@ -9,7 +9,6 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub(super) struct FakeInstance {
     pub(super) instance: Instance,
-    pub(super) group_id: String,
     pub(super) looks: u32,
 }
 
@@ -163,7 +162,7 @@ impl State {
         format!("{kind}-{:04}", self.last_id)
     }
 
-    /// Time passes with every look at the instances.
+    /// Time passes with every look at the instances, and with every try to take a group from them.
     pub(super) fn look(&mut self) {
         for number in 0..self.instances.len() {
             match self.instances[number].looks.checked_sub(1) {

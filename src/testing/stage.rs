@@ -197,7 +197,7 @@ impl Stage {
     }
 }
 
-/// How a command ended. `Display` is what snapshots hold.
+/// How a command ended. `Display` is what snapshots hold: the same at every run, so without the time that steps took.
 #[must_use = "snapshot the outcome, or check its code"]
 #[derive(Debug, Clone)]
 pub struct Outcome {
@@ -208,8 +208,15 @@ pub struct Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}------- stderr -------\n{}------- exit {}", self.stdout, self.stderr, self.code)
+        writeln!(f, "{}------- stderr -------", self.stdout)?;
+        self.stderr.lines().try_for_each(|line| writeln!(f, "{}", without_time(line)))?;
+        write!(f, "------- exit {}", self.code)
     }
+}
+
+fn without_time(line: &str) -> &str {
+    let is_time = |text: &str| text.strip_suffix(" s").is_some_and(|seconds| seconds.parse::<f64>().is_ok());
+    line.rsplit_once(" · ").filter(|(_, end)| is_time(end)).map_or(line, |(start, _)| start)
 }
 
 #[derive(Clone, Default)]

@@ -69,15 +69,15 @@ async fn inventory(cloud: &dyn Aws) {
 async fn key_pairs(cloud: &dyn Aws, owner: &str) {
     let name = scope(owner).resource_name();
     assert_eq!(cloud.key_pair(&name).await.unwrap(), None);
-    cloud.import_key_pair(&name, KEY, &tags(owner)).await.unwrap();
+    let id = cloud.import_key_pair(&name, KEY, &tags(owner)).await.unwrap();
     let pair = cloud.key_pair(&name).await.unwrap().unwrap();
-    assert_eq!(pair.tags, tags(owner));
+    assert_eq!((pair.tags, &pair.id), (tags(owner), &id));
     let blob = |key: &str| key.split_whitespace().nth(1).map(str::to_owned);
     assert_eq!(pair.public_key.as_deref().and_then(blob), blob(KEY));
     let again = cloud.import_key_pair(&name, KEY, &tags(owner)).await.unwrap_err();
     assert!(again.is_code("InvalidKeyPair.Duplicate"), "{again}");
-    cloud.delete_key_pair(&name).await.unwrap();
-    cloud.delete_key_pair(&name).await.unwrap();
+    cloud.delete_key_pair(&id).await.unwrap();
+    cloud.delete_key_pair(&id).await.unwrap();
     assert_eq!(cloud.key_pair(&name).await.unwrap(), None);
 }
 
@@ -160,7 +160,7 @@ async fn instances(cloud: &dyn Aws, owner: &str, place: &Topology) {
     assert_eq!(offers.len(), 1);
     assert_eq!((&offers[0].zone, offers[0].instance_type.as_str()), (&subnet.zone, "t2.micro"));
 
-    cloud.import_key_pair(&name, KEY, &tags(owner)).await.unwrap();
+    let key_pair_id = cloud.import_key_pair(&name, KEY, &tags(owner)).await.unwrap();
     let group_id = cloud.create_group(&name, &place.vpc_id, "devdb contract", &tags(owner)).await.unwrap();
     let launch = Launch {
         client_token: format!("contract-{owner}"),
@@ -208,7 +208,7 @@ async fn instances(cloud: &dyn Aws, owner: &str, place: &Topology) {
     let gone = until(cloud, &first.id, InstanceState::Terminated).await;
     assert_eq!(gone.public_ip, None);
     cloud.delete_group(&group_id).await.unwrap();
-    cloud.delete_key_pair(&name).await.unwrap();
+    cloud.delete_key_pair(&key_pair_id).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

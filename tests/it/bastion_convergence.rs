@@ -215,6 +215,33 @@ async fn aliases_and_projects_do_not_touch_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn down_asks_no_more_than_it_has_to() {
+    let rig = Rig::new();
+    rig.cloud.take_time(1);
+    rig.up().await.unwrap();
+    rig.cloud.forget_calls();
+    rig.down().await.unwrap();
+    assert_eq!(rig.count(), NOTHING);
+    let mut calls = rig.cloud.calls();
+    calls.sort_unstable();
+    assert_eq!(
+        calls,
+        [
+            "ec2:DeleteKeyPair",
+            // Refused once: the instance still shuts down.
+            "ec2:DeleteSecurityGroup",
+            "ec2:DeleteSecurityGroup",
+            "ec2:DescribeInstances",
+            "ec2:DescribeSecurityGroupRules",
+            "ec2:DescribeSecurityGroups",
+            "ec2:RevokeSecurityGroupIngress",
+            "ec2:TerminateInstances",
+            "sts:GetCallerIdentity",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_principal_under_the_same_alias_is_refused_by_up_and_down() {
     let ada = Rig::new();
     ada.up().await.unwrap();

@@ -3,7 +3,7 @@
 use crate::bastion_rig::{scope, spec};
 use devdb::bastion::{
     BastionError, BastionSpec, Direction, EXPIRES_AT, Generation, Group, Identity, Instance, InstanceState, KeyPair,
-    Observed, Offer, Plan, Principal, Rule, RuleSource, SPEC, Tags, plan_down, plan_up,
+    Observed, Offer, Plan, Principal, Rule, RuleSource, SPEC, Step, Tags, plan_down, plan_up,
 };
 
 fn identity() -> Identity {
@@ -28,6 +28,7 @@ fn generation() -> Generation {
         host_public_key: "ssh-ed25519 AAAAhost devdb".to_owned(),
         expires_at: "2026-01-02T15:04:05Z".parse().unwrap(),
         spec_hash: spec().hash().unwrap(),
+        key_pair_id: Some("key-1".to_owned()),
         instance_id: Some("i-1".to_owned()),
         place: None,
     }
@@ -61,6 +62,7 @@ fn complete() -> Observed {
             launched_at: Some(now()),
             state_reason: None,
             client_token: Some(generation().client_token()),
+            group_ids: vec!["sg-1".to_owned()],
             tags: instance_tags,
         }],
         groups: vec![Group {
@@ -251,10 +253,39 @@ fn down_takes_the_access_first_and_leaves_what_is_not_ours() {
         [
             "revoke the database rule sgr-db in sg-database",
             "terminate instance i-1",
-            "delete security group devdb-shop-dev-ada (sg-1)",
+            "delete security group devdb-shop-dev-ada (sg-1), once i-1 is gone",
             "delete key pair devdb-shop-dev-ada",
             "delete the keys on this computer",
         ]
     );
     assert!(plan_down(&identity(), &Observed::default(), now()).unwrap().steps.is_empty());
+}
+
+#[test]
+fn down_waits_for_an_instance_by_its_group_or_else_by_itself_and_knows_the_key_pair_of_its_own_instance() {
+    let steps = |change: fn(&mut Observed)| {
+        let mut seen = complete();
+        change(&mut seen);
+        plan_down(&identity(), &seen, now()).unwrap().steps
+    };
+    let waits = |steps: &[Step]| steps.iter().any(|step| matches!(step, Step::AwaitTermination { .. }));
+    let carried = |steps: &[Step]| {
+        steps.iter().any(|step| matches!(step, Step::DeleteGroup { carriers, .. } if carriers == &["i-1"]))
+    };
+    let of_its_group = steps(|_| {});
+    assert!(carried(&of_its_group) && !waits(&of_its_group));
+    let of_none = steps(|seen| seen.instances[0].group_ids.clear());
+    assert!(!carried(&of_none) && waits(&of_none));
+
+    let deletes_key_pair =
+        |steps: &[Step]| steps.iter().any(|step| matches!(step, Step::DeleteKeyPair { id, .. } if id == "key-1"));
+    assert!(deletes_key_pair(&steps(|seen| seen.key_pair = None)));
+    assert!(!deletes_key_pair(&steps(|seen| {
+        seen.key_pair = None;
+        seen.instances[0].state = InstanceState::Terminated;
+    })));
+    assert!(!deletes_key_pair(&steps(|seen| {
+        seen.key_pair = None;
+        seen.generation.as_mut().unwrap().key_pair_id = None;
+    })));
 }

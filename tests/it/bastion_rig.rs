@@ -89,7 +89,7 @@ impl Rig {
     pub(crate) async fn plan(&self) -> Result<Plan, BastionError> {
         use devdb::system::Clock;
         let workshop = self.workshop(&|_| {});
-        let (identity, mut observed) = bastion::observe_down(&workshop, &self.scope).await?;
+        let (identity, mut observed) = bastion::observe(&workshop, &self.scope).await?;
         bastion::observe_for_up(&workshop, &identity, &self.spec, &mut observed).await?;
         bastion::plan_up(&identity, &self.spec, &observed, self.clock.now())
     }
@@ -105,7 +105,7 @@ impl Rig {
     ) -> Result<(BastionReport, BastionAccess), BastionError> {
         use devdb::system::Clock;
         let workshop = self.workshop(tell);
-        let (identity, mut observed) = bastion::observe_down(&workshop, &self.scope).await?;
+        let (identity, mut observed) = bastion::observe(&workshop, &self.scope).await?;
         bastion::observe_for_up(&workshop, &identity, &self.spec, &mut observed).await?;
         let plan = bastion::plan_up(&identity, &self.spec, &observed, self.clock.now())?;
         bastion::up(&workshop, &identity, &self.spec, &observed, &plan).await

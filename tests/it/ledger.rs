@@ -231,7 +231,7 @@ fn dropping_a_run_at_any_moment_leaves_schema_and_ledger_together() {
                     return std::task::Poll::Ready(false);
                 }
                 left -= 1;
-                run.as_mut().poll(task).map(|report| report.error.map_or(true, |error| panic!("{error}")))
+                run.as_mut().poll(task).map(|report| report.error.is_none_or(|error| panic!("{error}")))
             })
             .await;
         });

@@ -89,7 +89,11 @@ fn requests(call: &Value, places: &Places, own: &Tags) -> Vec<Request> {
                 request(arn(&format!("instance/{}", needed(call, "ResourceId.1"))), context)
             })
             .collect(),
-        "DeleteKeyPair" => vec![of_ours(&format!("key-pair/{}", needed(call, "KeyName")))],
+        // Asked for by id, checked by name.
+        "DeleteKeyPair" => {
+            let part = |key: &str| own[&format!("devdb:{key}")].clone();
+            vec![of_ours(&format!("key-pair/devdb-{}-{}-{}", part("project"), part("environment"), part("owner")))]
+        }
         _ => panic!("`{name}` is new: say here which resources it is checked for, and allow it in templates/iam"),
     };
     for (kind, tags) in &made {

@@ -109,11 +109,11 @@ impl Cloud for AwsAdapter {
         Ok(self.describe_key_pairs(vec![filter("key-name", [name])]).await?.into_iter().next())
     }
 
-    async fn import_key_pair(&self, name: &str, public_key: &str, tags: &Tags) -> Result<(), CloudError> {
+    async fn import_key_pair(&self, name: &str, public_key: &str, tags: &Tags) -> Result<String, CloudError> {
         self.make_key_pair(name, public_key, tags).await
     }
 
-    async fn delete_key_pair(&self, name: &str) -> Result<(), CloudError> {
-        self.remove_key_pair(name).await
+    async fn delete_key_pair(&self, id: &str) -> Result<(), CloudError> {
+        self.remove_key_pair(id).await
     }
 }

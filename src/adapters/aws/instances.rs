@@ -117,6 +117,7 @@ impl AwsAdapter {
         let state = instance.state().and_then(|state| state.name()).ok_or_else(|| self.lacks(action, "a state"))?;
         // EC2 leaves addresses empty instead of out while there is none.
         let address = |text: Option<&str>| text.and_then(|text| text.parse().ok());
+        let groups = instance.security_groups().iter();
         Ok(Instance {
             id: instance.instance_id().ok_or_else(|| self.lacks(action, "an instance id"))?.to_owned(),
             state: match state {
@@ -144,6 +145,7 @@ impl AwsAdapter {
                 .filter(|message| !message.is_empty())
                 .map(str::to_owned),
             client_token: instance.client_token().filter(|token| !token.is_empty()).map(str::to_owned),
+            group_ids: groups.filter_map(|group| group.group_id().map(str::to_owned)).collect(),
             tags: tags_from(instance.tags()),
         })
     }

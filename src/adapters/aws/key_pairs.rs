@@ -25,21 +25,26 @@ impl AwsAdapter {
             .collect()
     }
 
-    pub(super) async fn make_key_pair(&self, name: &str, public_key: &str, tags: &Tags) -> Result<(), CloudError> {
-        self.ec2
+    pub(super) async fn make_key_pair(&self, name: &str, public_key: &str, tags: &Tags) -> Result<String, CloudError> {
+        let action = "ec2:ImportKeyPair";
+        let answer = self
+            .ec2
             .import_key_pair()
             .key_name(name)
             .public_key_material(Blob::new(public_key))
             .tag_specifications(tag_specification(ResourceType::KeyPair, tags))
             .send()
             .await
-            .map_err(|error| self.translate("ec2:ImportKeyPair", error))?;
-        Ok(())
+            .map_err(|error| self.translate(action, error))?;
+        answer.key_pair_id().map(str::to_owned).ok_or_else(|| self.lacks(action, "a key pair id"))
     }
 
-    /// EC2 answers success for a name that does not exist.
-    pub(super) async fn remove_key_pair(&self, name: &str) -> Result<(), CloudError> {
-        let answer = self.ec2.delete_key_pair().key_name(name).send().await;
-        answer.map(|_| ()).map_err(|error| self.translate("ec2:DeleteKeyPair", error))
+    /// By its id: another one may have the name meanwhile.
+    pub(super) async fn remove_key_pair(&self, id: &str) -> Result<(), CloudError> {
+        let answer = self.ec2.delete_key_pair().key_pair_id(id).send().await;
+        match answer.map_err(|error| self.translate("ec2:DeleteKeyPair", error)) {
+            Err(error) if !error.is_code("InvalidKeyPair.NotFound") => Err(error),
+            _ => Ok(()),
+        }
     }
 }

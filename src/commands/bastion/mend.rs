@@ -15,7 +15,7 @@ pub(crate) async fn mend(context: &Context) -> Result<Result<Vec<String>, Beyond
     let workshop = bench.workshop(&|_| {});
     let scope = bench.scope();
     let _turn = bench.turn(false, &|_| {}).await?;
-    let (identity, mut observed) = bastion::observe_down(&workshop, &scope).await?;
+    let (identity, mut observed) = bastion::observe(&workshop, &scope).await?;
     bastion::observe_for_up(&workshop, &identity, &spec, &mut observed).await?;
     let plan = bastion::plan_up(&identity, &spec, &observed, context.host().clock.now())?;
     if let Err(beyond) = bastion::mends(&plan) {

@@ -44,7 +44,7 @@ pub(crate) async fn bring_up(args: &UpArgs, context: &Context) -> Result<UpRepor
     let looking = context.printer().step("looking at what is there");
     let (topology, ssh_cidrs, (identity, mut observed)) =
         tokio::try_join!(fresh_topology(context), args.egress.ssh_cidrs(&bench), async {
-            Ok(bastion::observe_down(&workshop, &scope).await?)
+            Ok(bastion::observe(&workshop, &scope).await?)
         })?;
     let spec = spec(bench.settings, &topology, ssh_cidrs)?;
     let spec = BastionSpec { ttl: args.ttl.unwrap_or(spec.ttl), ..spec };
