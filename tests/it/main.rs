@@ -20,6 +20,7 @@ mod config;
 mod database;
 mod discovery;
 mod help;
+mod kysely;
 mod ledger;
 mod migrate;
 mod migrate_alone;

@@ -1,0 +1,86 @@
+//! Real Kysely, several versions of it, in one Node process (`tests/kysely`).
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+/// Each names its lock and its ledger in the same way, and takes the lock in another.
+pub(crate) const VERSIONS: [&str; 3] = ["0.28", "0.29", "0.30"];
+
+/// What a call of Kysely's Migrator returned. `results` is empty where Kysely leaves it out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// Name, direction, status.
+    pub(crate) results: Vec<(String, String, String)>,
+    pub(crate) error: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MigrationResult {
+    migration_name: String,
+    direction: String,
+    status: String,
+}
+
+impl Answer {
+    /// From a document with Kysely's `results`, and `error` as a text or as devdb's object.
+    pub(crate) fn from_json(document: &Value) -> Self {
+        let results: Option<Vec<MigrationResult>> = serde_json::from_value(document["results"].clone()).unwrap();
+        let results = results.unwrap_or_default().into_iter();
+        let error = document["error"].as_str().or_else(|| document["error"]["message"].as_str());
+        Self {
+            results: results.map(|one| (one.migration_name, one.direction, one.status)).collect(),
+            error: error.map(str::to_owned),
+        }
+    }
+}
+
+/// The driver; it ends with its stdin.
+pub(crate) struct Kysely {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Kysely {
+    pub(crate) fn start() -> Self {
+        let install = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kysely/install");
+        let installed = Command::new(install).stderr(Stdio::inherit()).output().unwrap();
+        assert!(installed.status.success(), "{install}: Kysely cannot be installed from npm");
+        let folder = String::from_utf8(installed.stdout).unwrap();
+        let mut node = Command::new("node");
+        node.arg(Path::new(folder.trim_end()).join("migrator.mjs"));
+        let mut child = node.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (stdin, stdout) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        Self { child, stdin, stdout }
+    }
+
+    /// Starts a call; answers come in the order of the calls.
+    pub(crate) fn ask(&mut self, version: &str, url: &str, folder: &Path, words: &[&str], unordered: bool) {
+        let name = words.get(1);
+        let line = json!({
+            "kysely": version, "url": url, "folder": folder, "verb": words[0], "name": name, "unordered": unordered,
+        });
+        writeln!(self.stdin, "{line}").unwrap();
+    }
+
+    pub(crate) fn answer(&mut self) -> Answer {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        let document = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let answer = Answer::from_json(&document);
+        let broken = answer.error.as_deref().is_some_and(|error| error.starts_with("driver:"));
+        assert!(!broken, "{answer:?}");
+        answer
+    }
+}
+
+impl Drop for Kysely {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,57 @@
+// Kysely's Migrator, driven line by line: a JSON document on stdin asks, one on stdout answers.
+//
+//   {"kysely": "0.29", "url": "postgres://…", "folder": "…", "verb": "latest|up|down|to|none", "name"?, "unordered"?}
+//   {"results": [{"migrationName", "direction", "status"}, …] | null, "error": "…" | null}
+import { readdir, readFile } from "node:fs/promises";
+import { createInterface } from "node:readline";
+import pg from "pg";
+
+/** What a team's migration-provider.ts does with files as devdb reads them. */
+class SqlFiles {
+  constructor(sql, folder) {
+    Object.assign(this, { sql, folder });
+  }
+
+  async getMigrations() {
+    const migrations = {};
+    for (const file of await readdir(this.folder)) {
+      const text = await readFile(`${this.folder}/${file}`, "utf8");
+      const [up, down] = text.split("-- migrate:down");
+      const run = (part) => (db) => this.sql.raw(part).execute(db);
+      migrations[file.slice(0, -".sql".length)] = { up: run(up), ...(down === undefined ? {} : { down: run(down) }) };
+    }
+    return migrations;
+  }
+}
+
+async function migrate({ kysely, url, folder, verb, name, unordered }) {
+  const { Kysely, PostgresDialect, sql, ...root } = await import(`kysely-${kysely}`);
+  // Exported from the root until 0.28.
+  const { Migrator, NO_MIGRATIONS } = kysely === "0.28" ? root : await import(`kysely-${kysely}/migration`);
+  const db = new Kysely({ dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: url, max: 1 }) }) });
+  try {
+    const provider = new SqlFiles(sql, folder);
+    const migrator = new Migrator({ db, provider, allowUnorderedMigrations: unordered ?? false });
+    const run = {
+      latest: () => migrator.migrateToLatest(),
+      up: () => migrator.migrateUp(),
+      down: () => migrator.migrateDown(),
+      to: () => migrator.migrateTo(name),
+      none: () => migrator.migrateTo(NO_MIGRATIONS),
+    }[verb];
+    const { results, error } = await run();
+    return { results: results ?? null, error: error === undefined ? null : String(error.message ?? error) };
+  } finally {
+    await db.destroy();
+  }
+}
+
+// Kysely announces and warns on the console.
+for (const level of ["log", "info", "warn"]) console[level] = () => {};
+
+// Answers go out in the order of the questions.
+let answered = Promise.resolve();
+for await (const line of createInterface({ input: process.stdin })) {
+  const answer = migrate(JSON.parse(line)).catch((error) => ({ results: null, error: `driver: ${error.stack}` }));
+  answered = answered.then(async () => process.stdout.write(`${JSON.stringify(await answer)}\n`));
+}
