@@ -1,8 +1,8 @@
 use super::plan::{Direction, PlanError, Route, Target, route, segments};
 use super::run::Run;
 use super::{
-    Holder, LedgerRow, MigrateError, MigrationDatabase, MigrationName, MigrationSource, Opened, RunReport, Script,
-    StatusReport,
+    Holder, LedgerRow, MigrateError, MigrationDatabase, MigrationName, MigrationSource, Opened, PlanReport, RunReport,
+    Script, StatusReport,
 };
 use std::time::Duration;
 use tokio::time::Instant;
@@ -87,6 +87,20 @@ impl Engine<'_> {
         let rows = database.read_ledger().await?.unwrap_or_default();
         let problem = self.route(&rows, &Target::Latest).err();
         Ok(StatusReport::new(self.source.names(), &rows, problem.as_ref()))
+    }
+
+    /// What [`Self::migrate`] would do. One round trip; nothing is written, created or locked.
+    ///
+    /// # Errors
+    /// The database's, and whatever stands against the plan.
+    pub async fn plan(
+        &self,
+        database: &mut dyn MigrationDatabase,
+        target: &Target,
+    ) -> Result<PlanReport, MigrateError> {
+        let rows = database.read_ledger().await?;
+        let (route, scripts) = self.prepare(rows.as_deref().unwrap_or_default(), target)?;
+        Ok(PlanReport::new(&route, &scripts, &segments(&scripts), rows.is_some()))
     }
 
     fn route(&self, rows: &[LedgerRow], target: &Target) -> Result<Route, PlanError> {

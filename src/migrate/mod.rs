@@ -14,6 +14,7 @@ mod name;
 mod plan;
 #[cfg(test)]
 mod plan_tests;
+mod preview;
 mod report;
 mod resolve;
 mod run;
@@ -30,6 +31,7 @@ pub use error::{FailedMigration, InTheWay, MigrateError, Remains};
 pub use ledger::{LedgerNames, LedgerRow, kysely_time};
 pub use name::{MigrationName, NameError};
 pub use plan::{Direction, History, Piece, PlanError, Route, Segment, Target, history, route, segments};
+pub use preview::{PlanReport, PlannedSegment, PlannedStatement};
 pub use report::{ErrorReport, MigrationResult, MigrationState, ResultStatus, RunReport, StatusReport, StatusRow};
 pub use script::{Layout, Location, Script, ScriptError};
 pub use source::{FolderSource, MigrationSource, SourceError};

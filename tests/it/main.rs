@@ -24,6 +24,7 @@ mod kysely;
 mod ledger;
 mod migrate;
 mod migrate_alone;
+mod migrate_plan;
 mod permissions;
 mod processes;
 mod prompter;

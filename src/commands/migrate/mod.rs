@@ -2,6 +2,7 @@
 
 mod down;
 mod new;
+mod plan;
 mod status;
 mod to;
 mod up;
@@ -16,6 +17,7 @@ pub(crate) enum MigrateCommand {
     To(to::ToArgs),
     Up(up::UpArgs),
     Down(down::DownArgs),
+    Plan(plan::PlanArgs),
     Status(status::StatusArgs),
     New(new::NewArgs),
 }
@@ -25,6 +27,7 @@ pub(crate) async fn run(command: MigrateCommand, context: &Context) -> Result<Ex
         MigrateCommand::To(args) => to::run(&args, context).await,
         MigrateCommand::Up(args) => up::run(&args, context).await,
         MigrateCommand::Down(args) => down::run(&args, context).await,
+        MigrateCommand::Plan(args) => plan::run(&args, context).await,
         MigrateCommand::Status(args) => status::run(&args, context).await,
         MigrateCommand::New(args) => new::run(&args, context),
     }

@@ -2,9 +2,12 @@
 
 mod kind;
 mod lexer;
+mod lock;
 mod split;
 
 pub use kind::{IndexBuild, Refusal, StatementKind};
 pub(crate) use lexer::{TokenKind, tokens};
+pub use lock::TableLock;
+pub(crate) use lock::table_lock;
 pub(crate) use split::split;
 pub use split::{SplitError, Statement};
