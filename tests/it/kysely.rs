@@ -123,8 +123,8 @@ fn assert_same(ours: &Answer, theirs: &Answer, story: &str) {
 /// One database has only ever seen one Kysely; on the other, whoever is at hand takes the next step.
 #[test]
 fn in_any_order_of_turns_both_do_the_same_and_accept_what_the_other_left() {
-    // More of them: DEVDB_TEST_SEEDS=100.
-    let seeds = std::env::var("DEVDB_TEST_SEEDS").map_or(3, |seeds| seeds.parse().unwrap());
+    // More of them in the gate, or by hand.
+    let seeds = std::env::var("DEVDB_TEST_SEEDS").map_or(1, |seeds| seeds.parse().unwrap());
     for seed in 1..=seeds {
         let (mut dice, mut team) = (Dice(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed)), Team::new());
         let alone = Database::create();

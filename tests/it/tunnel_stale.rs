@@ -135,7 +135,9 @@ fn a_tunnel_in_any_spelling_is_healthy_until_it_stops_and_then_it_is_ended() {
         eventually("nobody is left", LIMIT, || {
             (processes(config, "ssh").is_empty() && processes(config, "autossh").is_empty()).then_some(())
         });
-        assert!(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok(), "{words:?}");
+        // A process that ends loses its command line a moment before its sockets.
+        let is_free = || TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok();
+        eventually(&format!("{words:?}: the port is free"), LIMIT, is_free);
         assert_eq!(kill_stale(&world, port, &["--yes"]).1["processes"], serde_json::json!([]));
     });
 }
