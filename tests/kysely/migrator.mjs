@@ -6,6 +6,11 @@ import { readdir, readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import pg from "pg";
 
+// Kysely 0.29 wants Node.js 20; Debian 12 has 18, which lacks this of what its Migrator uses.
+Array.prototype.toReversed ??= function () {
+  return [...this].reverse();
+};
+
 /** What a team's migration-provider.ts does with files as devdb reads them. */
 class SqlFiles {
   constructor(sql, folder) {
