@@ -27,6 +27,8 @@ table ip fabric {
     map private_to_public { type ipv4_addr : ipv4_addr; }
     set public_addresses { type ipv4_addr; }
     set private_addresses { type ipv4_addr; }
+    # What a VPN leads the laptop to; it comes out of the VPN's own address in the VPC.
+    set routed { type ipv4_addr; flags interval; }
 
     chain prerouting {
         type nat hook prerouting priority dstnat;
@@ -35,11 +37,13 @@ table ip fabric {
     chain postrouting {
         type nat hook postrouting priority srcnat;
         oifname != "vpc" snat to ip saddr map @private_to_public
+        oifname "vpc" ip saddr != @routed ct original ip daddr @routed snat to VPN_ADDRESS
     }
     chain forward {
         type filter hook forward priority filter; policy drop;
         iifname "vpc" oifname "vpc" accept
         iifname { "laptop", "aws" } oifname { "laptop", "aws" } accept
+        iifname "laptop" oifname "vpc" ct original ip daddr @routed accept
         # A public address that was taken away is silent at once, for old connections too.
         iifname { "laptop", "aws" } oifname "vpc" ct direction original ct original ip daddr != @public_addresses drop
         iifname { "laptop", "aws" } oifname "vpc" ct status dnat accept
@@ -172,7 +176,7 @@ def build(world, processes, cache, delay):
     set_sysctl(world.fabric, "net.bridge.bridge-nf-call-iptables", 0)
     inside = ["nsenter", f"--net=/run/netns/{world.fabric}"]
     if subprocess.run([*inside, "nft", "list", "table", "ip", "fabric"], capture_output=True).returncode != 0:
-        run(*inside, "nft", "-f", "-", input=FABRIC_RULES)
+        run(*inside, "nft", "-f", "-", input=FABRIC_RULES.replace("VPN_ADDRESS", world.vpc_gateway))
     ip("-n", world.fabric, "route", "replace", "blackhole", world.public_range)
     connect(world.fabric, "aws", world.aws)
     ip("-n", world.fabric, "addr", "replace", f"{world.aws_gateway}/24", "dev", "aws")
