@@ -168,7 +168,9 @@ def build(world, processes, cache, delay):
         add_namespace(name)
     # Every step may be repeated: an earlier `up` may have been interrupted after any of them.
     if not link_exists(world.fabric, "vpc"):
-        ip("-n", world.fabric, "link", "add", "vpc", "type", "bridge")
+        # An address of its own: a bridge without one takes the lowest of its ports', and when an instance goes, those
+        # that stay would go on sending to an address that is gone, for most of a minute.
+        ip("-n", world.fabric, "link", "add", "vpc", "address", "02:00:0a:00:00:01", "type", "bridge")
     ip("-n", world.fabric, "addr", "replace", f"{world.vpc_gateway}/16", "dev", "vpc")
     ip("-n", world.fabric, "link", "set", "vpc", "up")
     set_sysctl(world.fabric, "net.ipv4.ip_forward", 1)
