@@ -201,6 +201,8 @@ impl Session {
                     let cause = if changed { "the way to the database has changed" } else { "asked to try again" };
                     self.happened(Event::RestartAsked { cause: cause.to_owned() });
                 }
+                // Whoever says this has just looked at the way, or mended it.
+                self.hurry();
                 let _ = done.send(fits);
             }
             Command::Restart { cause, done } => {
