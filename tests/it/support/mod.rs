@@ -7,6 +7,8 @@ pub(crate) mod database;
 pub(crate) mod laptop;
 pub(crate) mod policy;
 pub(crate) mod postgres;
+#[cfg(feature = "aws")]
+pub(crate) mod pulse;
 pub(crate) mod relay;
 pub(crate) mod sshd;
 #[cfg(feature = "aws")]
