@@ -116,7 +116,7 @@ fn a_full_disk_ends_no_tunnel_and_what_the_log_lacks_is_told() {
     assert_eq!(world.supervisors(), supervisors);
     let (code, said) = world.refused("up");
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("No space left on device"), "{said}");
+    assert!(said.contains("No space left on device") && said.contains("`df -h "), "{said}");
     is_served(world.address(), LIMIT).unwrap();
 
     world.shell(&format!("truncate -s {} '{log}'", length.trim()));
