@@ -24,6 +24,8 @@ SERVED_WITHIN = 10
 RECOVERED_WITHIN = 60
 
 wrong = []
+# When `status` was asked, and the state that it told.
+told = []
 
 
 def complain(text):
@@ -60,9 +62,27 @@ def knock(limit):
 
 def clients(stop):
     while not stop.is_set():
-        if knock(60) == "refused":
+        began = time.monotonic()
+        outcome = knock(60)
+        lasted = time.monotonic() - began
+        if outcome == "refused":
             complain("a connection was refused")
+        if outcome != "served" or lasted > SERVED_WITHIN:
+            hold_to_its_word(began, lasted, outcome)
         stop.wait(0.2)
+
+
+def hold_to_its_word(began, lasted, outcome):
+    """A tunnel must not call itself up all the time while somebody waits in vain."""
+    states = {state for at, state in told if began <= at <= began + max(lasted, SERVED_WITHIN)}
+    if states == {"up"} and lasted > SERVED_WITHIN:
+        complain(f"a connection was {outcome} after {lasted:.1f} s, and all the while the tunnel called itself up")
+
+
+def watch(stop):
+    while not stop.is_set():
+        told.append((time.monotonic(), devdb("tunnel", "status").get("state")))
+        stop.wait(0.5)
 
 
 def kill_ssh(_):
@@ -83,6 +103,33 @@ def freeze_supervisor(chance):
         os.kill(pid, signal.SIGSTOP)
         time.sleep(chance.uniform(1, 8))
         os.kill(pid, signal.SIGCONT)
+
+
+def sleep_whole(chance):
+    """As a lid that is closed: ssh and supervisor stand still together, and meanwhile a router may forget them."""
+    report = devdb("tunnel", "status")
+    pids = [pid for pid in (report.get("pid"), (report.get("bastion") or {}).get("ssh_pid")) if pid]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    if len(pids) == 2 and chance.random() < 0.5:
+        fault("forget")
+    time.sleep(chance.uniform(6, 40))
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            pass  # a restart that was under way has ended it
+
+
+def forget(_):
+    if (devdb("tunnel", "status").get("bastion") or {}).get("ssh_pid"):
+        fault("forget")
+
+
+def failover(chance):
+    fault("failover", *chance.choice([[], ["--silent"]]))
+    time.sleep(chance.uniform(1, 15))
+    fault("clear")
 
 
 def restart(_):
@@ -120,7 +167,10 @@ FAULTS = {
     "ssh killed": kill_ssh,
     "ssh stopped": stop_ssh,
     "supervisor frozen": freeze_supervisor,
-    "silence": lambda chance: fault("cut", "--for", f"{chance.choice([1, 3, 8, 20])}s"),
+    "laptop asleep": sleep_whole,
+    "connection forgotten": forget,
+    "writer moved, and back": failover,
+    "silence": lambda chance: fault("cut", "--for", f"{chance.choice([1, 3, 8, 20, 120])}s"),
     "silence, one way": lambda chance: fault("cut", "--for", "6s", "--one-way", chance.choice(["in", "out"])),
     "sshd's sessions killed": lambda _: fault("kill-sshd"),
     "restart asked for": restart,
@@ -172,6 +222,7 @@ def main():
     before = belongings(supervisor)
     stop = threading.Event()
     crowd = [threading.Thread(target=clients, args=(stop,)) for _ in range(4)]
+    crowd.append(threading.Thread(target=watch, args=(stop,)))
     for client in crowd:
         client.start()
     end, rounds = time.monotonic() + MINUTES * 60, 0

@@ -1,12 +1,12 @@
 use crate::cli::{ColorChoice, Globals};
 use crate::config::{self, Request, Resolved, Settings, StateDir};
 use crate::error::{CommandError, ErrorKind};
-use crate::host::{AwsTarget, Host};
-use crate::system::SpawnSpec;
+use crate::host::{Aws, AwsTarget, Host};
+use crate::system::{CloudError, SpawnSpec};
 use crate::ui::{ExitStatus, Printer, PrinterSettings, PromptError, Selection};
 use clap::ValueEnum;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// What every verb is given: the host, the printer, the resolved settings.
 pub(crate) struct Context {
@@ -15,6 +15,7 @@ pub(crate) struct Context {
     globals: EffectiveGlobals,
     resolved: OnceLock<Resolved>,
     endless: OnceLock<()>,
+    asked_aws: OnceLock<()>,
 }
 
 /// The global flags after their `DEVDB_…` variables were read.
@@ -75,7 +76,14 @@ impl Context {
                 && host.surroundings.stdin_is_terminal
                 && host.surroundings.stderr_is_terminal,
         };
-        Ok(Self { host, printer, globals, resolved: OnceLock::new(), endless: OnceLock::new() })
+        Ok(Self {
+            host,
+            printer,
+            globals,
+            resolved: OnceLock::new(),
+            endless: OnceLock::new(),
+            asked_aws: OnceLock::new(),
+        })
     }
 
     pub(crate) fn host(&self) -> &Host {
@@ -127,6 +135,17 @@ impl Context {
     pub(crate) fn aws_target(&self) -> Result<AwsTarget, CommandError> {
         let settings = self.settings()?;
         Ok(AwsTarget { profile: settings.profile.clone(), region: settings.region.clone() })
+    }
+
+    /// A client for the account.
+    pub(crate) async fn aws(&self, target: &AwsTarget) -> Result<Arc<dyn Aws>, CloudError> {
+        let _ = self.asked_aws.set(());
+        self.host.tools.aws(target).await
+    }
+
+    /// Whether anything was asked of AWS so far.
+    pub(crate) fn has_asked_aws(&self) -> bool {
+        self.asked_aws.get().is_some()
     }
 
     /// A question can be answered: by `--yes`, or by somebody at a terminal.

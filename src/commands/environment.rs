@@ -80,7 +80,7 @@ async fn secret(
         what: format!("a secret for cluster `{}`", topology.cluster.id),
         source: None,
     })?;
-    context.host().tools.aws(target).await?.secret(id).await
+    context.aws(target).await?.secret(id).await
 }
 
 fn endpoint_name(topology: &Topology, role: Role) -> Result<String, CommandError> {

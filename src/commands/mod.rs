@@ -69,7 +69,17 @@ pub(crate) async fn run(argv: Vec<OsString>, host: Host) -> ExitStatus {
     }
 }
 
+/// Does what was asked, and then what a tunnel was waiting for: whoever got an answer from AWS is logged in again.
 async fn dispatch(command: Command, context: &Context) -> Result<ExitStatus, CommandError> {
+    let is_about_it = matches!(command, Command::Tunnel(ref verb) if verb.mends_by_itself());
+    let status = perform(command, context).await?;
+    if context.has_asked_aws() && !is_about_it {
+        tunnel::mend_if_waiting(context).await;
+    }
+    Ok(status)
+}
+
+async fn perform(command: Command, context: &Context) -> Result<ExitStatus, CommandError> {
     match command {
         Command::Up(args) => up::run(&args, context).await,
         Command::Down(args) => down::run(&args, context).await,

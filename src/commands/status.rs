@@ -55,7 +55,7 @@ pub(crate) async fn run(_args: &StatusArgs, context: &Context) -> Result<ExitSta
 }
 
 async fn identity(context: &Context) -> Result<Caller, CommandError> {
-    Ok(context.host().tools.aws(&context.aws_target()?).await?.caller().await?)
+    Ok(context.aws(&context.aws_target()?).await?.caller().await?)
 }
 
 async fn asked_database(context: &Context) -> (Part<DatabaseReport>, Part<MigrationReport>) {

@@ -52,7 +52,7 @@ pub(crate) fn known_topology(context: &Context) -> Option<Topology> {
 /// The topology as AWS tells it now; kept for the next command. What cannot be decided is asked, once.
 pub(crate) async fn fresh_topology(context: &Context) -> Result<Topology, CommandError> {
     let cached = Cache::of(context)?;
-    let aws = context.host().tools.aws(&context.aws_target()?).await?;
+    let aws = context.aws(&context.aws_target()?).await?;
     let mut answers = cache::answers(&cached.path, &cached.wanted);
     let mut given_before = answers.list();
     let mut asked = Vec::new();

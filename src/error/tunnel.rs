@@ -49,6 +49,10 @@ impl From<TunnelError> for CommandError {
             TunnelError::ProcessNotEnded { pid } => {
                 shown.hint(format!("see with `ps -fp {pid}` what it is waiting for; `kill -9 {pid}` has been tried"))
             }
+            TunnelError::File { path, source } if source.kind() == std::io::ErrorKind::StorageFull => {
+                let folder = path.parent().unwrap_or(&path).display().to_string();
+                shown.hint(format!("`df -h {folder}` shows the disk that is full; a tunnel that runs already goes on"))
+            }
             TunnelError::ForeignFolder { .. } => shown.hint("set XDG_RUNTIME_DIR to a folder of your own"),
             _ => shown,
         }

@@ -70,6 +70,9 @@ pub struct FakeLink {
 }
 
 impl FakeLink {
+    /// Whoever says this gets it back, and then the server ends the connection.
+    pub const LAST_WORD: &[u8] = b"terminate";
+
     fn new(endpoints: Vec<String>) -> Self {
         Self {
             endpoints,
@@ -88,6 +91,11 @@ impl FakeLink {
     /// As a link that is cut silently: everything is accepted, nothing is answered.
     pub fn freeze(&self) {
         self.frozen.store(true, SeqCst);
+    }
+
+    /// The opposite of [`Self::freeze`], for new connections.
+    pub fn thaw(&self) {
+        self.frozen.store(false, SeqCst);
     }
 
     /// As a database that reads what it is told and closes without an answer.
@@ -124,7 +132,8 @@ impl Link for FakeLink {
                     if hangs_up {
                         break;
                     }
-                    if !frozen && far.write_all(&bytes[..count]).await.is_err() {
+                    let said = &bytes[..count];
+                    if !frozen && far.write_all(said).await.is_err() || said == Self::LAST_WORD {
                         break;
                     }
                 }

@@ -33,6 +33,8 @@ pub(super) struct Generation {
     pub(super) link: Arc<dyn Link>,
     pub(super) opened: tokio::time::Instant,
     verdicts: Vec<watch::Sender<Verdict>>,
+    /// How often each target was found to be served by another instance than before.
+    moves: Vec<watch::Sender<u64>>,
     /// Connections that run through it.
     open: watch::Sender<usize>,
 }
@@ -44,6 +46,7 @@ impl Generation {
             link,
             opened: tokio::time::Instant::now(),
             verdicts: (0..targets).map(|_| watch::Sender::new(Verdict::Pending)).collect(),
+            moves: (0..targets).map(|_| watch::Sender::new(0)).collect(),
             open: watch::Sender::new(0),
         }
     }
@@ -79,6 +82,18 @@ impl Generation {
         let mut verdicts = sender.subscribe();
         let judged = verdicts.wait_for(|verdict| *verdict != Verdict::Pending).await;
         judged.is_ok_and(|verdict| *verdict == Verdict::Trusted)
+    }
+
+    /// The target is another instance from now on: whoever is connected to the old one is to leave it.
+    pub(super) fn moved(&self, target: usize) {
+        if let Some(moves) = self.moves.get(target) {
+            moves.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Changes when the target becomes another instance than it is now.
+    pub(super) fn moves(&self, target: usize) -> Option<watch::Receiver<u64>> {
+        self.moves.get(target).map(watch::Sender::subscribe)
     }
 
     /// Counts a connection for as long as the returned value lives.

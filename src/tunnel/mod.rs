@@ -9,6 +9,7 @@ mod client;
 mod control;
 mod counters;
 mod direct;
+mod ending;
 mod error;
 mod files;
 mod generation;

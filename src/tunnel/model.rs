@@ -129,6 +129,9 @@ pub struct TunnelReport {
     /// The `ssh -fNL …` line that this tunnel replaces.
     #[serde(default)]
     pub equivalent: Option<String>,
+    /// Why the log is behind, if it is: the disk may be full.
+    #[serde(default)]
+    pub log_cause: Option<String>,
 }
 
 impl TunnelReport {
@@ -147,6 +150,7 @@ impl TunnelReport {
             pid: None,
             version: None,
             equivalent: None,
+            log_cause: None,
         }
     }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "clippy does not see that this file is built for tests only")]
 
 mod away;
+mod moved;
 
 use super::counters::Counters;
 use super::generation::Gate;

@@ -1,10 +1,11 @@
 //! One client connection: held while there is no link, then spliced to the endpoint.
 
 use super::counters::{Count, Counters, Metered};
+use super::ending::Ending;
 use super::generation::{Blocked, DEATH_NOTICE, Gate, Generation, Verdict};
 use super::{BoxStream, Stream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
@@ -30,6 +31,10 @@ pub(super) enum Remark {
     Held,
     /// The generation with this id cannot be reached any more, although its ssh lives.
     NoSocket(u64),
+    /// This target, which is known, has answered a new client.
+    Answered(usize),
+    /// This target has ended a connection that a client would have gone on with.
+    Ended(usize),
 }
 
 /// What all connections share.
@@ -42,9 +47,12 @@ pub(super) struct Hub {
 }
 
 enum Attempt {
-    Answered(BoxStream),
+    /// With it comes what tells that the target is another instance by now.
+    Answered(BoxStream, watch::Receiver<u64>),
     /// The generation is gone; nothing was answered, so the next one may be asked.
     GenerationGone,
+    /// The target is another instance by now; the same generation leads to it.
+    Moved,
     /// The client left, or the database ended it.
     Over,
 }
@@ -65,16 +73,31 @@ pub(super) async fn serve<S: Stream>(client: S, target: usize, hub: Arc<Hub>) {
         let passenger = generation.enter();
         let open = counters.count(Count::Open);
         match attempt(&mut client, &mut greeting, &mut gate, &generation, target, &hub, deadline).await {
-            Attempt::Answered(mut upstream) => {
-                let copied =
-                    tokio::io::copy_bidirectional_with_sizes(&mut client, &mut upstream, COPY_BUFFER, COPY_BUFFER);
-                let _ = copied.await;
+            Attempt::Answered(upstream, mut moves) => {
+                tokio::select! {
+                    () = splice(&mut client, upstream, target, &hub) => {}
+                    // The old instance may be gone without a word, or answer as if nothing had happened and be read-only.
+                    Ok(()) = moves.changed() => {}
+                }
                 return;
             }
             Attempt::GenerationGone => drop((passenger, open)),
+            Attempt::Moved => last = generation.id.saturating_sub(1),
             Attempt::Over => return,
         }
     }
+}
+
+/// Carries bytes both ways until both sides have ended.
+async fn splice<S: Stream>(client: &mut Metered<S>, upstream: BoxStream, target: usize, hub: &Hub) {
+    let client_left = AtomicBool::new(false);
+    let mut client = Ending::new(client, || client_left.store(true, Relaxed));
+    let mut upstream = Ending::new(upstream, || {
+        if !client_left.load(Relaxed) {
+            let _ = hub.remarks.send(Remark::Ended(target));
+        }
+    });
+    let _ = tokio::io::copy_bidirectional_with_sizes(&mut client, &mut upstream, COPY_BUFFER, COPY_BUFFER).await;
 }
 
 /// Waits for a generation newer than `last`, listening to the client meanwhile; `None` when waiting is pointless.
@@ -139,6 +162,7 @@ async fn attempt<S: Stream>(
     hub: &Hub,
     deadline: Instant,
 ) -> Attempt {
+    let Some(mut moves) = generation.moves(target) else { return Attempt::Over };
     let mut upstream = match generation.connect(target).await {
         Ok(upstream) => upstream,
         Err(blocked) => {
@@ -174,15 +198,15 @@ async fn attempt<S: Stream>(
                 }
             }
             () = replaced(gate, generation.id) => return Attempt::GenerationGone,
+            Ok(()) = moves.changed() => return Attempt::Moved,
             () = &mut doubt, if !doubtful && said > 0 => {
                 doubtful = true;
                 let _ = hub.remarks.send(Remark::Doubt("a client gets no answer"));
             }
         }
     };
-    if generation.verdict(target) == Verdict::Pending {
-        let _ = hub.remarks.send(Remark::Unidentified(target));
-    }
+    let is_known = generation.verdict(target) != Verdict::Pending;
+    let _ = hub.remarks.send(if is_known { Remark::Answered(target) } else { Remark::Unidentified(target) });
     let trusted = tokio::select! {
         trusted = timeout_at(deadline, generation.trusted(target)) => trusted.unwrap_or(false),
         () = replaced(gate, generation.id) => return Attempt::GenerationGone,
@@ -190,7 +214,7 @@ async fn attempt<S: Stream>(
     if !trusted || client.write_all(&answer[..first]).await.is_err() {
         return Attempt::Over;
     }
-    Attempt::Answered(upstream)
+    Attempt::Answered(upstream, moves)
 }
 
 async fn ended_early(greeting: &[u8], generation: &Generation, hub: &Hub) -> Attempt {

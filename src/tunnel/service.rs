@@ -5,7 +5,8 @@ use super::place::{Place, socket_in};
 use super::protocol::{self, Hello, Reply, Request};
 use super::report::Snapshot;
 use super::session::Command;
-use super::{TunnelError, TunnelReport};
+use super::{Story, TunnelError, TunnelReport};
+use crate::system::Clock;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +50,8 @@ pub(super) struct Office {
     pub(super) counters: Vec<Arc<Counters>>,
     pub(super) stop: watch::Sender<bool>,
     pub(super) place: Arc<Place>,
+    pub(super) story: Arc<Story>,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 /// Answers clients until it is aborted.
@@ -126,5 +129,7 @@ async fn answer(request: Request, office: &Office) -> Reply {
 }
 
 fn report(office: &Office) -> TunnelReport {
-    office.snapshot.borrow().report(&office.counters)
+    let mut report = office.snapshot.borrow().report(&office.counters);
+    report.log_cause = office.story.trouble(office.clock.now());
+    report
 }

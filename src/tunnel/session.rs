@@ -3,6 +3,7 @@
 mod healing;
 mod knocking;
 mod links;
+mod moving;
 mod probing;
 
 use super::generation::{Gate, Generation};
@@ -17,6 +18,7 @@ use crate::system::Clock;
 use healing::Healing;
 use jiff::Timestamp;
 use knocking::Hurry;
+use moving::Whereabouts;
 use probing::Asked;
 use std::hash::{BuildHasher, Hasher};
 use std::path::PathBuf;
@@ -59,6 +61,7 @@ enum Note {
     Opened { errand: u64, result: Result<Arc<dyn Link>, LinkError> },
     Lost { id: u64 },
     Checked { id: u64, answers: bool },
+    LookDue { series: u64 },
     ProbeDue { id: u64, appointment: u64 },
     Probed { id: u64, target: usize, result: Asked },
 }
@@ -92,6 +95,7 @@ pub(super) struct Session {
     hurry: Hurry,
     knocking: JoinSet<()>,
     healing: Healing,
+    whereabouts: Whereabouts,
     /// When the present trouble began.
     trouble: Option<Timestamp>,
     check_limit: Duration,
@@ -127,6 +131,7 @@ impl Session {
             hurry: Hurry::default(),
             knocking: JoinSet::new(),
             healing: Healing::default(),
+            whereabouts: Whereabouts::default(),
             trouble: None,
             check_limit: CHECK_LIMIT,
             appointment: 0,
@@ -158,6 +163,10 @@ impl Session {
                     Remark::Doubt(cause) => self.happened(Event::Suspicion { cause: cause.to_owned() }),
                     Remark::Unidentified(target) => self.probe(target),
                     Remark::NoSocket(id) => self.unreachable(id),
+                    // Clients are served again: so it is up, and perhaps another instance.
+                    Remark::Answered(0) if self.machine.state == TunnelState::Suspect => self.probe(0),
+                    Remark::Ended(0) => self.look_out(),
+                    Remark::Answered(_) | Remark::Ended(_) => {}
                     Remark::Held => self.hurry(),
                 },
                 _ = tick.tick() => {
@@ -192,6 +201,8 @@ impl Session {
                     let cause = if changed { "the way to the database has changed" } else { "asked to try again" };
                     self.happened(Event::RestartAsked { cause: cause.to_owned() });
                 }
+                // Whoever says this has just looked at the way, or mended it.
+                self.hurry();
                 let _ = done.send(fits);
             }
             Command::Restart { cause, done } => {
@@ -245,6 +256,7 @@ impl Session {
                 self.probe(0);
             }
             Note::ProbeDue { .. } => {}
+            Note::LookDue { series } => self.look(series),
             Note::ReadersDue { id } => {
                 if self.current(id).is_some() {
                     (1..self.spec.targets.len()).for_each(|reader| self.probe(reader));

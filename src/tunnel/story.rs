@@ -16,34 +16,72 @@ const LOOK: Duration = Duration::from_millis(250);
 /// The supervisor's log: one line for each thing that happened, with its cause. It holds no secret: the supervisor has none.
 pub struct Story {
     path: PathBuf,
-    file: Mutex<Option<File>>,
+    page: Mutex<Page>,
+}
+
+struct Page {
+    file: Option<File>,
+    /// Lines that could not be written since the last one that could, and why.
+    lost: Option<(u64, String)>,
+    /// The last line may be half written.
+    is_torn: bool,
 }
 
 impl Story {
     pub fn open(path: &Path) -> Self {
-        Self { path: path.to_owned(), file: Mutex::new(append(path)) }
+        let file = append(path).ok();
+        Self { path: path.to_owned(), page: Mutex::new(Page { file, lost: None, is_torn: false }) }
     }
 
-    /// Adds a line. A disk that is full is no reason to end a tunnel.
+    /// Adds a line. A disk that is full is no reason to end a tunnel; what is missing is told when there is room again.
     pub fn tell(&self, at: Timestamp, line: &str) {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut page = self.page.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = self.catch_up(&mut page, at).and_then(|()| self.write(&mut page, at, line));
+        if let Err(error) = told {
+            page.lost = Some((page.lost.take().map_or(0, |(lines, _)| lines) + 1, error.to_string()));
+        }
+    }
+
+    /// Why the log is behind, if it is and still cannot be written.
+    pub fn trouble(&self, now: Timestamp) -> Option<String> {
+        let mut page = self.page.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = self.catch_up(&mut page, now);
+        page.lost.as_ref().map(|(lines, why)| format!("it cannot be written ({}): {why}", count(*lines)))
+    }
+
+    fn catch_up(&self, page: &mut Page, at: Timestamp) -> std::io::Result<()> {
+        let Some((lines, why)) = page.lost.clone() else { return Ok(()) };
+        self.write(page, at, &format!("the log could not be written ({}): {why}", count(lines)))?;
+        page.lost = None;
+        Ok(())
+    }
+
+    fn write(&self, page: &mut Page, at: Timestamp, line: &str) -> std::io::Result<()> {
         // The file may have been deleted, or be too large by now: look by path, not at what is open.
         let size = std::fs::metadata(&self.path).map(|metadata| metadata.len());
         if size.as_ref().is_ok_and(|size| *size > LARGEST) {
             let _ = std::fs::rename(&self.path, self.path.with_extension("log.1"));
         }
-        if file.is_none() || !size.is_ok_and(|size| size <= LARGEST) {
-            *file = append(&self.path);
+        if page.file.is_none() || !size.is_ok_and(|size| size <= LARGEST) {
+            page.file = None;
+            page.file = Some(append(&self.path)?);
         }
-        if let Some(file) = file.as_mut() {
-            let line = line.replace(['\n', '\r'], " ");
-            let _ = writeln!(file, "{at:.3} {line}");
-        }
+        let Some(file) = page.file.as_mut() else { return Ok(()) };
+        let start = if page.is_torn { "\n" } else { "" };
+        let line = format!("{start}{at:.3} {}\n", line.replace(['\n', '\r'], " "));
+        page.is_torn = true;
+        file.write_all(line.as_bytes())?;
+        page.is_torn = false;
+        Ok(())
     }
 }
 
-fn append(path: &Path) -> Option<File> {
-    OpenOptions::new().create(true).append(true).open(path).ok()
+fn count(lines: u64) -> String {
+    if lines == 1 { "1 line is missing".to_owned() } else { format!("{lines} lines are missing") }
+}
+
+fn append(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
 }
 
 /// What is told of a change; `trouble`: so long was it not up.
@@ -152,6 +190,28 @@ mod tests {
         assert_eq!(sentence(TunnelState::Up, None, trouble), "up again after 1.2 s");
         let lost = sentence(TunnelState::Reconnecting, Some("ssh ended"), trouble);
         assert_eq!(lost, "reconnecting: ssh ended");
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_told_as_missing_when_there_is_room_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, away) = (folder.path().join("log/tunnel.log"), folder.path().join("away"));
+        std::fs::create_dir(folder.path().join("log")).unwrap();
+        let story = Story::open(&path);
+        let now = Timestamp::UNIX_EPOCH;
+        story.tell(now, "up");
+        assert_eq!(story.trouble(now), None);
+        std::fs::rename(folder.path().join("log"), &away).unwrap();
+        story.tell(now, "reconnecting");
+        story.tell(now, "up again");
+        let trouble = story.trouble(now).unwrap();
+        assert!(trouble.starts_with("it cannot be written (2 lines are missing): No such file"), "{trouble}");
+        std::fs::rename(&away, folder.path().join("log")).unwrap();
+        assert_eq!(story.trouble(now), None);
+        story.tell(now, "stopped");
+        let lines: Vec<_> = read_log(&path).into_iter().map(|line| line.text).collect();
+        assert_eq!((lines.len(), lines[0].as_str(), lines[2].as_str()), (3, "up", "stopped"));
+        assert!(lines[1].starts_with("the log could not be written (2 lines are missing): No such file"), "{lines:?}");
     }
 
     #[test]

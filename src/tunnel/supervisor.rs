@@ -108,14 +108,23 @@ async fn run(
     let hub = Arc::new(Hub { gate, hold: spec.hold(), counters: counters.clone(), held: held.clone(), remarks });
     let clock = tools.clock.clone();
     let healer = tools.healer;
-    let session_tools = Tools { ssh: tools.ssh, probe: tools.probe, clock, story: story.clone(), held, healer };
+    let session_tools =
+        Tools { ssh: tools.ssh, probe: tools.probe, clock: clock.clone(), story: story.clone(), held, healer };
     let home = place.clone();
     let session = Session::new(spec, Box::new(move || home.folder()), session_tools, gate_sender, snapshot_sender);
 
     let session = tokio::spawn(session.run(command_inbox, remark_inbox));
     let accepting: Vec<_> = accept_all(listeners, &hub);
     let (stop, mut stop_asked) = watch::channel(false);
-    let office = Office { commands: commands.clone(), snapshot, counters, stop, place: place.clone() };
+    let office = Office {
+        commands: commands.clone(),
+        snapshot,
+        counters,
+        stop,
+        place: place.clone(),
+        story: story.clone(),
+        clock,
+    };
     let serving = tokio::spawn(service::run(desk, office));
 
     tokio::select! {

@@ -35,6 +35,8 @@ mod sandbox_crash;
 #[cfg(feature = "aws")]
 mod sandbox_discovery;
 #[cfg(feature = "aws")]
+mod sandbox_faults;
+#[cfg(feature = "aws")]
 mod sandbox_instance;
 #[cfg(feature = "aws")]
 mod sandbox_people;

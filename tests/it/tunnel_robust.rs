@@ -98,3 +98,33 @@ fn an_ssh_that_hangs_is_given_up_and_none_is_left() {
     world.done("down");
     world.assert_nothing_is_left();
 }
+
+#[test]
+fn a_full_disk_ends_no_tunnel_and_what_the_log_lacks_is_told() {
+    let mut world = World::new();
+    world.use_small_disk(256);
+    world.done("up");
+    let (supervisors, masters) = (world.supervisors(), world.masters());
+    let log = world.state("tunnel.log").display().to_string();
+    let length = world.shell(&format!("stat -c %s '{log}'; tr '\\0' x </dev/zero 2>/dev/null >>'{log}'"));
+    world.signal(masters[0], "-9");
+    is_served(world.address(), LIMIT).unwrap();
+    let report = world.wait_for_state("up");
+    let cause = report["log_cause"].as_str().unwrap();
+    assert!(cause.contains("missing") && cause.contains("No space left on device"), "{cause}");
+    assert_eq!(world.done("restart")["state"], "up", "a restart needs no room");
+    assert_eq!(world.supervisors(), supervisors);
+    let (code, said) = world.refused("up");
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("No space left on device") && said.contains("`df -h "), "{said}");
+    is_served(world.address(), LIMIT).unwrap();
+
+    world.shell(&format!("truncate -s {} '{log}'", length.trim()));
+    assert_eq!(world.status()["log_cause"], serde_json::Value::Null);
+    world.done("up");
+    assert_eq!(world.supervisors(), supervisors);
+    let told = world.done("logs").to_string();
+    assert!(told.contains("the log could not be written ("), "{told}");
+    world.done("down");
+    world.assert_nothing_is_left();
+}

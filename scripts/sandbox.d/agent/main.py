@@ -118,7 +118,7 @@ class Agent:
     def write_names(self, instances):
         """RDS names are private addresses for everyone; EC2 names are private ones inside the VPC only."""
         base = ["127.0.0.1 localhost", "::1 localhost"]
-        base += [f"{address} {name}" for address, name in self.world["database_names"]]
+        base += [f"{address} {name}" for address, name in self.database_names()]
         public, private = [], []
         for instance in instances.values():
             name = instance.get("PublicDnsName")
@@ -127,6 +127,13 @@ class Agent:
                 private.append(f"{instance['PrivateIpAddress']} {name}")
         write_in_place(self.world["laptop_hosts"], "\n".join([*base, *public]) + "\n")
         write_in_place(self.world["vpc_hosts"], "\n".join([*base, *private]) + "\n")
+
+    def database_names(self):
+        """As at the start, or as they are after a failover."""
+        try:
+            return json.loads((Path(self.world["state"]) / "names.json").read_text())
+        except FileNotFoundError:
+            return self.world["database_names"]
 
     def apply_fabric(self, instances):
         """The public addresses in force, as NAT in the fabric."""

@@ -146,7 +146,8 @@ def wait_for_stack(world, processes):
 
 
 def start_databases(world, processes):
-    make_certificates(world, [CLUSTER_ENDPOINT, READER_ENDPOINT, WRITER_INSTANCE, READER_INSTANCE])
+    of_cluster = [CLUSTER_ENDPOINT, READER_ENDPOINT]
+    make_certificates(world, {"db1": [WRITER_INSTANCE, *of_cluster], "db2": [READER_INSTANCE, *of_cluster]})
     writer, reader = Database(world, processes, 1), Database(world, processes, 2)
     writer.make_writer()
     writer.start()

@@ -126,9 +126,9 @@ class Database:
             file.write(settings)
 
     def install_certificate(self):
-        for source, name in (("server.pem", "server.crt"), ("server.key", "server.key")):
+        for suffix, name in (("pem", "server.crt"), ("key", "server.key")):
             target = self.data / name
-            shutil.copyfile(self.world.state / "tls" / source, target)
+            shutil.copyfile(self.world.state / "tls" / f"{self.label}.{suffix}", target)
             target.chmod(0o600)
             self.own(target)
 
@@ -150,18 +150,24 @@ class Database:
         if self.is_made():
             return
         self.make_folder()
-        password = secrets.token_hex(16)
-        writer.sql(
-            "do $$ begin if not exists (select from pg_roles where rolname = 'replicator') then "
-            "create role replicator login replication; end if; end $$;\n"
-            f"alter role replicator password {literal(password)};"
-        )
         run(
             *self.as_server_user(), self.programs / "pg_basebackup", "-h", writer.folder / "socket", "-U", "postgres",
             "-p", self.world.database_port, "-D", self.data, "-X", "stream", "-c", "fast", "--no-sync",
             cwd="/", env=SERVER_ENVIRONMENT,
         )  # fmt: skip
         self.configure()
+        self.install_certificate()
+        self.follow(writer)
+        (self.folder / "made").touch()
+
+    def follow(self, writer):
+        """From its next start on this server is a replica of WRITER."""
+        password = secrets.token_hex(16)
+        writer.sql(
+            "do $$ begin if not exists (select from pg_roles where rolname = 'replicator') then "
+            "create role replicator login replication; end if; end $$;\n"
+            f"alter role replicator password {literal(password)};"
+        )
         source = (
             f"host={writer.address} port={self.world.database_port} user=replicator password={password} "
             f"sslmode=require application_name={self.label}"
@@ -170,7 +176,12 @@ class Database:
             file.write(f"primary_conninfo = {literal(source)}\n")
         (self.data / "standby.signal").touch()
         self.own(self.data / "standby.signal")
-        (self.folder / "made").touch()
+
+    def is_replica(self):
+        return (self.data / "standby.signal").exists()
+
+    def promote(self):
+        self.sql("select pg_promote(true, 30);")
 
     def start(self):
         if not self.processes.pid(self.label):
@@ -196,9 +207,9 @@ class Database:
         if not answered or not self.processes.pid(self.label):
             raise Refused(f"PostgreSQL ({self.label}) did not start:\n{self.processes.tail(self.label)}")
 
-    def stop(self):
-        # Immediate: there is nothing to keep.
-        self.processes.stop(self.label, signal.SIGQUIT)
+    def stop(self, how=signal.SIGQUIT):
+        """At once, since there is nothing to keep; SIGINT says goodbye to clients and replicas first."""
+        self.processes.stop(self.label, how)
 
     def sql(self, text, database="postgres"):
         """As the superuser, over the private socket; statements go by stdin, so no secret is in an argv."""
@@ -220,9 +231,9 @@ class Database:
 
 
 def make_certificates(world, names):
-    """A CA of this sandbox's own and one server certificate for every name that RDS hands out."""
+    """A CA of this sandbox's own and, for each server as in Aurora, a certificate with the cluster's names and its own."""
     folder = world.state / "tls"
-    if (folder / "server.pem").exists():
+    if (folder / "complete").exists():
         return
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
@@ -232,16 +243,17 @@ def make_certificates(world, names):
         folder / "ca.key", "-out", folder / "ca.pem", "-addext", "basicConstraints=critical,CA:TRUE",
         "-addext", "keyUsage=critical,keyCertSign,cRLSign",
     )  # fmt: skip
-    run(
-        "openssl", "req", *key, "-subj", f"/CN={names[0]}", "-keyout", folder / "server.key", "-out",
-        folder / "server.csr",
-    )  # fmt: skip
-    alternatives = ",".join(f"DNS:{name}" for name in names)
-    write_private(folder / "extensions", f"subjectAltName={alternatives}\nextendedKeyUsage=serverAuth\n")
-    run(
-        "openssl", "x509", "-req", "-in", folder / "server.csr", "-CA", folder / "ca.pem", "-CAkey", folder / "ca.key",
-        "-CAcreateserial", "-days", "30", "-extfile", folder / "extensions", "-out", folder / "server.new",
-    )  # fmt: skip
+    for label, own_names in names.items():
+        file = folder / label
+        run(
+            "openssl", "req", *key, "-subj", f"/CN={own_names[0]}", "-keyout", f"{file}.key", "-out", f"{file}.csr",
+        )  # fmt: skip
+        alternatives = ",".join(f"DNS:{name}" for name in own_names)
+        write_private(folder / "extensions", f"subjectAltName={alternatives}\nextendedKeyUsage=serverAuth\n")
+        run(
+            "openssl", "x509", "-req", "-in", f"{file}.csr", "-CA", folder / "ca.pem", "-CAkey", folder / "ca.key",
+            "-CAcreateserial", "-days", "30", "-extfile", folder / "extensions", "-out", f"{file}.pem",
+        )  # fmt: skip
     shutil.copyfile(folder / "ca.pem", world.ca_file)
     world.ca_file.chmod(0o644)
-    (folder / "server.new").rename(folder / "server.pem")
+    (folder / "complete").touch()

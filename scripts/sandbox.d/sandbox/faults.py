@@ -10,7 +10,7 @@ import time
 from . import control, network
 from .database import Database
 from .processes import Processes, run
-from .world import Refused
+from .world import Refused, write_json
 
 REGISTRY = {}
 
@@ -109,6 +109,47 @@ def cut(world, arguments):
     print(f"link was cut for {seconds}")
 
 
+def change_rules(world, rules):
+    subprocess.run(["nsenter", f"--net=/run/netns/{world.fabric}", "nft", "-f", "-"], input=rules, text=True, check=True)
+
+
+@fault
+def forget(world, arguments):
+    """forget: a router forgets the laptop's ssh connections: those that stand go silent, new ones pass"""
+    need_root(world)
+    no_more(arguments)
+    listed = run("ip", "netns", "exec", world.laptop, "ss", "-Htn", "state", "established", "dport = :22")
+    ports = sorted({line.split()[2].rpartition(":")[2] for line in listed.splitlines()})
+    if not ports:
+        raise Refused("the laptop has no ssh connection that could be forgotten")
+    change_rules(
+        world,
+        "table ip sandbox_forgotten {\n"
+        "  set ports { type inet_service; }\n"
+        "  chain flows {\n"
+        "    type filter hook prerouting priority -400;\n"
+        "  }\n"
+        "}\n"
+        "flush chain ip sandbox_forgotten flows\n"
+        "add rule ip sandbox_forgotten flows tcp dport 22 tcp sport @ports drop\n"
+        "add rule ip sandbox_forgotten flows tcp sport 22 tcp dport @ports drop\n"
+        f"add element ip sandbox_forgotten ports {{ {', '.join(ports)} }}\n",
+    )
+    print(f"forgotten: the connections from port {', '.join(ports)}")
+
+
+@fault
+def vpn(world, arguments):
+    """vpn [off]: the laptop is led into the VPC, as by a Client VPN; `off` takes the route away without a word"""
+    need_root(world)
+    off = flag(arguments, "off")
+    no_more(arguments)
+    change_rules(world, "flush set ip fabric routed\n")
+    if not off:
+        change_rules(world, f"add element ip fabric routed {{ {world.vpc_range} }}\n")
+    print("the VPN is off" if off else f"the VPN is on; in the VPC the laptop is {world.vpc_gateway}")
+
+
 @fault
 def delay(world, arguments):
     """delay MS: one-way delay of the laptop's link in milliseconds (0 for none)"""
@@ -175,6 +216,46 @@ def database_down(world, arguments):
 
 
 @fault
+def failover(world, arguments):
+    """failover [--silent]: the reader becomes the writer; the old writer is its reader, or with --silent gone mute"""
+    silent = flag(arguments, "--silent")
+    no_more(arguments)
+    if silent:
+        need_root(world)
+    first, second = (Database(world, Processes(world), number) for number in (1, 2))
+    if not second.is_replica():
+        raise Refused("the failover has been made already", "scripts/sandbox fault clear")
+    if silent:
+        run("ip", "-n", world.fabric, "link", "set", "db1", "down")
+    else:
+        first.stop(signal.SIGINT)
+    second.promote()
+    write_json(world.names_file, world.database_names(failed_over=True))
+    if not silent:
+        first.follow(second)
+        first.start()
+    print(f"the writer is {second.label} now; the old one is {'mute' if silent else 'its reader'}")
+
+
+def undo_failover(world):
+    """The old roles; what was written meanwhile is lost."""
+    first, second = (Database(world, Processes(world), number) for number in (1, 2))
+    if second.is_replica():
+        return
+    if not world.rootless:
+        run("ip", "-n", world.fabric, "link", "set", "db1", "up")
+    second.stop()
+    if first.is_replica():
+        first.start()
+        first.promote()
+    first.start()
+    (second.folder / "made").unlink()
+    second.make_reader(first)
+    second.start()
+    world.names_file.unlink(missing_ok=True)
+
+
+@fault
 def api(world, arguments):
     """api JSON: fail AWS calls, e.g. '{"action":"RunInstances","code":"RequestLimitExceeded","status":503,"count":2}'"""
     if len(arguments) != 1:
@@ -194,6 +275,7 @@ def clear(world):
             for line in ("restore", f"delay {usual_delay(world)}", "loss 0"):
                 network.ask_relay(world, line)
         block_link(world, False)
+        change_rules(world, "flush set ip fabric routed\nadd table ip sandbox_forgotten\ndelete table ip sandbox_forgotten\n")
         network.address_laptop(world)
     for folder in instances(world):
         try:
@@ -201,6 +283,8 @@ def clear(world):
         except OSError:
             pass  # the instance is going down
     if (world.state / "db1" / "made").exists():
+        if (world.state / "db2" / "made").exists():
+            undo_failover(world)
         Database(world, Processes(world), 1).start()
     control.post(world, "forget")
     print("all faults cleared")

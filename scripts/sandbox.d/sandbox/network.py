@@ -27,6 +27,8 @@ table ip fabric {
     map private_to_public { type ipv4_addr : ipv4_addr; }
     set public_addresses { type ipv4_addr; }
     set private_addresses { type ipv4_addr; }
+    # What a VPN leads the laptop to; it comes out of the VPN's own address in the VPC.
+    set routed { type ipv4_addr; flags interval; }
 
     chain prerouting {
         type nat hook prerouting priority dstnat;
@@ -35,11 +37,13 @@ table ip fabric {
     chain postrouting {
         type nat hook postrouting priority srcnat;
         oifname != "vpc" snat to ip saddr map @private_to_public
+        oifname "vpc" ip saddr != @routed ct original ip daddr @routed snat to VPN_ADDRESS
     }
     chain forward {
         type filter hook forward priority filter; policy drop;
         iifname "vpc" oifname "vpc" accept
         iifname { "laptop", "aws" } oifname { "laptop", "aws" } accept
+        iifname "laptop" oifname "vpc" ct original ip daddr @routed accept
         # A public address that was taken away is silent at once, for old connections too.
         iifname { "laptop", "aws" } oifname "vpc" ct direction original ct original ip daddr != @public_addresses drop
         iifname { "laptop", "aws" } oifname "vpc" ct status dnat accept
@@ -164,7 +168,9 @@ def build(world, processes, cache, delay):
         add_namespace(name)
     # Every step may be repeated: an earlier `up` may have been interrupted after any of them.
     if not link_exists(world.fabric, "vpc"):
-        ip("-n", world.fabric, "link", "add", "vpc", "type", "bridge")
+        # An address of its own: a bridge without one takes the lowest of its ports', and when an instance goes, those
+        # that stay would go on sending to an address that is gone, for most of a minute.
+        ip("-n", world.fabric, "link", "add", "vpc", "address", "02:00:0a:00:00:01", "type", "bridge")
     ip("-n", world.fabric, "addr", "replace", f"{world.vpc_gateway}/16", "dev", "vpc")
     ip("-n", world.fabric, "link", "set", "vpc", "up")
     set_sysctl(world.fabric, "net.ipv4.ip_forward", 1)
@@ -172,7 +178,7 @@ def build(world, processes, cache, delay):
     set_sysctl(world.fabric, "net.bridge.bridge-nf-call-iptables", 0)
     inside = ["nsenter", f"--net=/run/netns/{world.fabric}"]
     if subprocess.run([*inside, "nft", "list", "table", "ip", "fabric"], capture_output=True).returncode != 0:
-        run(*inside, "nft", "-f", "-", input=FABRIC_RULES)
+        run(*inside, "nft", "-f", "-", input=FABRIC_RULES.replace("VPN_ADDRESS", world.vpc_gateway))
     ip("-n", world.fabric, "route", "replace", "blackhole", world.public_range)
     connect(world.fabric, "aws", world.aws)
     ip("-n", world.fabric, "addr", "replace", f"{world.aws_gateway}/24", "dev", "aws")

@@ -161,15 +161,21 @@ class World:
     def namespaces(self):
         return [n for n in (self.laptop, self.fabric, self.aws, *self.databases) if n]
 
-    def database_names(self):
-        """(address, name) of every name that RDS hands out."""
-        writer, reader = self.database_addresses
+    def database_names(self, failed_over=False):
+        """(address, name) of every name that RDS hands out; after a failover the cluster's two have changed places."""
+        first, second = self.database_addresses
+        writer, reader = (second, first) if failed_over else (first, second)
         return [
             (writer, CLUSTER_ENDPOINT),
-            (writer, WRITER_INSTANCE),
+            (first, WRITER_INSTANCE),
             (reader, READER_ENDPOINT),
-            (reader, READER_INSTANCE),
+            (second, READER_INSTANCE),
         ]
+
+    @property
+    def names_file(self):
+        """Where the agent looks for names that are not those of the start."""
+        return self.state / "names.json"
 
     def description(self, timings=None):
         """What the AWS API and the agent are told, as world.json."""

@@ -21,7 +21,7 @@ pub(crate) async fn bastion_access(context: &Context) -> Result<BastionAccess, C
 }
 
 async fn ask(context: &Context) -> Result<BastionReport, CommandError> {
-    let aws = context.host().tools.aws(&context.aws_target()?).await?;
+    let aws = context.aws(&context.aws_target()?).await?;
     let seen = bastion::status(&*aws, &scope(context.settings()?)).await?;
     refresh_cache(context, aws.region(), &seen)?;
     Ok(seen)

@@ -23,7 +23,7 @@ impl<'a> Bench<'a> {
         let host = context.host();
         let state_dir = context.state_dir()?;
         let dir = state_dir.ensure()?;
-        let aws = host.tools.aws(&context.aws_target()?).await?;
+        let aws = context.aws(&context.aws_target()?).await?;
         Ok(Self {
             context,
             settings: context.settings()?,

@@ -15,7 +15,7 @@ pub(crate) struct ListArgs {}
 
 pub(crate) async fn run(_args: &ListArgs, context: &Context) -> Result<ExitStatus, CommandError> {
     let settings = context.settings()?;
-    let aws = context.host().tools.aws(&context.aws_target()?).await?;
+    let aws = context.aws(&context.aws_target()?).await?;
     let (caller, stock) = tokio::try_join!(aws.caller(), aws.stock(settings.project.as_str()))?;
     let now = context.host().clock.now();
     let parts = bastion::plan_gc_all(stock, now);

@@ -25,7 +25,7 @@ pub(crate) async fn run(_args: &StatusArgs, context: &Context) -> Result<ExitSta
 
 /// What AWS says stands there now; the cached way in follows it.
 pub(crate) async fn report(context: &Context) -> Result<BastionReport, CommandError> {
-    let aws = context.host().tools.aws(&context.aws_target()?).await?;
+    let aws = context.aws(&context.aws_target()?).await?;
     let seen = bastion::status(&*aws, &scope(context.settings()?)).await?;
     refresh_cache(context, aws.region(), &seen)?;
     Ok(seen)

@@ -38,7 +38,7 @@ pub(super) async fn mend_for_supervisor(context: &Context) -> Result<(), Command
 /// Whether AWS would answer at all: expired credentials are the user's to renew, and no failure of the bastion.
 async fn logged_in(context: &Context) -> Result<(), CloudError> {
     let Ok(target) = context.aws_target() else { return Ok(()) };
-    context.host().tools.aws(&target).await?.caller().await.map(|_| ())
+    context.aws(&target).await?.caller().await.map(|_| ())
 }
 
 fn refused(outcome: HealOutcome, error: CommandError) -> HealReport {

@@ -37,6 +37,19 @@ pub(crate) enum TunnelCommand {
     Supervise(supervise::SuperviseArgs),
 }
 
+impl TunnelCommand {
+    /// Whether the verb sees to a tunnel that waits for credentials, or is what the waiting supervisor runs.
+    pub(crate) fn mends_by_itself(&self) -> bool {
+        matches!(self, Self::Up(_) | Self::Heal(_) | Self::Supervise(_))
+    }
+}
+
+/// A tunnel that waits for credentials is mended with those of this command. That it cannot be is no failure of a
+/// command that asked for something else; the tunnel's own status says what it waits for.
+pub(crate) async fn mend_if_waiting(context: &Context) {
+    let _ = heal::mend_for_supervisor(context).await;
+}
+
 pub(crate) async fn run(command: TunnelCommand, context: &Context) -> Result<ExitStatus, CommandError> {
     match command {
         TunnelCommand::Up(args) => up::run(&args, context).await,

@@ -120,6 +120,9 @@ impl Report for Screen {
             let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
             table.row(["restarted", &format!("{times}, last {} ago: {}", span(self.now, last.at), last.cause)]);
         }
+        if let Some(cause) = &report.log_cause {
+            table.row(["log", &paint.warn(cause)]);
+        }
         if let Some(line) = report.equivalent.as_ref().filter(|_| self.verbose) {
             table.row(["by hand", &paint.faint(line)]);
         }

@@ -71,6 +71,9 @@ impl Session {
             // A database that was trusted and is down stays trusted: what comes back is asked again.
             Err(_) => {}
         }
+        if let (Ok(_), Ok(report), 0) = (&found, &result, target) {
+            self.writer_seen(report);
+        }
         self.snapshot.send_modify(|snapshot| snapshot.probed(target, &found));
         if target == 0 {
             self.happened(match found {

@@ -8,6 +8,8 @@ pub(crate) mod kysely;
 pub(crate) mod laptop;
 pub(crate) mod policy;
 pub(crate) mod postgres;
+#[cfg(feature = "aws")]
+pub(crate) mod pulse;
 pub(crate) mod relay;
 pub(crate) mod sshd;
 #[cfg(feature = "aws")]

@@ -3,9 +3,10 @@
 use super::database::{Authority, Database};
 use super::sshd::{Sshd, command, eventually, free_port};
 use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 pub(crate) struct World {
@@ -15,6 +16,8 @@ pub(crate) struct World {
     pub(crate) database: Option<Database>,
     pub(crate) database_port: u16,
     pub(crate) port: u16,
+    /// A process with mounts of its own, which every `devdb` of this world shall see.
+    mounts: Option<Child>,
 }
 
 impl World {
@@ -23,8 +26,15 @@ impl World {
         let authority = Authority::new(&home.path().join("ca.pem"));
         let database = Database::start(&authority, "localhost");
         let database_port = database.port;
-        let world =
-            Self { home, sshd: Sshd::start(), authority, database: Some(database), database_port, port: free_port() };
+        let world = Self {
+            home,
+            sshd: Sshd::start(),
+            authority,
+            database: Some(database),
+            database_port,
+            port: free_port(),
+            mounts: None,
+        };
         for folder in ["project", "run"] {
             std::fs::create_dir(world.path(folder)).unwrap();
         }
@@ -54,8 +64,38 @@ impl World {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
+    /// Gives this world's `.local` a disk of its own, of this many kilobytes.
+    pub(crate) fn use_small_disk(&mut self, kilobytes: u32) {
+        let folder = self.path(".local");
+        std::fs::create_dir(&folder).unwrap();
+        let line = format!(
+            "mount -t tmpfs -o size={kilobytes}k,mode=0700 small '{}' && echo ready && exec cat",
+            folder.display()
+        );
+        let own = ["--user", "--map-current-user", "--keep-caps", "--mount", "sh", "-c", &line];
+        let mut holder = command("unshare").args(own).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(holder.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        assert_eq!(said, "ready\n", "this machine allows neither root nor user namespaces");
+        self.mounts = Some(holder);
+    }
+
+    /// Runs a line of sh that sees what this world's `devdb` sees.
+    pub(crate) fn shell(&self, line: &str) -> String {
+        let output = self.program("sh").args(["-c", line]).env("HOME", self.home.path()).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn program(&self, program: &str) -> Command {
+        let Some(mounts) = &self.mounts else { return command(program) };
+        let mut entered = command("nsenter");
+        entered.arg(format!("--target={}", mounts.id())).args(["--user", "--preserve-credentials", "--mount"]);
+        entered.args(["sh", "-c", r#"cd "$0" && exec "$@""#]).arg(self.path("project")).arg(program);
+        entered
+    }
+
     pub(crate) fn command(&self, verb: &str) -> Command {
-        let mut devdb = command(env!("CARGO_BIN_EXE_devdb"));
+        let mut devdb = self.program(env!("CARGO_BIN_EXE_devdb"));
         devdb.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.home.path());
         devdb.env("XDG_RUNTIME_DIR", self.path("run")).env("DEVDB_ALIAS", "ada");
         devdb.current_dir(self.path("project")).args(["--json", "tunnel", verb]).stdin(Stdio::null());
@@ -157,6 +197,10 @@ impl Drop for World {
     fn drop(&mut self) {
         for (pid, _) in self.processes() {
             let _ = command("kill").args(["-9", &pid.to_string()]).stderr(Stdio::null()).status();
+        }
+        if let Some(mut mounts) = self.mounts.take() {
+            let _ = mounts.kill();
+            let _ = mounts.wait();
         }
     }
 }

@@ -1,0 +1,135 @@
+//! Somebody who knocks at the laptop's port all the time, and what a test of the tunnel asks besides.
+
+use super::laptop::Laptop;
+use std::process::Child;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+pub(crate) const LIMIT: Duration = Duration::from_secs(180);
+pub(crate) const QUERY: &str = r#"eval "$(devdb env)" && psql -Atc 'select 1'"#;
+
+pub(crate) fn poll<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + LIMIT;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "{what}: not within {LIMIT:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+pub(crate) fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
+}
+
+pub(crate) struct Beat {
+    pub(crate) began: f64,
+    pub(crate) ended: f64,
+    pub(crate) outcome: String,
+}
+
+/// Somebody who knocks all the time.
+pub(crate) struct Pulse<'a> {
+    laptop: &'a Laptop,
+    child: Child,
+}
+
+impl<'a> Pulse<'a> {
+    pub(crate) fn start(laptop: &'a Laptop) -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/lib/pulse.py");
+        for file in ["stop", "beats"] {
+            let _ = std::fs::remove_file(laptop.home().join(file));
+        }
+        let child = laptop.start_shell(&format!("exec python3 {script} 5432 \"$HOME/stop\" >\"$HOME/beats\""));
+        Self { laptop, child }
+    }
+
+    /// How each knock that has ended did so.
+    pub(crate) fn beats(&self) -> Vec<Beat> {
+        let text = std::fs::read_to_string(self.laptop.home().join("beats")).unwrap_or_default();
+        let beat = |line: &str| {
+            let mut words = line.split(' ');
+            let mut time = || words.next()?.parse().ok();
+            Some(Beat { began: time()?, ended: time()?, outcome: words.next()?.to_owned() })
+        };
+        // The last line may be half written.
+        text.split_inclusive('\n')
+            .filter(|line| line.ends_with('\n'))
+            .filter_map(|line| beat(line.trim_end()))
+            .collect()
+    }
+
+    /// Waits until somebody who knocked after the fault is served, and ends the knocking; how each knock ended.
+    pub(crate) fn stop_when_served_after(mut self, end_of_fault: f64) -> Vec<Beat> {
+        poll("a knock after the fault is answered", || {
+            self.beats().iter().any(|beat| beat.began > end_of_fault && beat.outcome == "served").then_some(())
+        });
+        std::fs::write(self.laptop.home().join("stop"), "").unwrap();
+        self.child.wait().unwrap();
+        self.beats()
+    }
+}
+
+pub(crate) fn up() -> Laptop {
+    let laptop = Laptop::new();
+    laptop.devdb("up").expect_code(0);
+    laptop
+}
+
+pub(crate) fn state(laptop: &Laptop) -> serde_json::Value {
+    laptop.devdb("tunnel status --json").json()
+}
+
+/// What mends tells of it when it is done, and that may be a moment after it helped.
+pub(crate) fn await_log(laptop: &Laptop, words: &str) {
+    poll("the log tells it", || laptop.devdb("tunnel logs").expect_code(0).stdout.contains(words).then_some(()));
+}
+
+pub(crate) fn await_state(laptop: &Laptop, wanted: &str) -> serde_json::Value {
+    poll(wanted, || Some(state(laptop)).filter(|report| report["state"] == wanted))
+}
+
+pub(crate) fn master(laptop: &Laptop) -> u64 {
+    poll("an ssh master", || state(laptop)["bastion"]["ssh_pid"].as_u64())
+}
+
+/// Runs a program against the stand-in API, with boto3 as `ec2`.
+pub(crate) fn api(laptop: &Laptop, program: &str) -> String {
+    let line = format!(
+        r#"exec "$(sed -n 's/.*"python": "\(.*\)".*/\1/p' "$DEVDB_SANDBOX_ENDPOINTS")" -c 'import boto3
+ec2 = boto3.client("ec2")
+{program}'"#
+    );
+    laptop.shell(&line).expect_code(0).stdout
+}
+
+/// Nobody was refused or left without an answer, and everybody who came a while after the fault was served.
+#[track_caller]
+pub(crate) fn held_and_served(pulse: Pulse<'_>, end_of_fault: f64) -> Vec<Beat> {
+    let beats = pulse.stop_when_served_after(end_of_fault);
+    let count = |outcome: &str| beats.iter().filter(|beat| beat.outcome == outcome).count();
+    let (served, refused, closed, silent) = (count("served"), count("refused"), count("closed"), count("silent"));
+    let told = format!("{served} served, {refused} refused, {closed} closed, {silent} silent");
+    assert_eq!((refused, silent), (0, 0), "{told}");
+    let late: Vec<_> =
+        beats.iter().filter(|beat| beat.began > end_of_fault + 20.0 && beat.outcome != "served").collect();
+    assert!(late.is_empty(), "{told}");
+    beats
+}
+
+/// How long those who knocked from this moment on had to wait at most, in seconds.
+pub(crate) fn longest_wait(beats: &[Beat], from: f64) -> f64 {
+    beats.iter().filter(|beat| beat.began >= from).map(|beat| beat.ended - beat.began).fold(0.0, f64::max)
+}
+
+/// The clock goes on by so many seconds.
+pub(crate) fn pass(seconds: f64) {
+    let end = now() + seconds;
+    poll("time passes", || (now() >= end).then_some(()));
+}
+
+pub(crate) fn finish(laptop: &Laptop) {
+    assert_eq!(laptop.shell(QUERY).expect_code(0).stdout, "1\n");
+    laptop.devdb("down").expect_code(0);
+    laptop.leftovers().expect_code(0);
+}
