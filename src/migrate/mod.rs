@@ -22,8 +22,7 @@ mod source;
 pub mod sql;
 
 pub use database::{
-    After, BatchError, Ended, Holder, MigrationDatabase, Opened, Part, Queueing, Reached, RowChange, SessionSpec,
-    StandingIndex,
+    After, BatchError, Ended, Holder, MigrationDatabase, Opened, Part, Queueing, RowChange, SessionSpec, StandingIndex,
 };
 pub use engine::{Engine, Event, Options};
 pub use error::{FailedMigration, InTheWay, MigrateError, Remains};

@@ -1,0 +1,23 @@
+//! The live definition of a database: read from its catalog, drawn, dumped.
+//!
+//! [`Catalog`] is the seam: each of its answers is one round trip, because the server writes all the documents itself.
+//! Everything else is pure.
+//!
+//! PostgreSQL 14 and later.
+
+mod catalog;
+mod model;
+mod name;
+mod parts;
+
+pub use catalog::{Catalog, Found, Lookup};
+pub use model::{
+    Database, Edge, Extension, Function, LeftOut, Listed, ListedType, Listing, Namespace, Relation, RelationKind,
+    Server, TypeKind, UserType,
+};
+pub use name::{ObjectName, ObjectNameError, nearest};
+pub use parts::{
+    Attribute, Column, ColumnTarget, Constraint, ConstraintKind, DomainCheck, ForeignServer, Generated, Identity,
+    Index, OwningColumn, Partition, Policy, RangeType, Reference, ReferencedBy, Rule, Sequence, ServerOption,
+    Statistics, Trigger,
+};
