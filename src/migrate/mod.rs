@@ -20,6 +20,7 @@ mod run;
 mod script;
 mod source;
 pub mod sql;
+mod trace;
 
 pub use database::{
     After, BatchError, Ended, Holder, MigrationDatabase, Opened, Part, Queueing, RowChange, SessionSpec, StandingIndex,
@@ -32,3 +33,4 @@ pub use plan::{Direction, History, Piece, PlanError, Route, Segment, Target, his
 pub use report::{ErrorReport, MigrationResult, MigrationState, ResultStatus, RunReport, StatusReport, StatusRow};
 pub use script::{Layout, Location, Script, ScriptError};
 pub use source::{FolderSource, MigrationSource, SourceError};
+pub use trace::{Touch, trace};

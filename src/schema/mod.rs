@@ -1,16 +1,21 @@
 //! The live definition of a database: read from its catalog, drawn, dumped.
 //!
 //! [`Catalog`] is the seam: each of its answers is one round trip, because the server writes all the documents itself.
-//! Everything else is pure.
+//! Everything else is pure: [`dump`] gives SQL in an order that can be run.
 //!
 //! PostgreSQL 14 and later.
 
 mod catalog;
+mod dump;
+mod dump_relation;
 mod model;
 mod name;
+mod order;
 mod parts;
+mod quote;
 
 pub use catalog::{Catalog, Found, Lookup};
+pub use dump::dump;
 pub use model::{
     Database, Edge, Extension, Function, LeftOut, Listed, ListedType, Listing, Namespace, Relation, RelationKind,
     Server, TypeKind, UserType,

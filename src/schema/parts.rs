@@ -101,6 +101,8 @@ pub struct Constraint {
     pub is_validated: bool,
     pub is_clustered: bool,
     pub is_replica_identity: bool,
+    /// Storage parameters of its index, which the definition leaves out.
+    pub index_options: Vec<String>,
     #[serde(skip_serializing)]
     pub index_name: Option<String>,
     #[serde(skip_serializing)]

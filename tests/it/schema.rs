@@ -1,6 +1,7 @@
 //! `devdb schema` as it is typed, on a real PostgreSQL.
 
 mod definition;
+mod dump;
 
 use crate::support::postgres::Database;
 use devdb::testing::{Outcome, Stage};

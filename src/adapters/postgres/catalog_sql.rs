@@ -78,7 +78,8 @@ impl Filling<'_> {
                 "size" => self.size.to_owned(),
                 "used_by" => self.used_by.to_string(),
                 "schema_filter" => format!("{OWN_SCHEMA} and {}", no_member("pg_namespace", "n.oid")),
-                "function_filter" => no_member("pg_proc", "p.oid"),
+                // The constructors of a range type come with the type.
+                "function_filter" => no_member("pg_proc", "p.oid").replace("= 'e'", "in ('e', 'i')"),
                 "type_filter" => no_member("pg_type", "t.oid"),
                 other => format!("{{{other}}}"),
             },

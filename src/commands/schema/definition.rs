@@ -87,9 +87,7 @@ impl Relation {
     fn heading(&self, paint: Paint) -> String {
         let unlogged = if self.persistence == 'u' { "unlogged " } else { "" };
         let mut facts = Vec::new();
-        let is_stored =
-            matches!(self.kind, RelationKind::Table | RelationKind::PartitionedTable | RelationKind::MaterializedView);
-        if is_stored {
+        if is_stored(self.kind) {
             facts.push(format!("{} rows", rows_text(self.rows)));
             facts.push(size(self.size_bytes));
         }
@@ -146,7 +144,7 @@ impl Relation {
             "row security is off: the policies do nothing".to_owned(),
         );
         note(self.replica_identity == 'f', "replica identity: the full row".to_owned());
-        note(self.replica_identity == 'n', "replica identity: nothing".to_owned());
+        note(is_stored(self.kind) && self.replica_identity == 'n', "replica identity: nothing".to_owned());
         note(!self.options.is_empty(), format!("with {}", self.options.join(", ")));
         notes
     }
@@ -214,6 +212,11 @@ impl Relation {
         };
         self.indexes.iter().map(row).collect()
     }
+}
+
+/// It has rows of its own, or its partitions have.
+fn is_stored(kind: RelationKind) -> bool {
+    matches!(kind, RelationKind::Table | RelationKind::PartitionedTable | RelationKind::MaterializedView)
 }
 
 fn column_facts(column: &Column) -> String {

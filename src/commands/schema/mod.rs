@@ -1,6 +1,7 @@
 //! `devdb schema …`
 
 mod definition;
+mod dump;
 mod list;
 mod type_definition;
 
@@ -20,6 +21,9 @@ pub(crate) struct SchemaArgs {
     /// Table, view, sequence or type
     #[arg(value_name = "NAME")]
     name: Option<String>,
+    /// Print SQL that makes the whole schema anew: the same text whenever the schema is the same
+    #[arg(long, conflicts_with = "name")]
+    dump: bool,
     #[command(flatten)]
     database: DatabaseArgs,
 }
@@ -28,6 +32,9 @@ pub(crate) async fn run(args: &SchemaArgs, context: &Context) -> Result<ExitStat
     let name = args.name.as_deref().map(ObjectName::parse).transpose()?;
     let (connection, provenance) = database::connection(context, &args.database).await?;
     let mut catalog = database::catalog(context, &connection, &provenance).await?;
+    if args.dump {
+        return dump::run(context, catalog.as_mut()).await;
+    }
     match &name {
         None => context.printer().report(&catalog.list().await?)?,
         Some(name) => match catalog.find(name).await? {

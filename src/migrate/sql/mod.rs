@@ -5,6 +5,6 @@ mod lexer;
 mod split;
 
 pub use kind::{IndexBuild, Refusal, StatementKind};
-pub(crate) use lexer::{TokenKind, tokens};
+pub(crate) use lexer::{Token, TokenKind, tokens};
 pub(crate) use split::split;
 pub use split::{SplitError, Statement};

@@ -22,7 +22,7 @@ with raw as (
         left join pg_catalog.pg_class c on c.oid = b.typrelid where t.oid = o.objid)
     when 'pg_catalog.pg_proc'::regclass then 'f' || o.objid
     when 'pg_catalog.pg_constraint'::regclass then (select case when k.contypid <> 0 then 't' || k.contypid
-      when k.contype in ('p', 'u', 'x', 'f') or not k.convalidated then 'c' || k.oid else 'r' || k.conrelid end from pg_catalog.pg_constraint k where k.oid = o.objid)
+      when k.contype in ('p', 'u', 'x', 'f') or not k.convalidated then 'c' || k.oid when k.contype <> 't' then 'r' || k.conrelid end from pg_catalog.pg_constraint k where k.oid = o.objid)
     when 'pg_catalog.pg_rewrite'::regclass then (select case when w.rulename = '_RETURN' then 'r' || w.ev_class else 'w' || w.oid end from pg_catalog.pg_rewrite w where w.oid = o.objid)
     when 'pg_catalog.pg_trigger'::regclass then 'g' || o.objid
     when 'pg_catalog.pg_policy'::regclass then 'p' || o.objid

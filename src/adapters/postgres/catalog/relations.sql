@@ -56,6 +56,7 @@ select json_build_object(
       'is_local', k.conislocal, 'is_validated', k.convalidated, 'is_inherited', k.conparentid <> 0, 'is_clustered', coalesce(i.indisclustered, false),
       'is_replica_identity', coalesce(i.indisreplident, false),
       'index_parent', (select p.inhparent::regclass::text from pg_catalog.pg_inherits p where p.inhrelid = k.conindid and k.contype in ('p', 'u', 'x')),
+      'index_options', coalesce((select to_json(x.reloptions) from pg_catalog.pg_class x where x.oid = k.conindid and k.contype in ('p', 'u', 'x')), '[]'),
       'index_name', case when k.contype in ('p', 'u', 'x') then k.conindid::regclass::text end,
       'comment', pg_catalog.obj_description(k.oid, 'pg_constraint'),
       'index_comment', case when k.contype in ('p', 'u', 'x') then pg_catalog.obj_description(k.conindid, 'pg_class') end)
