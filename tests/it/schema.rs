@@ -1,7 +1,9 @@
 //! `devdb schema` as it is typed, on a real PostgreSQL.
 
 mod definition;
+mod diagram;
 mod dump;
+mod history;
 
 use crate::support::postgres::Database;
 use devdb::testing::{Outcome, Stage};

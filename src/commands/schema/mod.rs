@@ -1,7 +1,9 @@
 //! `devdb schema …`
 
 mod definition;
+mod diagram;
 mod dump;
+mod history;
 mod list;
 mod type_definition;
 
@@ -10,6 +12,7 @@ use super::database::{self, DatabaseArgs};
 use crate::error::CommandError;
 use crate::schema::{Found, Lookup, ObjectName, nearest};
 use crate::ui::ExitStatus;
+use std::path::PathBuf;
 
 /// Show what the database really looks like
 ///
@@ -21,6 +24,12 @@ pub(crate) struct SchemaArgs {
     /// Table, view, sequence or type
     #[arg(value_name = "NAME")]
     name: Option<String>,
+    /// Show the migrations that touched the table instead, in order, with their statements
+    #[arg(long, requires = "name", conflicts_with_all = ["dump", "diagram"])]
+    history: bool,
+    /// Draw the tables and their foreign keys into this .svg or .mmd (Mermaid) file; with a name, its neighbours
+    #[arg(long, value_name = "FILE", conflicts_with = "dump")]
+    diagram: Option<PathBuf>,
     /// Print SQL that makes the whole schema anew: the same text whenever the schema is the same
     #[arg(long, conflicts_with = "name")]
     dump: bool,
@@ -30,8 +39,15 @@ pub(crate) struct SchemaArgs {
 
 pub(crate) async fn run(args: &SchemaArgs, context: &Context) -> Result<ExitStatus, CommandError> {
     let name = args.name.as_deref().map(ObjectName::parse).transpose()?;
+    if let (Some(name), true) = (&name, args.history) {
+        return history::run(context, &args.database, name).await;
+    }
+    let language = args.diagram.as_deref().map(diagram::Language::of).transpose()?;
     let (connection, provenance) = database::connection(context, &args.database).await?;
     let mut catalog = database::catalog(context, &connection, &provenance).await?;
+    if let (Some(file), Some(language)) = (&args.diagram, language) {
+        return diagram::run(context, catalog.as_mut(), file, language, name.as_ref()).await;
+    }
     if args.dump {
         return dump::run(context, catalog.as_mut()).await;
     }

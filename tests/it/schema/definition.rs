@@ -117,5 +117,59 @@ fn five_hundred_tables_cost_one_round_trip_after_the_login() {
         relay.take_round_trips()
     };
     // Startup, two of SCRAM, one reading.
-    assert_eq!([trips(&[]), trips(&["t250"])], [4, 4]);
+    assert_eq!([trips(&[]), trips(&["t250"]), trips(&["--dump"]), trips(&["--diagram", "d.svg"])], [4; 4]);
+}
+
+/// What `psql \\d+` says of a table, each fact as a piece of its text.
+fn facts(described: &str) -> Vec<String> {
+    let mut section = String::new();
+    let mut facts = Vec::new();
+    for line in described.lines().skip(3) {
+        let indented = line.starts_with("    ");
+        match (line.split(" | ").collect::<Vec<_>>().as_slice(), indented) {
+            ([name, kind, ..], _) if section.is_empty() => {
+                facts.extend([name.trim().to_owned(), kind.trim().to_owned()])
+            }
+            (_, true) => {
+                // A name, then what it is; psql writes a key's kind before its columns.
+                let line = line.trim().replace("TABLE ", "");
+                facts.extend(
+                    line.split(&['"', ','][..]).map(|part| part.trim().to_owned()).filter(|part| part.len() > 3),
+                );
+            }
+            _ => section = line.to_owned(),
+        }
+    }
+    facts
+}
+
+#[test]
+fn nothing_that_psql_knows_of_a_table_is_missing() {
+    let database = database(EVERY_FEATURE);
+    let stage = stage(&database);
+    let mut checked = 0;
+    for name in [
+        "customers",
+        "orders",
+        "order_lines",
+        "tree",
+        "events",
+        "events_2025",
+        "heavy_things",
+        "things",
+        "far",
+        "typed",
+    ] {
+        let shown = schema(&stage, &[name]).stdout;
+        // psql shortens and marks some of what it says; the letters must be there all the same.
+        let plain =
+            |text: &str| text.chars().filter(|letter| letter.is_alphanumeric()).collect::<String>().to_lowercase();
+        let shown = plain(&shown);
+        for fact in facts(&database.sql(&format!("\\d+ {name}"))) {
+            let fact = fact.replace("UNIQUE CONSTRAINT", "").replace("PRIMARY KEY", "");
+            checked += 1;
+            assert!(shown.contains(&plain(&fact)), "{name}: {fact}");
+        }
+    }
+    assert!(checked > 100, "{checked} facts were checked");
 }
