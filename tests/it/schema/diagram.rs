@@ -19,12 +19,12 @@ fn tables_and_foreign_keys_are_drawn_in_both_languages() {
     let database = database(EVERY_FEATURE);
     let stage = stage(&database);
     let drawn = schema(&stage, &["--diagram", "schema.mmd"]);
-    assert_eq!(drawn.stdout, "schema.mmd: 13 tables, 4 foreign keys\n");
+    assert_eq!(drawn.stdout, "schema.mmd: 14 tables, 4 foreign keys\n");
     insta::assert_snapshot!("mermaid", fs::read_to_string(stage.project().join("schema.mmd")).unwrap());
     let drawn = schema(&stage, &["--diagram", "schema.svg", "--json"]);
     let document: serde_json::Value = serde_json::from_str(&drawn.stdout).unwrap();
-    assert_eq!((&document["tables"], &document["foreign_keys"]), (&13.into(), &4.into()));
-    assert_eq!(count(&stage, "schema.svg"), (13, 4));
+    assert_eq!((&document["tables"], &document["foreign_keys"]), (&14.into(), &4.into()));
+    assert_eq!(count(&stage, "schema.svg"), (14, 4));
     let drawn = schema(&stage, &["order_lines", "--diagram", "near.svg"]);
     assert_eq!(drawn.stdout, "near.svg: 2 tables, 1 foreign key\n");
 }

@@ -12,7 +12,7 @@ with raw as (
 ), node as (
   select o.classid, o.objid, coalesce((select 'e' || m.refobjid from pg_catalog.pg_depend m
       where m.classid = o.classid and m.objid = o.objid and m.deptype = 'e'), case o.classid
-    when 'pg_catalog.pg_class'::regclass then coalesce((select 'c' || k.oid from index_of k where k.conindid = o.objid),
+    when 'pg_catalog.pg_class'::regclass then coalesce('c' || k.oid,
       (select case when c.relkind = 'c' then 't' || c.reltype else 'r' || c.oid end from pg_catalog.pg_class c where c.oid = o.objid))
     when 'pg_catalog.pg_attrdef'::regclass then (select 'r' || d.adrelid from pg_catalog.pg_attrdef d where d.oid = o.objid)
     when 'pg_catalog.pg_type'::regclass then (
@@ -29,7 +29,7 @@ with raw as (
     when 'pg_catalog.pg_statistic_ext'::regclass then 's' || o.objid
     when 'pg_catalog.pg_foreign_server'::regclass then 'S' || o.objid
     when 'pg_catalog.pg_extension'::regclass then 'e' || o.objid
-  end) as key from object o
+  end) as key from object o left join index_of k on o.classid = 'pg_catalog.pg_class'::regclass and k.conindid = o.objid
 )
 select distinct a.key, b.key from raw join node a on a.classid = raw.classid and a.objid = raw.objid
   join node b on b.classid = raw.refclassid and b.objid = raw.refobjid where a.key <> b.key

@@ -67,13 +67,13 @@ select json_build_object(
     where k.conrelid = c.oid and k.contype in ('p', 'u', 'x', 'f', 'c')),
   'referenced_by', (select coalesce(json_agg(json_build_object('table', k.conrelid::regclass::text, 'name', k.conname,
       'definition', pg_catalog.pg_get_constraintdef(k.oid, {pretty})) order by k.conrelid::regclass::text, k.conname), '[]')
-    from pg_catalog.pg_constraint k where k.confrelid = c.oid and k.contype = 'f' and k.conparentid = 0),
+    from pg_catalog.pg_constraint k where {referenced_by} and k.confrelid = c.oid and k.contype = 'f' and k.conparentid = 0),
   'indexes', (select coalesce(json_agg(json_build_object(
       'oid', x.oid::bigint, 'name', x.relname, 'shown', x.oid::regclass::text, 'definition', pg_catalog.pg_get_indexdef(x.oid),
       'short', pg_catalog.pg_get_indexdef(x.oid, 0, true),
       'is_unique', i.indisunique, 'is_primary', i.indisprimary, 'is_valid', i.indisvalid, 'is_clustered', i.indisclustered,
       'is_replica_identity', i.indisreplident,
-      'constraint', (select k.conname from pg_catalog.pg_constraint k where k.conindid = x.oid and k.contype in ('p', 'u', 'x')),
+      'constraint', (select k.conname from pg_catalog.pg_constraint k where k.conrelid = c.oid and k.conindid = x.oid and k.contype in ('p', 'u', 'x')),
       'parent', (select p.inhparent::regclass::text from pg_catalog.pg_inherits p where p.inhrelid = x.oid),
       'statistics', (select coalesce(json_agg(json_build_object('number', a.attnum, 'target', a.attstattarget) order by a.attnum), '[]')
         from pg_catalog.pg_attribute a where a.attrelid = x.oid and a.attstattarget >= 0),
