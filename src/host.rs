@@ -4,6 +4,7 @@ use crate::bastion::{AddressEcho, Cloud, KeyMaker, Shell};
 use crate::connection::{Connection, SecretStore};
 use crate::discovery::Inventory;
 use crate::migrate::{MigrationDatabase, SessionSpec};
+use crate::schema::Catalog;
 use crate::system::{Clock, CloudError, DatabaseError, Processes};
 use crate::tunnel::{Probe, Ssh};
 use crate::ui::Prompter;
@@ -48,6 +49,9 @@ pub trait Tools: Send + Sync {
         connection: &Connection,
         spec: &SessionSpec,
     ) -> Result<Box<dyn MigrationDatabase>, DatabaseError>;
+    /// A session that reads this database's catalog; connecting and login happen here.
+    async fn catalog(&self, connection: &Connection, application_name: &str)
+    -> Result<Box<dyn Catalog>, DatabaseError>;
     /// ssh to the bastion, one command at a time.
     fn bastion_shell(&self, processes: Arc<dyn Processes>, state_dir: &Path) -> Arc<dyn Shell>;
     /// Who we are on the internet.
@@ -117,6 +121,14 @@ impl Tools for RealTools {
         spec: &SessionSpec,
     ) -> Result<Box<dyn MigrationDatabase>, DatabaseError> {
         Ok(Box::new(crate::adapters::postgres::PostgresMigrations::connect(connection, spec).await?))
+    }
+
+    async fn catalog(
+        &self,
+        connection: &Connection,
+        application_name: &str,
+    ) -> Result<Box<dyn Catalog>, DatabaseError> {
+        Ok(Box::new(crate::adapters::postgres::PostgresCatalog::connect(connection, application_name).await?))
     }
 
     #[cfg(feature = "aws")]

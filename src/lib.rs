@@ -5,7 +5,7 @@
 //! | room | job |
 //! |---|---|
 //! | [`cli`], `commands` | reception: understands the command, calls one workshop, tells the answer |
-//! | [`discovery`] [`bastion`] [`tunnel`] [`connection`] [`migrate`] | workshops: decide; never print, prompt or read the environment |
+//! | [`discovery`] [`bastion`] [`tunnel`] [`connection`] [`migrate`] [`schema`] | workshops: decide; never print, prompt or read the environment |
 //! | [`config`] | nameplate: files, variables and flags become settings, each with its origin |
 //! | [`ui`] | windows: the only place that is seen from outside |
 //! | [`host`] | key cabinet: what the process was given, and the only place that picks an adapter |
@@ -44,6 +44,8 @@ pub mod discovery;
 pub mod error;
 #[cfg(feature = "cli")]
 pub mod host;
+#[cfg(feature = "cli")]
+pub mod schema;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "cli")]

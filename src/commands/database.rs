@@ -5,9 +5,9 @@ use super::environment::{self, environment_connection};
 use crate::config::{EnvironmentKind, MigrationSettings, Resolved};
 use crate::connection::{Connection, Role};
 use crate::error::{CommandError, ErrorKind};
-use crate::migrate::{
-    Engine, FolderSource, LedgerNames, MigrationDatabase, Options, Reached, SessionSpec, StatusReport,
-};
+use crate::migrate::{Engine, FolderSource, LedgerNames, MigrationDatabase, Options, SessionSpec, StatusReport};
+use crate::schema::Catalog;
+use crate::system::Reached;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
@@ -123,13 +123,35 @@ pub(crate) async fn migration_database(
         }
         Err(error) => return Err(error),
     };
+    tell_reached(context, connection, provenance, database.reached());
+    Ok(database)
+}
+
+/// A session that reads the catalog of the database that is meant; says which one on stderr.
+pub(crate) async fn catalog(
+    context: &Context,
+    connection: &Connection,
+    provenance: &Provenance,
+) -> Result<Box<dyn Catalog>, CommandError> {
+    let opened = context.host().tools.catalog(connection, &application_name(context)).await;
+    let catalog = match opened.map_err(CommandError::from) {
+        Ok(catalog) => catalog,
+        Err(error) if matches!(provenance, Provenance::Environment(_)) => {
+            return Err(environment::with_the_tunnels_word(context, error).await);
+        }
+        Err(error) => return Err(error),
+    };
+    tell_reached(context, connection, provenance, catalog.reached());
+    Ok(catalog)
+}
+
+fn tell_reached(context: &Context, connection: &Connection, provenance: &Provenance, reached: &Reached) {
     context.printer().status(&format!(
         "database {} as {}, {} ({provenance})",
         describe(connection),
         connection.user,
-        how_known(database.reached(), connection)
+        how_known(reached, connection)
     ));
-    Ok(database)
 }
 
 /// What the ledger of this database says about the project's migrations.

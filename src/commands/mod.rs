@@ -9,6 +9,7 @@ mod down;
 mod env;
 mod environment;
 mod migrate;
+mod schema;
 mod status;
 mod topology;
 mod tunnel;
@@ -37,6 +38,7 @@ pub(crate) enum Command {
     /// Run and list SQL migrations
     #[command(subcommand)]
     Migrate(migrate::MigrateCommand),
+    Schema(schema::SchemaArgs),
     /// Show the effective settings
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -88,6 +90,7 @@ async fn perform(command: Command, context: &Context) -> Result<ExitStatus, Comm
         Command::Tunnel(command) => tunnel::run(command, context).await,
         Command::Env(args) => env::run(&args, context).await,
         Command::Migrate(command) => migrate::run(command, context).await,
+        Command::Schema(args) => schema::run(&args, context).await,
         Command::Config(command) => config::run(command, context),
     }
 }

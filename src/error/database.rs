@@ -5,6 +5,7 @@ use crate::connection::UrlError;
 use crate::migrate::{
     FailedMigration, Holder, InTheWay, MigrateError, PlanError, Remains, ScriptError, SourceError, StandingIndex,
 };
+use crate::schema::ObjectNameError;
 use crate::system::{DatabaseError, TlsError};
 
 impl From<UrlError> for CommandError {
@@ -72,6 +73,13 @@ impl From<DatabaseError> for CommandError {
             | DatabaseError::Lost { .. }
             | DatabaseError::Protocol { .. } => shown,
         }
+    }
+}
+
+impl From<ObjectNameError> for CommandError {
+    fn from(error: ObjectNameError) -> Self {
+        Self::from_error(ErrorKind::Usage, &error)
+            .hint("write it as in SQL, for the shell in quotes of its own: `devdb schema 'billing.\"Order Lines\"'`")
     }
 }
 

@@ -1,6 +1,6 @@
 use super::sql::IndexBuild;
 use super::{LedgerNames, LedgerRow, MigrationName};
-use crate::system::DatabaseError;
+use crate::system::{DatabaseError, Reached};
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -12,14 +12,6 @@ pub struct SessionSpec {
     pub application_name: String,
     /// How long one statement may queue for a table's lock, and stop everybody behind it.
     pub lock_timeout: Duration,
-}
-
-/// Which database answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reached {
-    /// A name in the certificate, when the certificate was verified.
-    pub certificate_name: Option<String>,
-    pub encrypted: bool,
 }
 
 /// Who holds the migration lock.

@@ -21,10 +21,10 @@ mod run;
 mod script;
 mod source;
 pub mod sql;
+mod trace;
 
 pub use database::{
-    After, BatchError, Ended, Holder, MigrationDatabase, Opened, Part, Queueing, Reached, RowChange, SessionSpec,
-    StandingIndex,
+    After, BatchError, Ended, Holder, MigrationDatabase, Opened, Part, Queueing, RowChange, SessionSpec, StandingIndex,
 };
 pub use engine::{Engine, Event, Options};
 pub use error::{FailedMigration, InTheWay, MigrateError, Remains};
@@ -35,3 +35,4 @@ pub use preview::{PlanReport, PlannedSegment, PlannedStatement};
 pub use report::{ErrorReport, MigrationResult, MigrationState, ResultStatus, RunReport, StatusReport, StatusRow};
 pub use script::{Layout, Location, Script, ScriptError};
 pub use source::{FolderSource, MigrationSource, SourceError};
+pub use trace::{Touch, trace};

@@ -6,10 +6,12 @@ mod clock;
 mod cloud_error;
 mod database_error;
 mod processes;
+mod reached;
 mod together;
 
 pub use clock::Clock;
 pub use cloud_error::CloudError;
 pub use database_error::{DatabaseError, ServerError, TlsError};
 pub use processes::{Captured, Child, ProcessError, ProcessInfo, Processes, SocketState, SpawnSpec, TcpSocket};
+pub use reached::Reached;
 pub use together::together;

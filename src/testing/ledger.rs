@@ -1,9 +1,9 @@
 use crate::migrate::sql::IndexBuild;
 use crate::migrate::{
-    After, BatchError, Ended, Holder, LedgerRow, MigrationDatabase, Opened, Part, Queueing, Reached, RowChange,
-    SessionSpec, StandingIndex, kysely_time,
+    After, BatchError, Ended, Holder, LedgerRow, MigrationDatabase, Opened, Part, Queueing, RowChange, SessionSpec,
+    StandingIndex, kysely_time,
 };
-use crate::system::{DatabaseError, ServerError};
+use crate::system::{DatabaseError, Reached, ServerError};
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -6,6 +6,7 @@ use crate::bastion::{AddressEcho, KeyMaker, Shell};
 use crate::connection::Connection;
 use crate::host::{Aws, AwsTarget, Host, Surroundings, Tools, real_tools};
 use crate::migrate::{MigrationDatabase, SessionSpec};
+use crate::schema::Catalog;
 use crate::system::{CloudError, DatabaseError, Processes};
 use crate::tunnel::{Probe, Ssh};
 use async_trait::async_trait;
@@ -41,6 +42,15 @@ impl Tools for FakeTools {
             Some(ledger) => Ok(Box::new(ledger.connect(spec))),
             None => real_tools().migration_database(connection, spec).await,
         }
+    }
+
+    /// The database that a test names is read for real.
+    async fn catalog(
+        &self,
+        connection: &Connection,
+        application_name: &str,
+    ) -> Result<Box<dyn Catalog>, DatabaseError> {
+        real_tools().catalog(connection, application_name).await
     }
 
     async fn aws(&self, target: &AwsTarget) -> Result<Arc<dyn Aws>, CloudError> {

@@ -48,6 +48,7 @@ mod sandbox_refusals;
 mod sandbox_runbook;
 #[cfg(feature = "aws")]
 mod sandbox_tunnel;
+mod schema;
 mod shells;
 mod support;
 mod terminal;

@@ -4,10 +4,9 @@ use super::ledger::{LedgerSql, literal};
 use crate::connection::Connection;
 use crate::migrate::sql::IndexBuild;
 use crate::migrate::{
-    BatchError, Ended, Holder, LedgerRow, MigrationDatabase, Opened, Part, Queueing, Reached, SessionSpec,
-    StandingIndex,
+    BatchError, Ended, Holder, LedgerRow, MigrationDatabase, Opened, Part, Queueing, SessionSpec, StandingIndex,
 };
-use crate::system::DatabaseError;
+use crate::system::{DatabaseError, Reached};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use std::pin::Pin;

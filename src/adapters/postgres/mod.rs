@@ -1,9 +1,12 @@
 //! PostgreSQL through tokio-postgres, with rustls: the only home of both.
 
 mod cancel;
+mod catalog;
+mod catalog_sql;
 mod connect;
 mod error;
 mod ledger;
 mod migrations;
 
+pub(crate) use catalog::PostgresCatalog;
 pub(crate) use migrations::PostgresMigrations;

@@ -57,6 +57,15 @@ impl Database {
         psql(&self.name, sql)
     }
 
+    /// The schema as PostgreSQL's own tool writes it.
+    pub(crate) fn pg_dump(&self) -> String {
+        let mut command = Command::new(binary("pg_dump"));
+        command.args(["--schema-only", "-h", "127.0.0.1", "-U", "postgres", "-d", &self.name]);
+        let dump = run(command.env("PGPORT", cluster().port.to_string()).env("PGPASSWORD", PASSWORD));
+        // Newer releases put a random key around the dump.
+        dump.lines().filter(|line| !line.contains("restrict ")).map(|line| format!("{line}\n")).collect()
+    }
+
     /// Runs SQL in a transaction that stays open until the answer is dropped.
     pub(crate) fn open_transaction(&self, sql: &str) -> OpenTransaction {
         let mut command = psql_command(&self.name);

@@ -1,0 +1,35 @@
+-- Which object needs which, both named as the dump names them: a letter for the catalog, and the oid.
+with raw as (
+  select distinct d.classid, d.objid, d.refclassid, d.refobjid from pg_catalog.pg_depend d
+  where d.objid >= 16384 and d.refobjid >= 16384 and d.deptype in ('n', 'a', 'i')
+    -- A sequence is made before the table that owns it.
+    and not (d.deptype in ('a', 'i') and d.classid = 'pg_catalog.pg_class'::regclass
+      and exists (select from pg_catalog.pg_class c where c.oid = d.objid and c.relkind = 'S'))
+), object as (
+  select classid, objid from raw union select refclassid, refobjid from raw
+), index_of as (
+  select conindid, oid from pg_catalog.pg_constraint where contype in ('p', 'u', 'x') and conindid <> 0
+), node as (
+  select o.classid, o.objid, coalesce((select 'e' || m.refobjid from pg_catalog.pg_depend m
+      where m.classid = o.classid and m.objid = o.objid and m.deptype = 'e'), case o.classid
+    when 'pg_catalog.pg_class'::regclass then coalesce('c' || k.oid,
+      (select case when c.relkind = 'c' then 't' || c.reltype else 'r' || c.oid end from pg_catalog.pg_class c where c.oid = o.objid))
+    when 'pg_catalog.pg_attrdef'::regclass then (select 'r' || d.adrelid from pg_catalog.pg_attrdef d where d.oid = o.objid)
+    when 'pg_catalog.pg_type'::regclass then (
+      select case when c.relkind <> 'c' then 'r' || c.oid when b.typtype = 'm' then 't' || (select r.rngtypid from pg_catalog.pg_range r where r.rngmultitypid = b.oid)
+        else 't' || b.oid end
+      from pg_catalog.pg_type t join pg_catalog.pg_type b on b.oid = case when t.typcategory = 'A' and t.typelem <> 0 then t.typelem else t.oid end
+        left join pg_catalog.pg_class c on c.oid = b.typrelid where t.oid = o.objid)
+    when 'pg_catalog.pg_proc'::regclass then 'f' || o.objid
+    when 'pg_catalog.pg_constraint'::regclass then (select case when k.contypid <> 0 then 't' || k.contypid
+      when k.contype in ('p', 'u', 'x', 'f') or not k.convalidated then 'c' || k.oid when k.contype <> 't' then 'r' || k.conrelid end from pg_catalog.pg_constraint k where k.oid = o.objid)
+    when 'pg_catalog.pg_rewrite'::regclass then (select case when w.rulename = '_RETURN' then 'r' || w.ev_class else 'w' || w.oid end from pg_catalog.pg_rewrite w where w.oid = o.objid)
+    when 'pg_catalog.pg_trigger'::regclass then 'g' || o.objid
+    when 'pg_catalog.pg_policy'::regclass then 'p' || o.objid
+    when 'pg_catalog.pg_statistic_ext'::regclass then 's' || o.objid
+    when 'pg_catalog.pg_foreign_server'::regclass then 'S' || o.objid
+    when 'pg_catalog.pg_extension'::regclass then 'e' || o.objid
+  end) as key from object o left join index_of k on o.classid = 'pg_catalog.pg_class'::regclass and k.conindid = o.objid
+)
+select distinct a.key, b.key from raw join node a on a.classid = raw.classid and a.objid = raw.objid
+  join node b on b.classid = raw.refclassid and b.objid = raw.refobjid where a.key <> b.key
