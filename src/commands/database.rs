@@ -1,7 +1,7 @@
 //! Which database a command reaches, and how it says so.
 
 use super::context::Context;
-use super::environment::{self, environment_connection};
+use super::environment::{self, Access, Way};
 use crate::config::{EnvironmentKind, MigrationSettings, Resolved};
 use crate::connection::{Connection, Role};
 use crate::error::{CommandError, ErrorKind};
@@ -16,7 +16,7 @@ use std::time::Duration;
 pub(crate) const STATUS_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Which database, if not the selected environment's.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct DatabaseArgs {
     /// Use this database instead of the environment's (postgres://user@host/database)
     #[arg(long, value_name = "URL")]
@@ -54,18 +54,29 @@ pub(crate) async fn connection(
     context: &Context,
     args: &DatabaseArgs,
 ) -> Result<(Connection, Provenance), CommandError> {
+    let (access, provenance) = access(context, args, Role::Writer).await?;
+    Ok((access.connection, provenance))
+}
+
+/// The same, and whether the way there is open; the role counts where the environment is asked.
+pub(crate) async fn access(
+    context: &Context,
+    args: &DatabaseArgs,
+    role: Role,
+) -> Result<(Access, Provenance), CommandError> {
+    let direct = |(connection, provenance)| (Access { connection, way: Way::Direct }, provenance);
     if let Some(url) = &args.database_url {
         let login = context.host().surroundings.vars.get("USER").map(String::as_str);
-        return Ok((Connection::from_url(url, login)?, Provenance::Flag));
+        return Ok(direct((Connection::from_url(url, login)?, Provenance::Flag)));
     }
     if let Resolved::Environment(settings) = context.resolved()?
         && !args.from_env
     {
-        let connection = environment_connection(context, Role::Writer).await?;
-        warn_if_variables_differ(context, &connection, &settings.environment);
-        return Ok((connection, Provenance::Environment(settings.environment.clone())));
+        let access = environment::access(context, role).await?;
+        warn_if_variables_differ(context, &access.connection, &settings.environment);
+        return Ok((access, Provenance::Environment(settings.environment.clone())));
     }
-    ambient(context)?.ok_or_else(|| {
+    ambient(context)?.map(direct).ok_or_else(|| {
         CommandError::failed("no database is named")
             .hint("name one with `--database-url postgres://user@host/database`, DATABASE_URL or PGHOST, or describe an environment in devdb.toml")
     })
@@ -170,7 +181,7 @@ pub(crate) fn migration_settings(context: &Context) -> Result<&MigrationSettings
     })
 }
 
-fn describe(connection: &Connection) -> String {
+pub(crate) fn describe(connection: &Connection) -> String {
     let Connection { host, port, database, hostaddr, .. } = connection;
     match hostaddr {
         Some(address) => format!("{database} at {host} (through {})", std::net::SocketAddr::new(*address, *port)),

@@ -4,12 +4,12 @@ use super::topology::{fresh_topology, known_topology, topology};
 use crate::config::Transport;
 use crate::connection::{self, Connection, DatabaseSecret, Endpoint, Login, Role};
 use crate::discovery::Topology;
-use crate::error::CommandError;
+use crate::error::{CommandError, remedy_hint};
 use crate::host::AwsTarget;
 use crate::system::CloudError;
 use crate::tunnel::{
     self, HealSpec, HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SshPath, SupervisorSpec, TargetSpec,
-    TunnelState,
+    TunnelReport, TunnelState,
 };
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -18,17 +18,42 @@ use std::path::PathBuf;
 const RDS_CA_BUNDLE: &str = include_str!("../../templates/rds-ca-bundle.pem");
 const RDS_CA_FILE: &str = "rds-ca-bundle.pem";
 
-/// The selected environment's database, and whether the way there is open.
+/// A database, and whether the way there is open.
 pub(crate) struct Access {
     pub(crate) connection: Connection,
-    pub(crate) tunnel_is_up: bool,
+    pub(crate) way: Way,
 }
 
-impl Access {
-    pub(crate) fn warn_unless_reachable(&self, context: &Context) {
-        if !self.tunnel_is_up {
-            context.printer().warning("the tunnel is not up, so nothing will answer yet");
-            context.printer().hint("run `devdb tunnel up`");
+/// How a database is reached.
+pub(crate) enum Way {
+    /// Nothing of devdb lies in between.
+    Direct,
+    /// Through the tunnel, as its supervisor reports it; [`TunnelState::Stopped`] where none runs.
+    Tunnel(Box<TunnelReport>),
+}
+
+impl Way {
+    pub(crate) fn is_open(&self) -> bool {
+        match self {
+            Self::Direct => true,
+            Self::Tunnel(report) => report.is_up(),
+        }
+    }
+
+    /// Says why nothing will answer, if that is so.
+    pub(crate) fn warn_unless_open(&self, context: &Context) {
+        let printer = context.printer();
+        match self {
+            Self::Tunnel(report) if report.state == TunnelState::Stopped => {
+                printer.warning("the tunnel is not up, so nothing will answer yet");
+                printer.hint("run `devdb tunnel up`");
+            }
+            Self::Tunnel(report) if !report.is_up() => {
+                let cause = report.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
+                printer.warning(&format!("the tunnel is {}{cause}", report.state.word()));
+                printer.hint(report.remedy.map_or("`devdb tunnel status` tells more", remedy_hint));
+            }
+            Self::Direct | Self::Tunnel(_) => {}
         }
     }
 }
@@ -44,7 +69,7 @@ pub(crate) async fn access(context: &Context, role: Role) -> Result<Access, Comm
     let (topology, secret) = topology_and_secret(context).await?;
     let cluster = &topology.cluster;
     let host = endpoint_name(&topology, role)?;
-    let (local, tunnel_is_up) = local_end(context, role).await?;
+    let (local, way) = local_end(context, role).await?;
     let endpoint = Endpoint { host, port: cluster.port, local };
     let login = Login {
         user: settings.user.clone(),
@@ -53,7 +78,7 @@ pub(crate) async fn access(context: &Context, role: Role) -> Result<Access, Comm
         cluster_database: cluster.database.clone(),
     };
     let connection = connection::compose(endpoint, login, secret, ca_file(context)?)?;
-    Ok(Access { connection, tunnel_is_up })
+    Ok(Access { connection, way })
 }
 
 /// The topology from the cache and the secret it names; a cache that AWS contradicts is dropped and discovered anew.
@@ -93,22 +118,21 @@ fn endpoint_name(topology: &Topology, role: Role) -> Result<String, CommandError
     }
 }
 
-/// The tunnel's local end for a role, and whether it is up; the running supervisor knows its port better than the
+/// The tunnel's local end for a role, and how the tunnel is; the running supervisor knows its port better than the
 /// settings do.
-async fn local_end(context: &Context, role: Role) -> Result<(Option<(IpAddr, u16)>, bool), CommandError> {
+async fn local_end(context: &Context, role: Role) -> Result<(Option<(IpAddr, u16)>, Way), CommandError> {
     let settings = context.settings()?;
     if settings.transport == Transport::Direct {
-        return Ok((None, true));
+        return Ok((None, Way::Direct));
     }
     let configured = match role {
         Role::Writer => settings.tunnel.writer_port,
         Role::Reader => settings.tunnel.reader_port,
     };
-    let running = tunnel::status(context.state_dir()?.path()).await;
-    let bound = running.as_ref().and_then(|report| report.target(role.name())?.local.first().copied());
-    let is_up = running.is_some_and(|report| report.state == TunnelState::Up);
+    let report = tunnel::status(context.state_dir()?.path()).await.unwrap_or_else(TunnelReport::stopped);
+    let bound = report.target(role.name()).and_then(|target| target.local.first().copied());
     let local = bound.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, configured).into());
-    Ok((Some((local.ip(), local.port())), is_up))
+    Ok((Some((local.ip(), local.port())), Way::Tunnel(Box::new(report))))
 }
 
 /// The configured CA file, or the shipped bundle at its stable path.

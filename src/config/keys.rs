@@ -67,6 +67,13 @@ pub const KEYS: &[Key] = &[
     key("secret", Environment, Text, None, "secret's name or ARN, instead of discovery"),
     key("database", Environment, Text, None, "database name; default: the secret's, then the cluster's"),
     key("user", Environment, Text, None, "database user; default: the secret's"),
+    key(
+        "env.client",
+        Environment,
+        Choice(&["libpq", "node", "jdbc"]),
+        Some("libpq"),
+        "what `env` and `exec` set variables for",
+    ),
     key("transport", Environment, Choice(&["ssh", "direct"]), Some("ssh"), "how the endpoint is reached"),
     key("subnet_name", Environment, Text, Some("Ingress"), "name of the subnets that a bastion may stand in"),
     key("ca_file", Environment, Path, None, "CA certificates, instead of the shipped RDS bundle"),

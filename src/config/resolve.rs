@@ -32,6 +32,15 @@ pub enum Resolved {
     NoEnvironment { file: Option<PathBuf>, migrations: MigrationSettings },
 }
 
+impl Resolved {
+    pub fn environment(&self) -> Option<&Settings> {
+        match self {
+            Self::Environment(settings) => Some(settings),
+            Self::NoEnvironment { .. } => None,
+        }
+    }
+}
+
 /// Resolves all layers.
 ///
 /// # Errors
@@ -224,6 +233,7 @@ impl Read<'_> {
             secret: self.text("secret")?,
             database: self.text("database")?,
             user: self.text("user")?,
+            env_client: self.choice("env.client")?,
             transport: if self.choice("transport")? == "direct" { Transport::Direct } else { Transport::Ssh },
             subnet_name: self.text("subnet_name")?.unwrap_or_default(),
             ca_file: self.path("ca_file")?,

@@ -155,6 +155,8 @@ pub struct Settings {
     pub secret: Option<String>,
     pub database: Option<String>,
     pub user: Option<String>,
+    /// `libpq`, `node` or `jdbc`.
+    pub env_client: String,
     pub transport: Transport,
     pub subnet_name: String,
     pub ca_file: Option<PathBuf>,

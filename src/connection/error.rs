@@ -10,4 +10,8 @@ pub enum ConnectionError {
     /// A NUL cannot stand in a variable, and no shell can carry it.
     #[error("the value of {name} contains a NUL character")]
     Unprintable { name: String },
+    #[error("the value of {name} cannot be written so that every reader of .env files reads the same")]
+    NotForDotenv { name: String },
+    #[error("this format cannot take a variable away")]
+    CannotUnset,
 }

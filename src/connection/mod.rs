@@ -4,14 +4,17 @@
 
 mod compose;
 mod database_url;
+mod dotenv;
 mod error;
 mod model;
 mod render;
 mod secret;
+mod variables;
 
 pub use compose::{Endpoint, Login, Role, compose};
 pub use database_url::UrlError;
 pub use error::ConnectionError;
 pub use model::{Connection, Tls};
-pub use render::{LIBPQ_NAMES, ShellKind, Variable, libpq_variables, posix_quote, render, unset};
+pub use render::{ShellKind, posix_quote, render, unset};
 pub use secret::{DatabaseSecret, Password, SecretStore};
+pub use variables::{ClientKind, Variable, variables, verification};

@@ -7,8 +7,10 @@ pub(crate) mod database;
 pub(crate) mod laptop;
 pub(crate) mod policy;
 pub(crate) mod postgres;
+pub(crate) mod readers;
 pub(crate) mod relay;
 pub(crate) mod sshd;
+pub(crate) mod terminal;
 #[cfg(feature = "aws")]
 pub(crate) mod trial;
 pub(crate) mod world;
