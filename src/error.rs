@@ -166,7 +166,10 @@ impl From<ConnectionError> for CommandError {
     fn from(error: ConnectionError) -> Self {
         let shown = Self::from_error(ErrorKind::Failed, &error);
         match error {
-            ConnectionError::SecretUnreadable | ConnectionError::SecretWithoutPassword => shown.hint(
+            ConnectionError::NoTokenUser => {
+                shown.hint("set `iam_user` in [environment.NAME] to a user that has the role: `grant rds_iam to NAME`")
+            }
+            ConnectionError::Secret { .. } => shown.hint(
                 "it must be a bare password, or JSON such as {\"username\": …, \"password\": …}; \
                  `secret` in devdb.toml chooses another one",
             ),

@@ -1,13 +1,14 @@
 //! Which database a command reaches, and how it says so.
 
 use super::context::Context;
-use super::environment::{self, Access, Way};
+use super::environment::{self, Access, Way, Wish};
 use crate::config::{EnvironmentKind, MigrationSettings, Resolved};
-use crate::connection::{Connection, Role};
+use crate::connection::Connection;
 use crate::error::{CommandError, ErrorKind};
 use crate::migrate::{
     Engine, FolderSource, LedgerNames, MigrationDatabase, Options, Reached, SessionSpec, StatusReport,
 };
+use crate::system::DatabaseError;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
@@ -54,15 +55,15 @@ pub(crate) async fn connection(
     context: &Context,
     args: &DatabaseArgs,
 ) -> Result<(Connection, Provenance), CommandError> {
-    let (access, provenance) = access(context, args, Role::Writer).await?;
+    let (access, provenance) = access(context, args, Wish::WRITER).await?;
     Ok((access.connection, provenance))
 }
 
-/// The same, and whether the way there is open; the role counts where the environment is asked.
+/// The same, and whether the way there is open; the wish counts where the environment is asked.
 pub(crate) async fn access(
     context: &Context,
     args: &DatabaseArgs,
-    role: Role,
+    wish: Wish,
 ) -> Result<(Access, Provenance), CommandError> {
     let direct = |(connection, provenance)| (Access { connection, way: Way::Direct }, provenance);
     if let Some(url) = &args.database_url {
@@ -72,7 +73,7 @@ pub(crate) async fn access(
     if let Resolved::Environment(settings) = context.resolved()?
         && !args.from_env
     {
-        let access = environment::access(context, role).await?;
+        let access = environment::access(context, wish).await?;
         warn_if_variables_differ(context, &access.connection, &settings.environment);
         return Ok((access, Provenance::Environment(settings.environment.clone())));
     }
@@ -127,12 +128,15 @@ pub(crate) async fn migration_database(
     provenance: &Provenance,
     lock_timeout: Duration,
 ) -> Result<Box<dyn MigrationDatabase>, CommandError> {
-    let database = match session(context, connection, lock_timeout).await {
-        Ok(database) => database,
-        Err(error) if matches!(provenance, Provenance::Environment(_)) => {
-            return Err(environment::with_the_tunnels_word(context, error).await);
+    let database = match provenance {
+        Provenance::Environment(_) => match environment_session(context, connection, lock_timeout).await {
+            Ok(database) => database,
+            Err(error) => return Err(environment::with_the_tunnels_word(context, error).await),
+        },
+        _ => {
+            let spec = session_spec(context, lock_timeout)?;
+            context.host().tools.migration_database(connection, &spec).await?
         }
-        Err(error) => return Err(error),
     };
     context.printer().status(&format!(
         "database {} as {}, {} ({provenance})",
@@ -154,14 +158,28 @@ pub(crate) async fn ledger_status(
     Ok(Engine { source: &source, options }.status(session).await?)
 }
 
-/// A session that says nothing.
-pub(crate) async fn session(
+/// A session with the environment's database that says nothing. A password that the server refuses is fetched once
+/// more: the secret may have been rotated since.
+pub(crate) async fn environment_session(
     context: &Context,
     connection: &Connection,
     lock_timeout: Duration,
 ) -> Result<Box<dyn MigrationDatabase>, CommandError> {
+    let spec = session_spec(context, lock_timeout)?;
+    let tools = &context.host().tools;
+    let refused = match tools.migration_database(connection, &spec).await {
+        Err(error @ DatabaseError::Login { .. }) => error,
+        other => return Ok(other?),
+    };
+    match environment::rotated(context, connection).await {
+        Some(fresh) => Ok(tools.migration_database(&fresh, &spec).await?),
+        None => Err(refused.into()),
+    }
+}
+
+fn session_spec(context: &Context, lock_timeout: Duration) -> Result<SessionSpec, CommandError> {
     let settings = migration_settings(context)?;
-    let spec = SessionSpec {
+    Ok(SessionSpec {
         ledger: LedgerNames {
             schema: settings.schema.clone(),
             table: settings.table.clone(),
@@ -169,8 +187,7 @@ pub(crate) async fn session(
         },
         application_name: application_name(context),
         lock_timeout,
-    };
-    Ok(context.host().tools.migration_database(connection, &spec).await?)
+    })
 }
 
 /// Where the migrations are and how the ledger is called, with or without an environment.

@@ -1,5 +1,5 @@
 use super::context::Context;
-use super::environment;
+use super::environment::{self, Wish};
 use crate::connection::{self, ClientKind, Role, ShellKind};
 use crate::error::{CommandError, ErrorKind};
 use crate::ui::ExitStatus;
@@ -24,6 +24,9 @@ pub(crate) struct EnvArgs {
     /// Use the reader endpoint
     #[arg(long)]
     reader: bool,
+    /// Log in with an IAM token, good for 15 minutes, instead of the secret's password
+    #[arg(long)]
+    iam: bool,
     /// Print only this variable
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
@@ -100,7 +103,7 @@ pub(crate) async fn run(args: &EnvArgs, context: &Context) -> Result<ExitStatus,
         return Ok(ExitStatus::Success);
     }
     let role = if args.reader { Role::Reader } else { Role::Writer };
-    let access = environment::access(context, role).await?;
+    let access = environment::access(context, Wish { role, iam: args.iam }).await?;
     let mut variables = connection::variables(&access.connection, client);
     let vars = &context.host().surroundings.vars;
     let is_stray = |name: &&str| args.only.is_none() && vars.contains_key(*name);

@@ -2,10 +2,9 @@ use super::bastion::access::bastion_access;
 use super::context::Context;
 use super::topology::{fresh_topology, known_topology, topology};
 use crate::config::Transport;
-use crate::connection::{self, Connection, DatabaseSecret, Endpoint, Login, Role};
+use crate::connection::{self, Connection, ConnectionError, DatabaseSecret, Endpoint, Login, Role, TokenLogin};
 use crate::discovery::Topology;
 use crate::error::{CommandError, remedy_hint};
-use crate::host::AwsTarget;
 use crate::system::CloudError;
 use crate::tunnel::{
     self, HealSpec, HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SshPath, SupervisorSpec, TargetSpec,
@@ -58,18 +57,37 @@ impl Way {
     }
 }
 
-/// The connection to the selected environment, as the running tunnel (or the settings) would have it.
-pub(crate) async fn environment_connection(context: &Context, role: Role) -> Result<Connection, CommandError> {
-    Ok(access(context, role).await?.connection)
+/// Which of the environment's endpoints, and how to log in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish {
+    pub(crate) role: Role,
+    /// A token instead of the secret, whatever the settings say.
+    pub(crate) iam: bool,
 }
 
-/// Composes the connection: endpoint from discovery, password from the secret, local port from the supervisor.
-pub(crate) async fn access(context: &Context, role: Role) -> Result<Access, CommandError> {
+impl Wish {
+    /// What a command takes that leaves nothing to choose.
+    pub(crate) const WRITER: Self = Self { role: Role::Writer, iam: false };
+}
+
+/// The connection to the selected environment, as the running tunnel (or the settings) would have it.
+pub(crate) async fn environment_connection(context: &Context) -> Result<Connection, CommandError> {
+    Ok(access(context, Wish::WRITER).await?.connection)
+}
+
+/// Composes the connection: endpoint from discovery, password from the secret (or a token), local port from the
+/// supervisor.
+pub(crate) async fn access(context: &Context, wish: Wish) -> Result<Access, CommandError> {
     let settings = context.settings()?;
-    let (topology, secret) = topology_and_secret(context).await?;
+    let cached = topology(context).await?;
+    let uses_token = wish.iam || settings.iam || cached.secret.is_none();
+    let (topology, secret) = match uses_token {
+        true => (cached, None),
+        false => with_secret(context, cached).await.map(|(topology, secret)| (topology, Some(secret)))?,
+    };
     let cluster = &topology.cluster;
-    let host = endpoint_name(&topology, role)?;
-    let (local, way) = local_end(context, role).await?;
+    let host = endpoint_name(&topology, wish.role)?;
+    let (local, way) = local_end(context, wish.role).await?;
     let endpoint = Endpoint { host, port: cluster.port, local };
     let login = Login {
         user: settings.user.clone(),
@@ -77,35 +95,53 @@ pub(crate) async fn access(context: &Context, role: Role) -> Result<Access, Comm
         cluster_user: cluster.master_user.clone(),
         cluster_database: cluster.database.clone(),
     };
-    let connection = connection::compose(endpoint, login, secret, ca_file(context)?)?;
+    let ca_file = ca_file(context)?;
+    let connection = match secret {
+        Some(secret) => connection::compose(endpoint, login, secret, ca_file)?,
+        None => {
+            let user = settings.iam_user.as_ref().or(settings.user.as_ref()).ok_or(ConnectionError::NoTokenUser)?;
+            let who = TokenLogin { host: endpoint.host.clone(), port: endpoint.port, user: user.clone() };
+            let aws = context.host().tools.aws(&context.aws_target()?).await?;
+            let token = aws.database_token(&who, context.host().clock.now()).await?;
+            connection::compose_with_token(endpoint, user, login, token, ca_file)?
+        }
+    };
     Ok(Access { connection, way })
 }
 
-/// The topology from the cache and the secret it names; a cache that AWS contradicts is dropped and discovered anew.
-async fn topology_and_secret(context: &Context) -> Result<(Topology, DatabaseSecret), CommandError> {
-    let target = context.aws_target()?;
-    let cached = topology(context).await?;
-    match secret(context, &target, &cached).await {
-        Ok(secret) => Ok((cached, DatabaseSecret::parse(&secret)?)),
+/// The secret that the topology names; a cache that AWS contradicts is dropped and discovered anew.
+async fn with_secret(context: &Context, cached: Topology) -> Result<(Topology, DatabaseSecret), CommandError> {
+    match secret(context, &cached).await {
+        Ok(secret) => Ok((cached, secret?)),
         Err(CloudError::NotFound { .. }) => {
             let fresh = fresh_topology(context).await?;
-            let text = secret(context, &target, &fresh).await?;
-            Ok((fresh, DatabaseSecret::parse(&text)?))
+            let secret = secret(context, &fresh).await??;
+            Ok((fresh, secret))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-async fn secret(
-    context: &Context,
-    target: &AwsTarget,
-    topology: &Topology,
-) -> Result<zeroize::Zeroizing<String>, CloudError> {
+async fn secret(context: &Context, topology: &Topology) -> Result<Result<DatabaseSecret, CommandError>, CloudError> {
     let id = topology.secret.as_deref().ok_or_else(|| CloudError::NotFound {
         what: format!("a secret for cluster `{}`", topology.cluster.id),
         source: None,
     })?;
-    context.host().tools.aws(target).await?.secret(id).await
+    let target = match context.aws_target() {
+        Ok(target) => target,
+        Err(error) => return Ok(Err(error)),
+    };
+    let content = context.host().tools.aws(&target).await?.secret(id).await?;
+    let fault = |fault| ConnectionError::Secret { id: id.to_owned(), fault }.into();
+    Ok(DatabaseSecret::read(&content).map_err(fault))
+}
+
+/// The environment's connection with the password as it is now, if that is another one than the server has just
+/// refused: it was rotated in between.
+pub(crate) async fn rotated(context: &Context, refused: &Connection) -> Option<Connection> {
+    let now = environment_connection(context).await.ok()?;
+    let password = now.password.filter(|password| refused.password.as_ref() != Some(password))?;
+    Some(Connection { password: Some(password), ..refused.clone() })
 }
 
 fn endpoint_name(topology: &Topology, role: Role) -> Result<String, CommandError> {

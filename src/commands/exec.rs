@@ -1,6 +1,7 @@
 use super::context::Context;
 use super::database::DatabaseArgs;
 use super::env::{self, ClientChoice};
+use super::environment::Wish;
 use super::wrap::{self, Wrapped};
 use crate::connection::Role;
 use crate::error::CommandError;
@@ -19,6 +20,9 @@ pub(crate) struct ExecArgs {
     /// Use the reader endpoint
     #[arg(long)]
     reader: bool,
+    /// Log in with an IAM token, good for 15 minutes, instead of the secret's password
+    #[arg(long)]
+    iam: bool,
     /// Start the tunnel first if it is not up
     #[arg(long)]
     up: bool,
@@ -38,7 +42,7 @@ pub(crate) async fn run(args: &ExecArgs, context: &Context) -> Result<ExitStatus
         program: program.clone(),
         args: words,
         database: &args.database,
-        role: if args.reader { Role::Reader } else { Role::Writer },
+        wish: Wish { role: if args.reader { Role::Reader } else { Role::Writer }, iam: args.iam },
         client: env::client(args.client, context)?,
         up: args.up,
     };

@@ -1,7 +1,8 @@
 use super::context::Context;
 use super::database::DatabaseArgs;
+use super::environment::Wish;
 use super::wrap::{self, Wrapped};
-use crate::connection::{ClientKind, Role};
+use crate::connection::ClientKind;
 use crate::error::CommandError;
 use crate::system::SpawnSpec;
 use crate::ui::ExitStatus;
@@ -28,7 +29,7 @@ pub(crate) async fn run(args: &PsqlArgs, context: &Context) -> Result<ExitStatus
         program: "psql".into(),
         args: &args.args,
         database: &DatabaseArgs::default(),
-        role: Role::Writer,
+        wish: Wish::WRITER,
         client: ClientKind::Libpq,
         up: false,
     };

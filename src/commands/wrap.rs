@@ -2,8 +2,9 @@
 
 use super::context::Context;
 use super::database::{self, DatabaseArgs, Provenance};
+use super::environment::Wish;
 use super::tunnel;
-use crate::connection::{self, ClientKind, Role};
+use crate::connection::{self, ClientKind};
 use crate::error::{CommandError, ErrorKind};
 use crate::system::{ProcessError, SpawnSpec};
 use crate::ui::ExitStatus;
@@ -14,7 +15,7 @@ pub(crate) struct Wrapped<'a> {
     pub(crate) program: OsString,
     pub(crate) args: &'a [OsString],
     pub(crate) database: &'a DatabaseArgs,
-    pub(crate) role: Role,
+    pub(crate) wish: Wish,
     pub(crate) client: ClientKind,
     /// Start the tunnel if it is not up.
     pub(crate) up: bool,
@@ -27,10 +28,10 @@ pub(crate) struct Wrapped<'a> {
 /// well: a parent would have to pass on every signal, stop and continue with it, and hand the terminal over. The
 /// password is in the environment of this one process, which nobody but the user and root may read.
 pub(crate) async fn run(wrapped: Wrapped<'_>, context: &Context) -> Result<ExitStatus, CommandError> {
-    let (mut access, mut provenance) = database::access(context, wrapped.database, wrapped.role).await?;
+    let (mut access, mut provenance) = database::access(context, wrapped.database, wrapped.wish).await?;
     if wrapped.up && !access.way.is_open() {
         tunnel::open(context).await?;
-        (access, provenance) = database::access(context, wrapped.database, wrapped.role).await?;
+        (access, provenance) = database::access(context, wrapped.database, wrapped.wish).await?;
     }
     access.way.warn_unless_open(context);
     let connection = &access.connection;

@@ -67,6 +67,8 @@ pub const KEYS: &[Key] = &[
     key("secret", Environment, Text, None, "secret's name or ARN, instead of discovery"),
     key("database", Environment, Text, None, "database name; default: the secret's, then the cluster's"),
     key("user", Environment, Text, None, "database user; default: the secret's"),
+    key("iam", Environment, Kind::Boolean, Some("false"), "log in with IAM tokens instead of the secret's password"),
+    key("iam_user", Environment, Text, None, "database user of IAM tokens; default: `user`"),
     key(
         "env.client",
         Environment,

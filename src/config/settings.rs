@@ -155,6 +155,8 @@ pub struct Settings {
     pub secret: Option<String>,
     pub database: Option<String>,
     pub user: Option<String>,
+    pub iam: bool,
+    pub iam_user: Option<String>,
     /// `libpq`, `node` or `jdbc`.
     pub env_client: String,
     pub transport: Transport,

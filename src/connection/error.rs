@@ -1,9 +1,11 @@
+use super::SecretFault;
+
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    #[error("the secret is JSON but cannot be read as a database secret")]
-    SecretUnreadable,
-    #[error("the secret has no password")]
-    SecretWithoutPassword,
+    #[error("secret `{id}` {fault}")]
+    Secret { id: String, fault: SecretFault },
+    #[error("no database user is named that IAM may log in")]
+    NoTokenUser,
     /// `what`: user or database name.
     #[error("neither the settings nor the secret name the {what}")]
     Incomplete { what: &'static str },

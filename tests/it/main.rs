@@ -22,6 +22,7 @@ mod discovery;
 mod env;
 mod help;
 mod ledger;
+mod login;
 mod migrate;
 mod migrate_alone;
 mod permissions;
@@ -43,6 +44,8 @@ mod sandbox_permissions;
 mod sandbox_refusals;
 #[cfg(feature = "aws")]
 mod sandbox_runbook;
+#[cfg(feature = "aws")]
+mod sandbox_token;
 #[cfg(feature = "aws")]
 mod sandbox_tunnel;
 mod shells;
