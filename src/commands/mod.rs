@@ -10,6 +10,7 @@ mod env;
 mod environment;
 mod exec;
 mod migrate;
+mod pgadmin;
 mod psql;
 mod status;
 mod topology;
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Env(env::EnvArgs),
     Exec(exec::ExecArgs),
     Psql(psql::PsqlArgs),
+    #[command(name = "pgadmin")]
+    PgAdmin(pgadmin::PgAdminArgs),
     /// Run and list SQL migrations
     #[command(subcommand)]
     Migrate(migrate::MigrateCommand),
@@ -86,6 +89,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<ExitStatus, Com
         Command::Env(args) => env::run(&args, context).await,
         Command::Exec(args) => exec::run(&args, context).await,
         Command::Psql(args) => psql::run(&args, context).await,
+        Command::PgAdmin(args) => pgadmin::run(&args, context).await,
         Command::Migrate(command) => migrate::run(command, context).await,
         Command::Config(command) => config::run(command, context),
     }

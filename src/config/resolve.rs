@@ -275,6 +275,7 @@ impl Read<'_> {
             },
             migrations: self.migrations()?,
             environment,
+            file: self.root.file.clone(),
             entries: BTreeMap::new(),
         })
     }

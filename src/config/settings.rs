@@ -167,6 +167,8 @@ pub struct Settings {
     pub tunnel: TunnelSettings,
     pub ssh: SshSettings,
     pub migrations: MigrationSettings,
+    /// The committed file, if there is one.
+    pub file: Option<PathBuf>,
     /// Each effective value with its origin, for `config show`.
     pub entries: BTreeMap<&'static str, Entry>,
 }

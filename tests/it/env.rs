@@ -109,3 +109,15 @@ fn nothing_is_printed_where_anything_fails() {
         assert_eq!((outcome.stdout.as_str(), outcome.code), ("", 1), "{outcome}");
     }
 }
+
+#[test]
+fn pgadmin_is_given_a_command_and_no_password() {
+    let stage = stage().var("AWS_PROFILE", "ada's");
+    let outcome = stage.run(["devdb", "pgadmin", "--output", "out"]);
+    let file = std::fs::read_to_string(stage.project().join("out/pgadmin-servers.json")).unwrap();
+    assert!(!file.contains("s3cret"), "{file}");
+    let file = file.replace(&stage.home().display().to_string(), "[HOME]");
+    insta::assert_snapshot!(format!("{outcome}\n{file}"));
+    let document: serde_json::Value = serde_json::from_str(&file).unwrap();
+    assert_eq!(document["Servers"]["1"]["ConnectionParameters"]["hostaddr"], "127.0.0.1");
+}

@@ -16,6 +16,7 @@ mod bastion_rig;
 mod bastion_ssh;
 mod bastion_user_data;
 mod bastion_verbs;
+mod clients;
 mod config;
 mod database;
 mod discovery;

@@ -1,7 +1,7 @@
 //! IAM tokens are botocore's, byte for byte.
 
 use crate::support::laptop::Laptop;
-use devdb::connection::{TokenLogin, TokenSigner};
+use devdb::connection::TokenLogin;
 use devdb::host::{AwsTarget, real_tools};
 use jiff::Timestamp;
 use proptest::strategy::{Strategy, ValueTree};

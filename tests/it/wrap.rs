@@ -6,6 +6,7 @@ use crate::support::terminal::Terminal;
 use devdb::testing::{FakeCloud, Stage};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,23 +17,27 @@ const COMMITTED: &str =
     "project = \"shop\"\n[environment.dev]\nregion = \"eu-west-1\"\nstack = \"AppDbStack\"\nca_file = \"ca.pem\"\n";
 
 /// The real devdb in an empty home, without a configuration: DATABASE_URL says which database.
-struct Desk {
+pub(crate) struct Desk {
     home: tempfile::TempDir,
-    database: Database,
+    pub(crate) database: Database,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { home: tempfile::tempdir().unwrap(), database: Database::create() }
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    pub(crate) fn url(&self) -> String {
         let Cluster { folder, .. } = cluster();
         let verified = format!("sslmode=verify-full&hostaddr=127.0.0.1&sslrootcert={}/ca.pem", folder.display());
         self.database.url().replace("127.0.0.1", "db.example").replace("sslmode=disable", &verified)
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_devdb"));
         command.args(args).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.home.path());
         command.env("DATABASE_URL", self.url()).current_dir(self.home.path()).stdin(Stdio::null());

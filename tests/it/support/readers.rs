@@ -20,8 +20,12 @@ impl Readers {
 
     pub(crate) fn node(&self) -> Command {
         let mut command = Command::new("node");
-        command.env("NODE_PATH", self.0.join("node_modules"));
+        command.env("NODE_PATH", self.modules());
         command
+    }
+
+    pub(crate) fn modules(&self) -> PathBuf {
+        self.0.join("node_modules")
     }
 
     pub(crate) fn python(&self) -> PathBuf {
