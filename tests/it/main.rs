@@ -49,6 +49,8 @@ mod sandbox_runbook;
 mod sandbox_token;
 #[cfg(feature = "aws")]
 mod sandbox_tunnel;
+#[cfg(feature = "aws")]
+mod sandbox_wrap;
 mod shells;
 mod support;
 mod terminal;
