@@ -1,7 +1,8 @@
 //! The command line, as clap reads it. Help texts are the doc comments.
 
 use crate::commands::Command;
-use clap::{ArgAction, Parser, ValueEnum};
+use clap::{ArgAction, CommandFactory, Parser, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// One command between your laptop and an Aurora PostgreSQL cluster in a private VPC
@@ -61,4 +62,74 @@ pub(crate) struct Globals {
     /// Use colours
     #[arg(long, global = true, value_name = "WHEN", value_enum)]
     pub(crate) color: Option<ColorChoice>,
+}
+
+/// Where the subcommand stands in `argv`: behind the program's name and the global options.
+fn verb_at(argv: &[OsString]) -> Option<usize> {
+    let command = Cli::command();
+    let takes_value = |found: &dyn Fn(&clap::Arg) -> bool| {
+        command.get_arguments().any(|argument| found(argument) && argument.get_action().takes_values())
+    };
+    let mut at = 1;
+    loop {
+        let word = argv.get(at)?.to_str()?;
+        let value_follows = match word.strip_prefix("--") {
+            Some("") => return None,
+            Some(long) => takes_value(&|argument| argument.get_long() == Some(long)),
+            // In `-qe dev` the value follows, in `-edev` it is there: only the last letter can still want one.
+            None => match word.strip_prefix('-') {
+                Some(letters) => {
+                    let wants = |letter: char| takes_value(&|argument| argument.get_short() == Some(letter));
+                    letters.chars().position(wants).is_some_and(|place| place + 1 == letters.chars().count())
+                }
+                None => return Some(at),
+            },
+        };
+        at += if value_follows { 2 } else { 1 };
+    }
+}
+
+/// The subcommand that this command line names, known before it is parsed.
+pub(crate) fn verb(argv: &[OsString]) -> Option<&str> {
+    argv.get(verb_at(argv)?)?.to_str()
+}
+
+/// Everything after `psql` is psql's: its `-e`, `-q` and `-v` mean something else there, and so does `--help`.
+pub(crate) fn leave_to_psql(mut argv: Vec<OsString>) -> Vec<OsString> {
+    if verb(&argv) == Some("psql")
+        && let Some(at) = verb_at(&argv)
+    {
+        argv.insert(at + 1, "--".into());
+    }
+    argv
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn left(line: &str) -> String {
+        let argv = line.split(' ').map(OsString::from).collect();
+        leave_to_psql(argv).join(" ".as_ref()).into_string().unwrap()
+    }
+
+    #[test]
+    fn what_follows_psql_is_left_to_it_wherever_psql_stands() {
+        assert_eq!(left("devdb psql -e -q --help"), "devdb psql -- -e -q --help");
+        assert_eq!(left("devdb -q -e dev psql -e"), "devdb -q -e dev psql -- -e");
+        assert_eq!(left("devdb -qe psql psql -v a=b"), "devdb -qe psql psql -- -v a=b");
+        assert_eq!(left("devdb -epsql psql"), "devdb -epsql psql --");
+        assert_eq!(
+            left("devdb --profile psql --region=psql psql -- x"),
+            "devdb --profile psql --region=psql psql -- -- x"
+        );
+    }
+
+    #[test]
+    fn the_word_alone_makes_no_command_of_it() {
+        for line in ["devdb exec -- psql -e", "devdb --profile psql env", "devdb -e psql status", "devdb -e", "devdb"] {
+            assert_eq!(left(line), line);
+        }
+        assert_eq!(verb(&["devdb", "--color", "never", "exec"].map(OsString::from)), Some("exec"));
+    }
 }

@@ -25,6 +25,10 @@ pub enum ErrorKind {
     Refused,
     Cancelled,
     Bug,
+    /// A wrapped program that is there and could not be started.
+    NotInvoked,
+    /// A wrapped program that is not there.
+    ProgramNotFound,
 }
 
 impl ErrorKind {
@@ -36,6 +40,8 @@ impl ErrorKind {
             Self::Refused => "refused",
             Self::Cancelled => "cancelled",
             Self::Bug => "bug",
+            Self::NotInvoked => "not_invoked",
+            Self::ProgramNotFound => "program_not_found",
         }
     }
 
@@ -47,6 +53,8 @@ impl ErrorKind {
             Self::Refused => ExitStatus::Refused,
             Self::Cancelled => ExitStatus::Cancelled,
             Self::Bug => ExitStatus::Bug,
+            Self::NotInvoked => ExitStatus::NotInvoked,
+            Self::ProgramNotFound => ExitStatus::ProgramNotFound,
         }
     }
 }
@@ -158,12 +166,19 @@ impl From<ConnectionError> for CommandError {
     fn from(error: ConnectionError) -> Self {
         let shown = Self::from_error(ErrorKind::Failed, &error);
         match error {
-            ConnectionError::SecretUnreadable | ConnectionError::SecretWithoutPassword => shown.hint(
+            ConnectionError::NoTokenUser => {
+                shown.hint("set `iam_user` in [environment.NAME] to a user that has the role: `grant rds_iam to NAME`")
+            }
+            ConnectionError::Secret { .. } => shown.hint(
                 "it must be a bare password, or JSON such as {\"username\": …, \"password\": …}; \
                  `secret` in devdb.toml chooses another one",
             ),
             ConnectionError::Incomplete { what } => shown.hint(format!("set `{what}` in devdb.toml")),
             ConnectionError::Unprintable { .. } => shown.hint("change the value; no shell can hold a NUL character"),
+            ConnectionError::NotForDotenv { .. } => {
+                shown.hint("`devdb env --json` can hold it, and `devdb exec -- CMD` needs no file at all")
+            }
+            ConnectionError::CannotUnset => shown.hint("name a shell: `devdb env --unset --shell bash`"),
         }
     }
 }

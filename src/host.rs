@@ -1,7 +1,7 @@
 //! Key cabinet: what the process was given (arguments apart), and the only place that picks an adapter.
 
 use crate::bastion::{AddressEcho, Cloud, KeyMaker, Shell};
-use crate::connection::{Connection, SecretStore};
+use crate::connection::{Connection, SecretStore, TokenSigner};
 use crate::discovery::Inventory;
 use crate::migrate::{MigrationDatabase, SessionSpec};
 use crate::schema::Catalog;
@@ -35,7 +35,7 @@ pub struct AwsTarget {
 }
 
 /// All that devdb asks of AWS; one adapter, one fake.
-pub trait Aws: SecretStore + Inventory + Cloud {}
+pub trait Aws: SecretStore + TokenSigner + Inventory + Cloud {}
 
 /// The taps: turned on only when somebody asks (`devdb env` with a warm cache never loads the AWS configuration).
 #[async_trait]

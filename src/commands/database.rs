@@ -1,13 +1,13 @@
 //! Which database a command reaches, and how it says so.
 
 use super::context::Context;
-use super::environment::{self, environment_connection};
+use super::environment::{self, Access, Way, Wish};
 use crate::config::{EnvironmentKind, MigrationSettings, Resolved};
-use crate::connection::{Connection, Role};
+use crate::connection::Connection;
 use crate::error::{CommandError, ErrorKind};
 use crate::migrate::{Engine, FolderSource, LedgerNames, MigrationDatabase, Options, SessionSpec, StatusReport};
 use crate::schema::Catalog;
-use crate::system::Reached;
+use crate::system::{DatabaseError, Reached};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use std::time::Duration;
 pub(crate) const STATUS_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Which database, if not the selected environment's.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct DatabaseArgs {
     /// Use this database instead of the environment's (postgres://user@host/database)
     #[arg(long, value_name = "URL")]
@@ -54,18 +54,29 @@ pub(crate) async fn connection(
     context: &Context,
     args: &DatabaseArgs,
 ) -> Result<(Connection, Provenance), CommandError> {
+    let (access, provenance) = access(context, args, Wish::WRITER).await?;
+    Ok((access.connection, provenance))
+}
+
+/// The same, and whether the way there is open; the wish counts where the environment is asked.
+pub(crate) async fn access(
+    context: &Context,
+    args: &DatabaseArgs,
+    wish: Wish,
+) -> Result<(Access, Provenance), CommandError> {
+    let direct = |(connection, provenance)| (Access { connection, way: Way::Direct }, provenance);
     if let Some(url) = &args.database_url {
         let login = context.host().surroundings.vars.get("USER").map(String::as_str);
-        return Ok((Connection::from_url(url, login)?, Provenance::Flag));
+        return Ok(direct((Connection::from_url(url, login)?, Provenance::Flag)));
     }
     if let Resolved::Environment(settings) = context.resolved()?
         && !args.from_env
     {
-        let connection = environment_connection(context, Role::Writer).await?;
-        warn_if_variables_differ(context, &connection, &settings.environment);
-        return Ok((connection, Provenance::Environment(settings.environment.clone())));
+        let access = environment::access(context, wish).await?;
+        warn_if_variables_differ(context, &access.connection, &settings.environment);
+        return Ok((access, Provenance::Environment(settings.environment.clone())));
     }
-    ambient(context)?.ok_or_else(|| {
+    ambient(context)?.map(direct).ok_or_else(|| {
         CommandError::failed("no database is named")
             .hint("name one with `--database-url postgres://user@host/database`, DATABASE_URL or PGHOST, or describe an environment in devdb.toml")
     })
@@ -116,12 +127,15 @@ pub(crate) async fn migration_database(
     provenance: &Provenance,
     lock_timeout: Duration,
 ) -> Result<Box<dyn MigrationDatabase>, CommandError> {
-    let database = match session(context, connection, lock_timeout).await {
-        Ok(database) => database,
-        Err(error) if matches!(provenance, Provenance::Environment(_)) => {
-            return Err(environment::with_the_tunnels_word(context, error).await);
+    let database = match provenance {
+        Provenance::Environment(_) => match environment_session(context, connection, lock_timeout).await {
+            Ok(database) => database,
+            Err(error) => return Err(environment::with_the_tunnels_word(context, error).await),
+        },
+        _ => {
+            let spec = session_spec(context, lock_timeout)?;
+            context.host().tools.migration_database(connection, &spec).await?
         }
-        Err(error) => return Err(error),
     };
     tell_reached(context, connection, provenance, database.reached());
     Ok(database)
@@ -165,14 +179,28 @@ pub(crate) async fn ledger_status(
     Ok(Engine { source: &source, options }.status(session).await?)
 }
 
-/// A session that says nothing.
-pub(crate) async fn session(
+/// A session with the environment's database that says nothing. A password that the server refuses is fetched once
+/// more: the secret may have been rotated since.
+pub(crate) async fn environment_session(
     context: &Context,
     connection: &Connection,
     lock_timeout: Duration,
 ) -> Result<Box<dyn MigrationDatabase>, CommandError> {
+    let spec = session_spec(context, lock_timeout)?;
+    let tools = &context.host().tools;
+    let refused = match tools.migration_database(connection, &spec).await {
+        Err(error @ DatabaseError::Login { .. }) => error,
+        other => return Ok(other?),
+    };
+    match environment::rotated(context, connection).await {
+        Some(fresh) => Ok(tools.migration_database(&fresh, &spec).await?),
+        None => Err(refused.into()),
+    }
+}
+
+fn session_spec(context: &Context, lock_timeout: Duration) -> Result<SessionSpec, CommandError> {
     let settings = migration_settings(context)?;
-    let spec = SessionSpec {
+    Ok(SessionSpec {
         ledger: LedgerNames {
             schema: settings.schema.clone(),
             table: settings.table.clone(),
@@ -180,8 +208,7 @@ pub(crate) async fn session(
         },
         application_name: application_name(context),
         lock_timeout,
-    };
-    Ok(context.host().tools.migration_database(connection, &spec).await?)
+    })
 }
 
 /// Where the migrations are and how the ledger is called, with or without an environment.
@@ -192,7 +219,7 @@ pub(crate) fn migration_settings(context: &Context) -> Result<&MigrationSettings
     })
 }
 
-fn describe(connection: &Connection) -> String {
+pub(crate) fn describe(connection: &Connection) -> String {
     let Connection { host, port, database, hostaddr, .. } = connection;
     match hostaddr {
         Some(address) => format!("{database} at {host} (through {})", std::net::SocketAddr::new(*address, *port)),

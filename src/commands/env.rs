@@ -1,6 +1,6 @@
 use super::context::Context;
-use super::environment;
-use crate::connection::{self, LIBPQ_NAMES, Role, ShellKind};
+use super::environment::{self, Wish};
+use crate::connection::{self, ClientKind, Role, ShellKind};
 use crate::error::{CommandError, ErrorKind};
 use crate::ui::ExitStatus;
 use clap::ValueEnum;
@@ -10,14 +10,23 @@ use clap::ValueEnum;
 /// Sets PGHOST, PGHOSTADDR, PGPORT, PGUSER, PGDATABASE, PGPASSWORD, PGSSLMODE and PGSSLROOTCERT, so that psql and every
 /// other libpq program connects through the tunnel with full certificate verification and no further option.
 /// Nothing is printed on stdout if anything fails.
+///
+/// fish: `devdb env | source`. PowerShell: `devdb env | Out-String | Invoke-Expression`.
+/// Nushell: `devdb env | from json | load-env`, and `hide-env ...(devdb env --unset | from json)`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct EnvArgs {
     /// Print for this shell (default: the one that runs devdb)
     #[arg(long, value_enum)]
     shell: Option<ShellChoice>,
+    /// Set the variables that this kind of program reads (default: `env.client` of the settings, else libpq)
+    #[arg(long, value_enum)]
+    client: Option<ClientChoice>,
     /// Use the reader endpoint
     #[arg(long)]
     reader: bool,
+    /// Log in with an IAM token, good for 15 minutes, instead of the secret's password
+    #[arg(long)]
+    iam: bool,
     /// Print only this variable
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
@@ -32,7 +41,17 @@ enum ShellChoice {
     #[value(aliases = ["sh", "dash", "ksh"])]
     Bash,
     Zsh,
+    Fish,
+    #[value(name = "powershell", alias = "pwsh")]
+    PowerShell,
+    /// JSON for load-env
+    #[value(alias = "nushell")]
+    Nu,
     Json,
+    /// lines of a .env file
+    Dotenv,
+    /// the bare value; only with --only
+    Plain,
 }
 
 impl From<ShellChoice> for ShellKind {
@@ -40,26 +59,63 @@ impl From<ShellChoice> for ShellKind {
         match choice {
             ShellChoice::Bash => Self::Bash,
             ShellChoice::Zsh => Self::Zsh,
+            ShellChoice::Fish => Self::Fish,
+            ShellChoice::PowerShell => Self::PowerShell,
+            ShellChoice::Nu => Self::Nu,
             ShellChoice::Json => Self::Json,
+            ShellChoice::Dotenv => Self::Dotenv,
+            ShellChoice::Plain => Self::Plain,
         }
     }
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ClientChoice {
+    /// psql, pg_dump, psycopg and all that is made with libpq
+    Libpq,
+    /// node-postgres
+    Node,
+    /// JDBC_DATABASE_… and SPRING_DATASOURCE_…
+    Jdbc,
+}
+
+/// The kind of program to print for: as chosen, else as the settings have it.
+pub(crate) fn client(choice: Option<ClientChoice>, context: &Context) -> Result<ClientKind, CommandError> {
+    let name = context.resolved()?.environment().map_or("libpq", |settings| settings.env_client.as_str());
+    Ok(match choice {
+        Some(ClientChoice::Libpq) => ClientKind::Libpq,
+        Some(ClientChoice::Node) => ClientKind::Node,
+        Some(ClientChoice::Jdbc) => ClientKind::Jdbc,
+        None => match name {
+            "node" => ClientKind::Node,
+            "jdbc" => ClientKind::Jdbc,
+            _ => ClientKind::Libpq,
+        },
+    })
+}
+
 pub(crate) async fn run(args: &EnvArgs, context: &Context) -> Result<ExitStatus, CommandError> {
     let shell = shell(args, context);
-    let names = wanted(args)?;
+    let client = client(args.client, context)?;
+    let names = wanted(args, client, shell)?;
     if args.unset {
-        context.printer().product(&connection::unset(&names, shell))?;
+        context.printer().product(&connection::unset(&names, shell)?)?;
         return Ok(ExitStatus::Success);
     }
     let role = if args.reader { Role::Reader } else { Role::Writer };
-    let access = environment::access(context, role).await?;
-    let mut variables = connection::libpq_variables(&access.connection);
+    let access = environment::access(context, Wish { role, iam: args.iam }).await?;
+    let mut variables = connection::variables(&access.connection, client);
+    let vars = &context.host().surroundings.vars;
+    let is_stray = |name: &&str| args.only.is_none() && vars.contains_key(*name);
+    let strays: Vec<_> = client.strays(&variables).into_iter().filter(is_stray).collect();
     variables.retain(|variable| names.contains(&variable.name));
-    let text = connection::render(&variables, shell)?;
-    access.warn_unless_reachable(context);
-    if context.host().surroundings.stdout_is_terminal && names.contains(&"PGPASSWORD") {
-        context.printer().hint("this prints a password; put it into the shell with `eval \"$(devdb env)\"`");
+    let text = connection::render(&variables, &strays, shell)?;
+    access.way.warn_unless_open(context);
+    if context.host().surroundings.stdout_is_terminal
+        && variables.iter().any(connection::Variable::is_secret)
+        && let Some(line) = shell.application("devdb env")
+    {
+        context.printer().hint(&format!("this prints a password; put it into the shell with `{line}`"));
     }
     context.printer().product(&text)?;
     Ok(ExitStatus::Success)
@@ -75,11 +131,18 @@ fn shell(args: &EnvArgs, context: &Context) -> ShellKind {
     chosen.or_else(parent).unwrap_or(ShellKind::Bash)
 }
 
-fn wanted(args: &EnvArgs) -> Result<Vec<&'static str>, CommandError> {
-    let Some(only) = &args.only else { return Ok(LIBPQ_NAMES.to_vec()) };
-    match LIBPQ_NAMES.iter().find(|name| *name == only) {
+fn wanted(args: &EnvArgs, client: ClientKind, shell: ShellKind) -> Result<Vec<&'static str>, CommandError> {
+    let known = client.names();
+    let Some(only) = &args.only else {
+        return match shell {
+            ShellKind::Plain => Err(CommandError::new(ErrorKind::Usage, "a bare value needs a name")
+                .hint("add `--only PGPASSWORD`, or another variable")),
+            _ => Ok(known.to_vec()),
+        };
+    };
+    match known.iter().find(|name| *name == only) {
         Some(name) => Ok(vec![name]),
         None => Err(CommandError::new(ErrorKind::Usage, format!("`devdb env` does not set {only}"))
-            .hint(format!("it sets {}", LIBPQ_NAMES.join(", ")))),
+            .hint(format!("it sets {}", known.join(", ")))),
     }
 }

@@ -2,14 +2,13 @@ use super::bastion::access::bastion_access;
 use super::context::Context;
 use super::topology::{fresh_topology, known_topology, topology};
 use crate::config::Transport;
-use crate::connection::{self, Connection, DatabaseSecret, Endpoint, Login, Role};
+use crate::connection::{self, Connection, ConnectionError, DatabaseSecret, Endpoint, Login, Role, TokenLogin};
 use crate::discovery::Topology;
-use crate::error::CommandError;
-use crate::host::AwsTarget;
+use crate::error::{CommandError, remedy_hint};
 use crate::system::CloudError;
 use crate::tunnel::{
     self, HealSpec, HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SshPath, SupervisorSpec, TargetSpec,
-    TunnelState,
+    TunnelReport, TunnelState,
 };
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -18,33 +17,77 @@ use std::path::PathBuf;
 const RDS_CA_BUNDLE: &str = include_str!("../../templates/rds-ca-bundle.pem");
 const RDS_CA_FILE: &str = "rds-ca-bundle.pem";
 
-/// The selected environment's database, and whether the way there is open.
+/// A database, and whether the way there is open.
 pub(crate) struct Access {
     pub(crate) connection: Connection,
-    pub(crate) tunnel_is_up: bool,
+    pub(crate) way: Way,
 }
 
-impl Access {
-    pub(crate) fn warn_unless_reachable(&self, context: &Context) {
-        if !self.tunnel_is_up {
-            context.printer().warning("the tunnel is not up, so nothing will answer yet");
-            context.printer().hint("run `devdb tunnel up`");
+/// How a database is reached.
+pub(crate) enum Way {
+    /// Nothing of devdb lies in between.
+    Direct,
+    /// Through the tunnel, as its supervisor reports it; [`TunnelState::Stopped`] where none runs.
+    Tunnel(Box<TunnelReport>),
+}
+
+impl Way {
+    pub(crate) fn is_open(&self) -> bool {
+        match self {
+            Self::Direct => true,
+            Self::Tunnel(report) => report.is_up(),
+        }
+    }
+
+    /// Says why nothing will answer, if that is so.
+    pub(crate) fn warn_unless_open(&self, context: &Context) {
+        let printer = context.printer();
+        match self {
+            Self::Tunnel(report) if report.state == TunnelState::Stopped => {
+                printer.warning("the tunnel is not up, so nothing will answer yet");
+                printer.hint("run `devdb tunnel up`");
+            }
+            Self::Tunnel(report) if !report.is_up() => {
+                let cause = report.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
+                printer.warning(&format!("the tunnel is {}{cause}", report.state.word()));
+                printer.hint(report.remedy.map_or("`devdb tunnel status` tells more", remedy_hint));
+            }
+            Self::Direct | Self::Tunnel(_) => {}
         }
     }
 }
 
-/// The connection to the selected environment, as the running tunnel (or the settings) would have it.
-pub(crate) async fn environment_connection(context: &Context, role: Role) -> Result<Connection, CommandError> {
-    Ok(access(context, role).await?.connection)
+/// Which of the environment's endpoints, and how to log in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish {
+    pub(crate) role: Role,
+    /// A token instead of the secret, whatever the settings say.
+    pub(crate) iam: bool,
 }
 
-/// Composes the connection: endpoint from discovery, password from the secret, local port from the supervisor.
-pub(crate) async fn access(context: &Context, role: Role) -> Result<Access, CommandError> {
+impl Wish {
+    /// What a command takes that leaves nothing to choose.
+    pub(crate) const WRITER: Self = Self { role: Role::Writer, iam: false };
+}
+
+/// The connection to the selected environment, as the running tunnel (or the settings) would have it.
+pub(crate) async fn environment_connection(context: &Context) -> Result<Connection, CommandError> {
+    Ok(access(context, Wish::WRITER).await?.connection)
+}
+
+/// Composes the connection: endpoint from discovery, password from the secret (or a token), local port from the
+/// supervisor.
+pub(crate) async fn access(context: &Context, wish: Wish) -> Result<Access, CommandError> {
     let settings = context.settings()?;
-    let (topology, secret) = topology_and_secret(context).await?;
+    let cached = topology(context).await?;
+    let uses_token = wish.iam || settings.iam || cached.secret.is_none();
+    let (topology, secret) = match uses_token {
+        true => (cached, None),
+        false => with_secret(context, cached).await.map(|(topology, secret)| (topology, Some(secret)))?,
+    };
     let cluster = &topology.cluster;
-    let host = endpoint_name(&topology, role)?;
-    let (local, tunnel_is_up) = local_end(context, role).await?;
+    let host = endpoint_name(&topology, wish.role)?;
+    let (local, way) = local_end(context, wish.role).await?;
     let endpoint = Endpoint { host, port: cluster.port, local };
     let login = Login {
         user: settings.user.clone(),
@@ -52,35 +95,53 @@ pub(crate) async fn access(context: &Context, role: Role) -> Result<Access, Comm
         cluster_user: cluster.master_user.clone(),
         cluster_database: cluster.database.clone(),
     };
-    let connection = connection::compose(endpoint, login, secret, ca_file(context)?)?;
-    Ok(Access { connection, tunnel_is_up })
+    let ca_file = ca_file(context)?;
+    let connection = match secret {
+        Some(secret) => connection::compose(endpoint, login, secret, ca_file)?,
+        None => {
+            let user = settings.iam_user.as_ref().or(settings.user.as_ref()).ok_or(ConnectionError::NoTokenUser)?;
+            let who = TokenLogin { host: endpoint.host.clone(), port: endpoint.port, user: user.clone() };
+            let aws = context.aws(&context.aws_target()?).await?;
+            let token = aws.database_token(&who, context.host().clock.now()).await?;
+            connection::compose_with_token(endpoint, user, login, token, ca_file)?
+        }
+    };
+    Ok(Access { connection, way })
 }
 
-/// The topology from the cache and the secret it names; a cache that AWS contradicts is dropped and discovered anew.
-async fn topology_and_secret(context: &Context) -> Result<(Topology, DatabaseSecret), CommandError> {
-    let target = context.aws_target()?;
-    let cached = topology(context).await?;
-    match secret(context, &target, &cached).await {
-        Ok(secret) => Ok((cached, DatabaseSecret::parse(&secret)?)),
+/// The secret that the topology names; a cache that AWS contradicts is dropped and discovered anew.
+async fn with_secret(context: &Context, cached: Topology) -> Result<(Topology, DatabaseSecret), CommandError> {
+    match secret(context, &cached).await {
+        Ok(secret) => Ok((cached, secret?)),
         Err(CloudError::NotFound { .. }) => {
             let fresh = fresh_topology(context).await?;
-            let text = secret(context, &target, &fresh).await?;
-            Ok((fresh, DatabaseSecret::parse(&text)?))
+            let secret = secret(context, &fresh).await??;
+            Ok((fresh, secret))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-async fn secret(
-    context: &Context,
-    target: &AwsTarget,
-    topology: &Topology,
-) -> Result<zeroize::Zeroizing<String>, CloudError> {
+async fn secret(context: &Context, topology: &Topology) -> Result<Result<DatabaseSecret, CommandError>, CloudError> {
     let id = topology.secret.as_deref().ok_or_else(|| CloudError::NotFound {
         what: format!("a secret for cluster `{}`", topology.cluster.id),
         source: None,
     })?;
-    context.aws(target).await?.secret(id).await
+    let target = match context.aws_target() {
+        Ok(target) => target,
+        Err(error) => return Ok(Err(error)),
+    };
+    let content = context.aws(&target).await?.secret(id).await?;
+    let fault = |fault| ConnectionError::Secret { id: id.to_owned(), fault }.into();
+    Ok(DatabaseSecret::read(&content).map_err(fault))
+}
+
+/// The environment's connection with the password as it is now, if that is another one than the server has just
+/// refused: it was rotated in between.
+pub(crate) async fn rotated(context: &Context, refused: &Connection) -> Option<Connection> {
+    let now = environment_connection(context).await.ok()?;
+    let password = now.password.filter(|password| refused.password.as_ref() != Some(password))?;
+    Some(Connection { password: Some(password), ..refused.clone() })
 }
 
 fn endpoint_name(topology: &Topology, role: Role) -> Result<String, CommandError> {
@@ -93,22 +154,21 @@ fn endpoint_name(topology: &Topology, role: Role) -> Result<String, CommandError
     }
 }
 
-/// The tunnel's local end for a role, and whether it is up; the running supervisor knows its port better than the
+/// The tunnel's local end for a role, and how the tunnel is; the running supervisor knows its port better than the
 /// settings do.
-async fn local_end(context: &Context, role: Role) -> Result<(Option<(IpAddr, u16)>, bool), CommandError> {
+async fn local_end(context: &Context, role: Role) -> Result<(Option<(IpAddr, u16)>, Way), CommandError> {
     let settings = context.settings()?;
     if settings.transport == Transport::Direct {
-        return Ok((None, true));
+        return Ok((None, Way::Direct));
     }
     let configured = match role {
         Role::Writer => settings.tunnel.writer_port,
         Role::Reader => settings.tunnel.reader_port,
     };
-    let running = tunnel::status(context.state_dir()?.path()).await;
-    let bound = running.as_ref().and_then(|report| report.target(role.name())?.local.first().copied());
-    let is_up = running.is_some_and(|report| report.state == TunnelState::Up);
+    let report = tunnel::status(context.state_dir()?.path()).await.unwrap_or_else(TunnelReport::stopped);
+    let bound = report.target(role.name()).and_then(|target| target.local.first().copied());
     let local = bound.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, configured).into());
-    Ok((Some((local.ip(), local.port())), is_up))
+    Ok((Some((local.ip(), local.port())), Way::Tunnel(Box::new(report))))
 }
 
 /// The configured CA file, or the shipped bundle at its stable path.

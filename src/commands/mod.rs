@@ -8,14 +8,18 @@ mod database;
 mod down;
 mod env;
 mod environment;
+mod exec;
 mod migrate;
+mod pgadmin;
+mod psql;
 mod schema;
 mod status;
 mod topology;
 mod tunnel;
 mod up;
+mod wrap;
 
-use crate::cli::Cli;
+use crate::cli::{self, Cli};
 use crate::error::CommandError;
 use crate::host::Host;
 use crate::ui::ExitStatus;
@@ -35,6 +39,10 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Tunnel(tunnel::TunnelCommand),
     Env(env::EnvArgs),
+    Exec(exec::ExecArgs),
+    Psql(psql::PsqlArgs),
+    #[command(name = "pgadmin")]
+    PgAdmin(pgadmin::PgAdminArgs),
     /// Run and list SQL migrations
     #[command(subcommand)]
     Migrate(migrate::MigrateCommand),
@@ -45,16 +53,18 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(argv: Vec<OsString>, host: Host) -> ExitStatus {
-    let cli = match Cli::try_parse_from(argv) {
+    let wraps = matches!(cli::verb(&argv), Some("exec" | "psql"));
+    let counted = |status: ExitStatus| if wraps { status.before_a_program() } else { status };
+    let cli = match Cli::try_parse_from(cli::leave_to_psql(argv)) {
         Ok(cli) => cli,
-        Err(error) => return context::show_usage(&host, &error),
+        Err(error) => return counted(context::show_usage(&host, &error)),
     };
     let context = match Context::new(&cli.globals, host) {
         Ok(context) => context,
         Err(refusal) => {
             let (printer, error) = *refusal;
             printer.failure(&error.failure());
-            return error.status();
+            return counted(error.status());
         }
     };
     let outcome = tokio::select! {
@@ -66,7 +76,7 @@ pub(crate) async fn run(argv: Vec<OsString>, host: Host) -> ExitStatus {
         Ok(status) => status,
         Err(error) => {
             context.printer().failure(&error.failure());
-            error.status()
+            counted(error.status())
         }
     }
 }
@@ -89,6 +99,9 @@ async fn perform(command: Command, context: &Context) -> Result<ExitStatus, Comm
         Command::Bastion(command) => bastion::run(command, context).await,
         Command::Tunnel(command) => tunnel::run(command, context).await,
         Command::Env(args) => env::run(&args, context).await,
+        Command::Exec(args) => exec::run(&args, context).await,
+        Command::Psql(args) => psql::run(&args, context).await,
+        Command::PgAdmin(args) => pgadmin::run(&args, context).await,
         Command::Migrate(command) => migrate::run(command, context).await,
         Command::Schema(args) => schema::run(&args, context).await,
         Command::Config(command) => config::run(command, context),

@@ -2,7 +2,6 @@ use super::context::Context;
 use super::{bastion, database, environment, tunnel};
 use crate::bastion::{BastionReport, BastionStatus, Caller};
 use crate::config::Transport;
-use crate::connection::Role;
 use crate::error::CommandError;
 use crate::migrate::{MigrationState, StatusReport as MigrationReport};
 use crate::tunnel::{TunnelReport, TunnelState};
@@ -60,8 +59,8 @@ async fn identity(context: &Context) -> Result<Caller, CommandError> {
 
 async fn asked_database(context: &Context) -> (Part<DatabaseReport>, Part<MigrationReport>) {
     let found = async {
-        let connection = environment::environment_connection(context, Role::Writer).await?;
-        let mut session = database::session(context, &connection, database::STATUS_LOCK_TIMEOUT).await?;
+        let connection = environment::environment_connection(context).await?;
+        let mut session = database::environment_session(context, &connection, database::STATUS_LOCK_TIMEOUT).await?;
         let report = DatabaseReport {
             certificate_name: session.reached().certificate_name.clone(),
             name: connection.database,

@@ -32,6 +32,15 @@ pub enum Resolved {
     NoEnvironment { file: Option<PathBuf>, migrations: MigrationSettings },
 }
 
+impl Resolved {
+    pub fn environment(&self) -> Option<&Settings> {
+        match self {
+            Self::Environment(settings) => Some(settings),
+            Self::NoEnvironment { .. } => None,
+        }
+    }
+}
+
 /// Resolves all layers.
 ///
 /// # Errors
@@ -224,6 +233,9 @@ impl Read<'_> {
             secret: self.text("secret")?,
             database: self.text("database")?,
             user: self.text("user")?,
+            iam: self.boolean("iam"),
+            iam_user: self.text("iam_user")?,
+            env_client: self.choice("env.client")?,
             transport: if self.choice("transport")? == "direct" { Transport::Direct } else { Transport::Ssh },
             subnet_name: self.text("subnet_name")?.unwrap_or_default(),
             ca_file: self.path("ca_file")?,
@@ -263,6 +275,7 @@ impl Read<'_> {
             },
             migrations: self.migrations()?,
             environment,
+            file: self.root.file.clone(),
             entries: BTreeMap::new(),
         })
     }
@@ -273,10 +286,7 @@ impl Read<'_> {
             table: self.text("migrations.table")?.unwrap_or_default(),
             lock_table: self.text("migrations.lock_table")?.unwrap_or_default(),
             schema: self.text("migrations.schema")?,
-            allow_unordered: matches!(
-                self.entries.get("migrations.allow_unordered"),
-                Some(Entry { value: Value::Boolean(true), .. })
-            ),
+            allow_unordered: self.boolean("migrations.allow_unordered"),
         })
     }
 
@@ -346,6 +356,10 @@ impl Read<'_> {
             .and_then(|duration| Duration::try_from(duration).ok())
             .filter(|duration| !duration.is_zero())
             .ok_or_else(|| self.bad(key, "use a time such as 30s, 12h or 1h 30m"))
+    }
+
+    fn boolean(&self, key: &'static str) -> bool {
+        matches!(self.entries.get(key), Some(Entry { value: Value::Boolean(true), .. }))
     }
 
     fn list(&self, key: &'static str) -> Result<Vec<String>, ConfigError> {

@@ -155,6 +155,10 @@ pub struct Settings {
     pub secret: Option<String>,
     pub database: Option<String>,
     pub user: Option<String>,
+    pub iam: bool,
+    pub iam_user: Option<String>,
+    /// `libpq`, `node` or `jdbc`.
+    pub env_client: String,
     pub transport: Transport,
     pub subnet_name: String,
     pub ca_file: Option<PathBuf>,
@@ -163,6 +167,8 @@ pub struct Settings {
     pub tunnel: TunnelSettings,
     pub ssh: SshSettings,
     pub migrations: MigrationSettings,
+    /// The committed file, if there is one.
+    pub file: Option<PathBuf>,
     /// Each effective value with its origin, for `config show`.
     pub entries: BTreeMap<&'static str, Entry>,
 }

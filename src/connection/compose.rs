@@ -1,4 +1,4 @@
-use super::{Connection, ConnectionError, DatabaseSecret, Tls};
+use super::{Connection, ConnectionError, DatabaseSecret, Password, Tls};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -65,6 +65,21 @@ pub fn compose(
         password: Some(secret.password),
         tls: Tls::VerifyFull { ca_file },
     })
+}
+
+/// The same with a token in place of the secret, which says nothing about user and database.
+///
+/// # Errors
+/// [`ConnectionError::Incomplete`] when nobody names the database.
+pub fn compose_with_token(
+    endpoint: Endpoint,
+    user: &str,
+    login: Login,
+    token: Password,
+    ca_file: PathBuf,
+) -> Result<Connection, ConnectionError> {
+    let secret = DatabaseSecret { username: None, password: token, database: None };
+    compose(endpoint, Login { user: Some(user.to_owned()), ..login }, secret, ca_file)
 }
 
 #[cfg(test)]

@@ -4,14 +4,21 @@
 
 mod compose;
 mod database_url;
+mod dotenv;
 mod error;
 mod model;
+mod pgadmin;
 mod render;
 mod secret;
+mod token;
+mod variables;
 
-pub use compose::{Endpoint, Login, Role, compose};
+pub use compose::{Endpoint, Login, Role, compose, compose_with_token};
 pub use database_url::UrlError;
 pub use error::ConnectionError;
 pub use model::{Connection, Tls};
-pub use render::{LIBPQ_NAMES, ShellKind, Variable, libpq_variables, posix_quote, render, unset};
-pub use secret::{DatabaseSecret, Password, SecretStore};
+pub use pgadmin::{PgAdminServer, pgadmin_servers};
+pub use render::{ShellKind, posix_quote, render, unset};
+pub use secret::{DatabaseSecret, Password, SecretContent, SecretFault, SecretStore};
+pub use token::{TokenLogin, TokenSigner};
+pub use variables::{ClientKind, Variable, variables, verification};

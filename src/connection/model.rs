@@ -15,6 +15,18 @@ pub enum Tls {
     Disable,
 }
 
+impl Tls {
+    /// libpq's name for it.
+    pub fn sslmode(&self) -> &'static str {
+        match self {
+            Self::VerifyFull { .. } => "verify-full",
+            Self::Require => "require",
+            Self::Prefer => "prefer",
+            Self::Disable => "disable",
+        }
+    }
+}
+
 /// Everything that is needed to log in to one database.
 ///
 /// `Debug` shows no password.

@@ -74,6 +74,22 @@ impl FakeCloud {
         }
     }
 
+    /// Every secret reads like this, one version after the other; `None` is bytes.
+    pub fn set_secret(&self, versions: &[Option<&str>]) {
+        let versions: Vec<Option<String>> = versions.iter().map(|text| text.map(str::to_owned)).collect();
+        self.state().secrets.values_mut().for_each(|kept| kept.clone_from(&versions));
+    }
+
+    /// Keeps another secret under this name.
+    pub fn add_secret(&self, id: &str, text: &str) {
+        self.state().secrets.insert(id.to_owned(), vec![Some(text.to_owned())]);
+    }
+
+    /// Gives the cluster's writer another name.
+    pub fn set_writer_endpoint(&self, host: &str) {
+        self.state().clusters.values_mut().for_each(|(facts, _)| facts.writer_endpoint = Some(host.to_owned()));
+    }
+
     /// Puts all instances into a state, as AWS's own console would.
     pub fn set_state(&self, state: InstanceState) {
         self.state().instances.iter_mut().for_each(|one| one.instance.state = state);

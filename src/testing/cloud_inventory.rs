@@ -1,8 +1,9 @@
 use super::FakeCloud;
-use crate::connection::SecretStore;
+use crate::connection::{Password, SecretContent, SecretStore, TokenLogin, TokenSigner};
 use crate::discovery::{ClusterFacts, InstanceFacts, Inventory, RouteTableFacts, StackResource, SubnetFacts};
 use crate::system::CloudError;
 use async_trait::async_trait;
+use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 #[async_trait]
@@ -46,11 +47,22 @@ impl Inventory for FakeCloud {
 
 #[async_trait]
 impl SecretStore for FakeCloud {
-    async fn secret(&self, id: &str) -> Result<Zeroizing<String>, CloudError> {
+    async fn secret(&self, id: &str) -> Result<SecretContent, CloudError> {
         self.call("secretsmanager:GetSecretValue", |state| {
             let missing = || CloudError::NotFound { what: format!("secret `{id}`"), source: None };
-            state.secrets.get(id).cloned().map(Zeroizing::new).ok_or_else(missing)
+            let versions = state.secrets.get_mut(id).ok_or_else(missing)?;
+            // The last version stays.
+            let current = if versions.len() > 1 { versions.remove(0) } else { versions[0].clone() };
+            Ok(current.map_or(SecretContent::Binary, |text| SecretContent::Text(Zeroizing::new(text))))
         })
         .await
+    }
+}
+
+#[async_trait]
+impl TokenSigner for FakeCloud {
+    async fn database_token(&self, login: &TokenLogin, now: Timestamp) -> Result<Password, CloudError> {
+        let TokenLogin { host, port, user } = login;
+        Ok(Password::new(format!("{host}:{port}/?Action=connect&DBUser={user}&X-Amz-Date={now}")))
     }
 }

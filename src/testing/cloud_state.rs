@@ -50,7 +50,8 @@ pub(super) struct State {
     pub(super) clusters: BTreeMap<String, (ClusterFacts, Vec<InstanceFacts>)>,
     pub(super) subnets: BTreeMap<String, Vec<SubnetFacts>>,
     pub(super) route_tables: BTreeMap<String, Vec<RouteTableFacts>>,
-    pub(super) secrets: BTreeMap<String, String>,
+    /// The versions that are read one after the other; none is binary.
+    pub(super) secrets: BTreeMap<String, Vec<Option<String>>>,
 }
 
 impl Default for State {
@@ -99,7 +100,8 @@ impl State {
                 resource("DatabaseSecretAttachment", secret, "AWS::SecretsManager::SecretTargetAttachment"),
             ],
         );
-        self.secrets.insert(secret.to_owned(), r#"{"username":"app","password":"s3cret","dbname":"app"}"#.to_owned());
+        let text = r#"{"username":"app","password":"s3cret","dbname":"app"}"#;
+        self.secrets.insert(secret.to_owned(), vec![Some(text.to_owned())]);
         let mut subnets = Vec::new();
         let mut open = Vec::new();
         for (row, name) in ["Ingress", "Application", "Database"].into_iter().enumerate() {

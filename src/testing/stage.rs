@@ -84,6 +84,7 @@ pub struct Stage {
     home: tempfile::TempDir,
     vars: BTreeMap<String, String>,
     terminal: bool,
+    screen: bool,
     pub clock: Arc<FixedClock>,
     pub processes: Arc<FakeProcesses>,
     pub prompter: Arc<ScriptedPrompter>,
@@ -112,6 +113,7 @@ impl Stage {
             home,
             vars,
             terminal: false,
+            screen: false,
             clock: Arc::default(),
             processes: Arc::default(),
             prompter: Arc::default(),
@@ -163,6 +165,13 @@ impl Stage {
         self
     }
 
+    /// Pretends that stdout is a terminal too: somebody would see what is printed.
+    #[must_use]
+    pub fn screen(mut self) -> Self {
+        self.screen = true;
+        self
+    }
+
     /// Runs one command line in the box.
     pub fn run<const N: usize>(&self, argv: [&str; N]) -> Outcome {
         self.run_all(&argv)
@@ -186,7 +195,7 @@ impl Stage {
                 cwd: self.project(),
                 executable: "devdb".into(),
                 stdin_is_terminal: self.terminal,
-                stdout_is_terminal: false,
+                stdout_is_terminal: self.screen,
                 // A spinner would draw on the real terminal; a dumb one asks, but does not animate.
                 stderr_is_terminal: self.terminal,
             },

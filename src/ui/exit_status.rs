@@ -15,11 +15,25 @@ pub enum ExitStatus {
     Bug,
     /// 130: cancelled.
     Cancelled,
+    /// 125: devdb itself failed before it could start a wrapped program (as env(1) counts).
+    NotWrapped,
+    /// 126: the wrapped program is there and could not be started.
+    NotInvoked,
+    /// 127: the wrapped program is not there.
+    ProgramNotFound,
     /// The code of a wrapped child.
     Child(u8),
 }
 
 impl ExitStatus {
+    /// The same for a command that wraps a program: its own failures must not be taken for the program's.
+    pub fn before_a_program(self) -> Self {
+        match self {
+            Self::Failure | Self::Usage | Self::No | Self::Refused | Self::Bug => Self::NotWrapped,
+            other => other,
+        }
+    }
+
     /// The process exit code.
     pub fn code(self) -> u8 {
         match self {
@@ -30,6 +44,9 @@ impl ExitStatus {
             Self::Refused => 4,
             Self::Bug => 70,
             Self::Cancelled => 130,
+            Self::NotWrapped => 125,
+            Self::NotInvoked => 126,
+            Self::ProgramNotFound => 127,
             Self::Child(code) => code,
         }
     }

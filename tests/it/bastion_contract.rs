@@ -3,6 +3,7 @@
 //! The second run takes place on the sandbox, with the stack `AppDbStack`; outside of it the test starts itself there.
 
 use devdb::bastion::{Direction, EXPIRES_AT, Instance, InstanceState, Launch, NewRule, Rule, RuleSource, Scope, Tags};
+use devdb::connection::DatabaseSecret;
 use devdb::discovery::{Topology, Wanted, discover};
 use devdb::host::Aws;
 use devdb::system::CloudError;
@@ -63,7 +64,8 @@ async fn inventory(cloud: &dyn Aws) {
     assert_eq!(found.database_cidrs.len(), 2);
     assert_eq!(found.cluster.port, 5432);
     assert!(found.cluster.writer_endpoint.contains(".cluster-"));
-    assert!(cloud.secret(&found.secret.unwrap()).await.unwrap().contains("password"));
+    let content = cloud.secret(&found.secret.unwrap()).await.unwrap();
+    assert!(!DatabaseSecret::read(&content).unwrap().password.reveal().is_empty());
 }
 
 async fn key_pairs(cloud: &dyn Aws, owner: &str) {

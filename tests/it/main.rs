@@ -16,12 +16,15 @@ mod bastion_rig;
 mod bastion_ssh;
 mod bastion_user_data;
 mod bastion_verbs;
+mod clients;
 mod config;
 mod database;
 mod discovery;
+mod env;
 mod help;
 mod kysely;
 mod ledger;
+mod login;
 mod migrate;
 mod migrate_alone;
 mod migrate_plan;
@@ -47,7 +50,11 @@ mod sandbox_refusals;
 #[cfg(feature = "aws")]
 mod sandbox_runbook;
 #[cfg(feature = "aws")]
+mod sandbox_token;
+#[cfg(feature = "aws")]
 mod sandbox_tunnel;
+#[cfg(feature = "aws")]
+mod sandbox_wrap;
 mod schema;
 mod shells;
 mod support;
@@ -58,3 +65,4 @@ mod tunnel_robust;
 mod tunnel_seams;
 mod tunnel_stale;
 mod whole;
+mod wrap;

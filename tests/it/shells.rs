@@ -1,9 +1,11 @@
 //! What `devdb env` prints, read back by the real shells.
 
-use devdb::connection::{Connection, Password, ShellKind, Tls, libpq_variables, render};
+use crate::support::readers::readers;
+use devdb::connection::{ConnectionError, Password, ShellKind, Variable, render};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, TestRunner};
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 /// Values that break careless quoting, before the generated ones.
@@ -74,48 +76,148 @@ fn generated(count: usize) -> Vec<String> {
     (0..count).map(|_| any.new_tree(&mut runner).unwrap().current()).collect()
 }
 
-/// Prints for each value what `devdb env` would, lets the shell `eval` it as the README says, and reads the value back.
-fn read_back(shell: &str, kind: ShellKind, values: &[String]) -> Vec<String> {
+fn values() -> Vec<String> {
+    let very_long = "x' $(id)\n`\\\u{e9}".repeat(4000);
+    NASTY.iter().map(|text| (*text).to_owned()).chain([very_long]).chain(generated(3000)).collect()
+}
+
+/// What `devdb env` prints for a database with this password.
+fn printed(value: &str, shell: ShellKind) -> Result<String, ConnectionError> {
+    render(&[Variable::secret("PGPASSWORD", Password::new(value))], &[], shell)
+}
+
+/// Runs a program in an empty home with the files of `fill`, and takes the values that it writes, each with a NUL.
+fn read_back(mut program: Command, fill: impl FnOnce(&Path)) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
-    for (number, value) in values.iter().enumerate() {
-        let connection = Connection {
-            host: "db.example".into(),
-            hostaddr: None,
-            port: 5432,
-            user: "app".into(),
-            database: "shop".into(),
-            password: Some(Password::new(value.as_str())),
-            tls: Tls::Disable,
-        };
-        let text = render(&libpq_variables(&connection), kind).unwrap();
-        fs::write(folder.path().join(format!("{number:05}")), text).unwrap();
-    }
-    let script = r#"for file in "$1"/*; do unset PGPASSWORD; eval "$(cat "$file")"; printf '%s\0' "$PGPASSWORD"; done"#;
-    let output = Command::new(shell).args(["-c", script, shell]).arg(folder.path()).output().unwrap_or_else(|error| {
-        panic!("{shell}: {error}; scripts/check installs it");
-    });
-    assert!(output.status.success(), "{shell}: {}", String::from_utf8_lossy(&output.stderr));
+    fill(folder.path());
+    let modules =
+        program.get_envs().find(|(name, _)| *name == "NODE_PATH").and_then(|(_, value)| value.map(Into::into));
+    let modules: Option<std::ffi::OsString> = modules;
+    program.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", folder.path()).env("LC_ALL", "C.UTF-8");
+    program.envs(modules.map(|path| ("NODE_PATH", path))).current_dir(folder.path());
+    let output = program.output().unwrap_or_else(|error| panic!("{program:?}: {error}; scripts/check installs it"));
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut read: Vec<String> = String::from_utf8(output.stdout).unwrap().split('\0').map(str::to_owned).collect();
     assert_eq!(read.pop().as_deref(), Some(""));
     read
 }
 
-fn every_value_survives(shell: &str, kind: ShellKind) {
-    let values: Vec<String> = NASTY.iter().map(|text| (*text).to_owned()).chain(generated(500)).collect();
-    assert_eq!(read_back(shell, kind, &values), values);
+/// One file for each value, in their order.
+fn files(folder: &Path, values: &[String], kind: ShellKind) {
+    for (number, value) in values.iter().enumerate() {
+        fs::write(folder.join(format!("{number:05}")), printed(value, kind).unwrap()).unwrap();
+    }
+}
+
+#[track_caller]
+fn assert_same(read: &[String], values: &[String]) {
+    assert_eq!(read.len(), values.len());
+    read.iter().zip(values).for_each(|(read, value)| assert_eq!(read, value));
+}
+
+fn command(words: &[&str]) -> Command {
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]);
+    command
+}
+
+/// All values in one script, and some as the README says it: `eval "$(devdb env)"`.
+#[track_caller]
+fn every_value_survives(kind: ShellKind, shell: &[&str]) {
+    let values = values();
+    let read = read_back(command(shell), |folder| {
+        let each = |value: &String| printed(value, kind).unwrap() + "printf '%s\\0' \"$PGPASSWORD\"\n";
+        fs::write(folder.join("script"), values.iter().map(each).collect::<String>()).unwrap();
+    });
+    assert_same(&read, &values);
+    let some = &values[..NASTY.len() + 20];
+    let evaluated = r#"for file in [0-9]*; do eval "$(cat "$file")"; printf '%s\0' "$PGPASSWORD"; done"#;
+    let read = read_back(command(shell), |folder| {
+        fs::write(folder.join("script"), evaluated).unwrap();
+        files(folder, some, kind);
+    });
+    assert_same(&read, some);
 }
 
 #[test]
 fn bash_reads_every_password_back_unchanged() {
-    every_value_survives("bash", ShellKind::Bash);
+    every_value_survives(ShellKind::Bash, &["bash", "script"]);
 }
 
 #[test]
 fn dash_reads_every_password_back_unchanged() {
-    every_value_survives("dash", ShellKind::Bash);
+    every_value_survives(ShellKind::Bash, &["dash", "script"]);
 }
 
 #[test]
 fn zsh_reads_every_password_back_unchanged() {
-    every_value_survives("zsh", ShellKind::Zsh);
+    every_value_survives(ShellKind::Zsh, &["zsh", "-f", "script"]);
+}
+
+#[test]
+fn fish_reads_every_password_back_unchanged_whether_it_is_sourced_or_evaluated() {
+    let values = values();
+    for take in ["source $file", "eval (string split \\n <$file)"] {
+        // The end of a pattern that matches nothing is an error in fish; a list is none.
+        let script = format!("for file in (string match '0*' *); {take}; printf '%s\\0' $PGPASSWORD; end");
+        let read = read_back(command(&["fish", "--no-config", "-c", &script]), |folder| {
+            files(folder, &values, ShellKind::Fish);
+        });
+        assert_same(&read, &values);
+    }
+}
+
+#[test]
+fn nushell_reads_every_password_back_unchanged() {
+    // Its JSON reader takes its time, and serde_json writes what it reads: fewer values prove as much.
+    let values = &values()[..1000];
+    let script = "for file in (ls | get name) { open --raw $file | from json | load-env; \
+                  print --no-newline $env.PGPASSWORD (char nul) }; \
+                  hide-env ...('[\"PGPASSWORD\"]' | from json); if PGPASSWORD in $env { error make {msg: 'still set'} }";
+    let mut nu = Command::new(readers().nu());
+    nu.args(["--no-config-file", "--commands", script]);
+    assert_same(&read_back(nu, |folder| files(folder, values, ShellKind::Nu)), values);
+}
+
+#[test]
+fn readers_of_env_files_agree_about_what_they_are_given_and_the_rest_is_refused() {
+    let (written, refused): (Vec<String>, Vec<String>) =
+        values().into_iter().partition(|value| printed(value, ShellKind::Dotenv).is_ok());
+    assert!(written.len() > refused.len(), "{} of {}", refused.len(), written.len());
+    for value in &refused {
+        assert!(matches!(printed(value, ShellKind::Dotenv), Err(ConnectionError::NotForDotenv { .. })));
+        assert!(value.contains(['\'', '\\', '\r']), "{value:?} needs no escape");
+    }
+    let mut node = readers().node();
+    node.args(["-e", "const fs = require('fs'), {parse} = require('dotenv');
+        for (const name of fs.readdirSync('.').sort()) fs.writeSync(1, parse(fs.readFileSync(name)).PGPASSWORD + '\\0')"]);
+    assert_same(&read_back(node, |folder| files(folder, &written, ShellKind::Dotenv)), &written);
+    let mut python = Command::new(readers().python());
+    python.args([
+        "-c",
+        "import os, sys, dotenv
+for name in sorted(os.listdir()):
+    sys.stdout.buffer.write(dotenv.dotenv_values(name, interpolate=False)['PGPASSWORD'].encode() + b'\\0')",
+    ]);
+    assert_same(&read_back(python, |folder| files(folder, &written, ShellKind::Dotenv)), &written);
+}
+
+#[test]
+fn what_was_set_is_taken_away_again() {
+    let names = ["PGHOST", "PGPASSWORD"];
+    let unset = |kind| devdb::connection::unset(&names, kind).unwrap();
+    for (kind, shell) in [
+        (ShellKind::Bash, &["bash", "-c"] as &[&str]),
+        (ShellKind::Bash, &["dash", "-c"]),
+        (ShellKind::Zsh, &["zsh", "-fc"]),
+        (ShellKind::Fish, &["fish", "--no-config", "-c"]),
+    ] {
+        let script = format!("{}env", unset(kind));
+        let mut command = Command::new(shell[0]);
+        command.args(&shell[1..]).arg(script).env("PGHOST", "db").env("PGPASSWORD", "x").env("PGUSER", "app");
+        let output = command.output().unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(!shown.contains("PGHOST") && !shown.contains("PGPASSWORD") && shown.contains("PGUSER=app"), "{shown}");
+        assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }

@@ -14,6 +14,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 pub(crate) struct AwsAdapter {
     pub(super) profile: Option<String>,
     pub(super) region: String,
+    pub(super) credentials: Option<SharedCredentialsProvider>,
     pub(super) ec2: aws_sdk_ec2::Client,
     pub(super) rds: aws_sdk_rds::Client,
     pub(super) cloudformation: aws_sdk_cloudformation::Client,
@@ -31,6 +32,7 @@ impl AwsAdapter {
         Ok(Self {
             profile: target.profile.clone(),
             region,
+            credentials: config.credentials_provider(),
             ec2: aws_sdk_ec2::Client::new(&config),
             rds: aws_sdk_rds::Client::new(&config),
             cloudformation: aws_sdk_cloudformation::Client::new(&config),

@@ -7,6 +7,7 @@ mod key_pairs;
 mod load;
 mod rules;
 mod secrets;
+mod token;
 mod translate;
 
 pub(crate) use load::AwsAdapter;

@@ -1,12 +1,12 @@
 use super::AwsAdapter;
-use crate::connection::SecretStore;
+use crate::connection::{SecretContent, SecretStore};
 use crate::system::CloudError;
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
 #[async_trait]
 impl SecretStore for AwsAdapter {
-    async fn secret(&self, id: &str) -> Result<Zeroizing<String>, CloudError> {
+    async fn secret(&self, id: &str) -> Result<SecretContent, CloudError> {
         let answer = self.secrets.get_secret_value().secret_id(id).send().await;
         let answer = answer.map_err(|error| match self.translate("secretsmanager:GetSecretValue", error) {
             error if error.is_code("ResourceNotFoundException") => {
@@ -14,9 +14,7 @@ impl SecretStore for AwsAdapter {
             }
             error => error,
         })?;
-        match answer.secret_string {
-            Some(text) => Ok(Zeroizing::new(text)),
-            None => Err(CloudError::NotFound { what: format!("a text in secret `{id}` (it is binary)"), source: None }),
-        }
+        // Of the two fields there is exactly one (Secrets Manager API reference, "GetSecretValue").
+        Ok(answer.secret_string.map_or(SecretContent::Binary, |text| SecretContent::Text(Zeroizing::new(text))))
     }
 }

@@ -40,6 +40,15 @@ impl AwsAdapter {
         }
     }
 
+    /// Why there is nothing to sign with.
+    pub(super) fn translate_credentials(&self, error: &CredentialsError) -> CloudError {
+        let (profile, source) = (self.profile.clone(), Some(innermost(error)));
+        match credentials_error(error) {
+            Some(true) => CloudError::ExpiredCredentials { profile, source },
+            _ => CloudError::NoCredentials { profile, source },
+        }
+    }
+
     pub(super) fn lacks(&self, action: &str, what: &'static str) -> CloudError {
         CloudError::Incomplete { action: action.to_owned(), what }
     }

@@ -12,6 +12,8 @@ mod supervise;
 mod up;
 mod wait;
 
+pub(crate) use up::open;
+
 use super::bastion::access::with_the_rules_word;
 use super::context::Context;
 use super::environment;

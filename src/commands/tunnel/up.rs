@@ -22,6 +22,13 @@ pub(crate) async fn run(args: &UpArgs, context: &Context) -> Result<ExitStatus, 
     look_and_tell(context, &control, report).await
 }
 
+/// Brings the tunnel up and prints nothing on stdout, which belongs to the program that is to follow.
+pub(crate) async fn open(context: &Context) -> Result<(), CommandError> {
+    heal::mend_for_supervisor(context).await?;
+    let spec = SpecSource::default().resolve(context).await?;
+    bring(context, &control(context)?, &spec, false).await.map(drop)
+}
+
 /// Starts or restarts. A stale ssh that sits on the port is offered to be ended first: that is the runbook's story.
 pub(super) async fn bring(
     context: &Context,

@@ -10,8 +10,10 @@ pub(crate) mod policy;
 pub(crate) mod postgres;
 #[cfg(feature = "aws")]
 pub(crate) mod pulse;
+pub(crate) mod readers;
 pub(crate) mod relay;
 pub(crate) mod sshd;
+pub(crate) mod terminal;
 #[cfg(feature = "aws")]
 pub(crate) mod trial;
 pub(crate) mod world;

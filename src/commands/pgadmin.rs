@@ -1,0 +1,92 @@
+use super::context::Context;
+use super::environment::{self, Wish};
+use super::topology::topology;
+use crate::config::Settings;
+use crate::connection::{PgAdminServer, Role, pgadmin_servers, posix_quote};
+use crate::error::CommandError;
+use crate::ui::{ExitStatus, Paint, Report};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Write a server definition that pgAdmin imports
+///
+/// It holds no password: pgAdmin (on a desktop, not as a web server) runs devdb for it whenever it logs in. In pgAdmin:
+/// Tools, Import/Export Servers, and choose the file.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PgAdminArgs {
+    /// Write the file into this folder (default: the state folder)
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+pub(crate) async fn run(args: &PgAdminArgs, context: &Context) -> Result<ExitStatus, CommandError> {
+    let settings = context.settings()?;
+    let name = format!("{} {}", settings.project, settings.environment);
+    let writer = environment::access(context, Wish::WRITER).await?;
+    let has_reader = topology(context).await?.cluster.reader_endpoint.is_some();
+    let reader = match has_reader {
+        true => Some(environment::access(context, Wish { role: Role::Reader, ..Wish::WRITER }).await?),
+        false => None,
+    };
+    let entry = |access, role, name| PgAdminServer {
+        name,
+        connection: access,
+        password_command: command(context, settings, role),
+    };
+    let mut servers = vec![entry(&writer.connection, Role::Writer, name.clone())];
+    servers.extend(reader.as_ref().map(|access| entry(&access.connection, Role::Reader, format!("{name} (reader)"))));
+    let document = pgadmin_servers("devdb", &servers);
+
+    let folder = match &args.output {
+        Some(folder) => context.host().surroundings.cwd.join(folder),
+        None => context.state_dir()?.ensure()?.to_owned(),
+    };
+    let file = folder.join("pgadmin-servers.json");
+    std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&file, format!("{document:#}\n"))).map_err(
+        |error| {
+            CommandError::failed(format!("{} could not be written: {error}", file.display()))
+                .hint("name a folder that you may write to: `devdb pgadmin --output DIR`")
+        },
+    )?;
+    writer.way.warn_unless_open(context);
+    context
+        .printer()
+        .report(&PgAdminReport { file, servers: servers.into_iter().map(|server| server.name).collect() })?;
+    context.printer().hint("in pgAdmin: Tools, Import/Export Servers, and choose this file");
+    Ok(ExitStatus::Success)
+}
+
+/// pgAdmin was not started from this shell: whatever chose the environment and the account here is written out.
+fn command(context: &Context, settings: &Settings, role: Role) -> String {
+    let surroundings = &context.host().surroundings;
+    let var = |name: &str| surroundings.vars.get(name).filter(|value| !value.is_empty()).cloned();
+    let profile = settings.profile.clone().or_else(|| var("AWS_PROFILE"));
+    let region = settings.region.clone().or_else(|| var("AWS_REGION")).or_else(|| var("AWS_DEFAULT_REGION"));
+    let mut words = vec![format!("DEVDB_ALIAS={}", posix_quote(settings.alias.as_str()))];
+    words.push(posix_quote(&surroundings.executable.display().to_string()));
+    let flags = [
+        ("--config", settings.file.as_ref().map(|file| file.display().to_string())),
+        ("--environment", Some(settings.environment.clone())),
+        ("--profile", profile),
+        ("--region", region),
+    ];
+    let flags = flags.into_iter().filter_map(|(flag, value)| Some(format!("{flag} {}", posix_quote(&value?))));
+    words.extend(flags);
+    words.push("--no-input --quiet env --client libpq --only PGPASSWORD --shell plain".to_owned());
+    if role == Role::Reader {
+        words.push("--reader".to_owned());
+    }
+    words.join(" ")
+}
+
+#[derive(Serialize)]
+struct PgAdminReport {
+    file: PathBuf,
+    servers: Vec<String>,
+}
+
+impl Report for PgAdminReport {
+    fn text(&self, _paint: Paint) -> String {
+        format!("{}\n", self.file.display())
+    }
+}

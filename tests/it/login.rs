@@ -1,0 +1,129 @@
+//! What devdb logs in with: every shape of secret, one that was rotated meanwhile, an IAM token.
+
+use crate::support::postgres::{Database, PASSWORD, cluster};
+use devdb::testing::{FakeCloud, Outcome, Stage};
+use std::sync::Arc;
+
+const COMMITTED: &str =
+    "project = \"shop\"\n[environment.dev]\nregion = \"eu-west-1\"\nstack = \"AppDbStack\"\nca_file = \"ca.pem\"\n";
+
+fn stage(cloud: &Arc<FakeCloud>) -> Stage {
+    Stage::new().file("devdb.toml", COMMITTED).file("ca.pem", "").cloud(cloud)
+}
+
+fn read(secret: Option<&str>) -> Outcome {
+    let cloud = Arc::new(FakeCloud::default());
+    cloud.set_secret(&[secret]);
+    stage(&cloud).run(["devdb", "-q", "env", "--shell", "dotenv"])
+}
+
+#[test]
+fn what_a_secret_leaves_out_the_cluster_knows() {
+    let logins = |secret| {
+        let outcome = read(Some(secret));
+        assert_eq!(outcome.code, 0, "{outcome}");
+        let wanted = |line: &&str| ["PGUSER", "PGDATABASE", "PGPASSWORD"].iter().any(|name| line.starts_with(name));
+        outcome.stdout.lines().filter(wanted).collect::<Vec<_>>().join(" ")
+    };
+    let managed = r#"{"username":"root","password":"x"}"#;
+    assert_eq!(logins(managed), "PGUSER='root' PGDATABASE='app' PGPASSWORD='x'");
+    assert_eq!(logins(r#"{"password":"x","port":99999,"more":{}}"#), "PGUSER='app' PGDATABASE='app' PGPASSWORD='x'");
+    assert_eq!(logins("bare #1\n"), "PGUSER='app' PGDATABASE='app' PGPASSWORD='bare #1'");
+    let all = r#"{"username":"u","password":"x","dbname":"d","host":"old.example","port":"6000"}"#;
+    assert_eq!(logins(all), "PGUSER='u' PGDATABASE='d' PGPASSWORD='x'");
+}
+
+#[test]
+fn a_secret_that_is_none_is_named_and_never_quoted() {
+    let id = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app/db-Ab12Cd";
+    for (secret, fault) in [
+        (None, "is binary, and a database secret is a text"),
+        (Some(""), "has no password"),
+        (Some(r#"{"username":"canary"}"#), "has no password"),
+        (Some(r#"{"password":"canary""#), "begins like JSON but cannot be read as a database secret"),
+    ] {
+        let outcome = read(secret);
+        assert_eq!((outcome.stdout.as_str(), outcome.code), ("", 1), "{outcome}");
+        assert!(outcome.stderr.contains(&format!("error: secret `{id}` {fault}")), "{outcome}");
+        assert!(!outcome.stderr.contains("canary") && outcome.stderr.contains("\nhint: "), "{outcome}");
+    }
+}
+
+#[test]
+fn the_settings_name_a_secret_by_name_or_arn() {
+    for id in ["team/shop", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:team/shop-Zz9"] {
+        let cloud = Arc::new(FakeCloud::default());
+        cloud.add_secret(id, r#"{"username":"team","password":"x"}"#);
+        let outcome =
+            stage(&cloud).var("DEVDB_SECRET", id).run(["devdb", "env", "--only", "PGUSER", "--shell", "plain"]);
+        assert_eq!(outcome.stdout, "team\n", "{outcome}");
+    }
+    let outcome = stage(&Arc::default()).var("DEVDB_SECRET", "nowhere").run(["devdb", "env"]);
+    assert!(outcome.stderr.contains("error: secret `nowhere` was not found"), "{outcome}");
+}
+
+/// A stage in front of the real server, which a tunnel on its port would lead to.
+fn in_front_of_postgres(cloud: &Arc<FakeCloud>, database: &Database) -> Stage {
+    cloud.set_writer_endpoint("db.example");
+    let authority = std::fs::read_to_string(cluster().folder.join("ca.pem")).unwrap();
+    stage(cloud)
+        .file("ca.pem", &authority)
+        .file("db/migrations/1_a.up.sql", "select 1;")
+        .var("DEVDB_TUNNEL_WRITER_PORT", &cluster().port.to_string())
+        .var("DEVDB_DATABASE", &database.name)
+}
+
+#[test]
+fn a_password_that_was_rotated_in_between_is_fetched_once_more() {
+    let database = Database::create();
+    let secret = |password: &str| serde_json::json!({ "username": "app", "password": password }).to_string();
+    let (right, old, older) = (secret(PASSWORD), secret("old"), secret("older"));
+    let status = |versions: &[&str]| {
+        let cloud = Arc::new(FakeCloud::default());
+        cloud.set_secret(&versions.iter().copied().map(Some).collect::<Vec<_>>());
+        let stage = in_front_of_postgres(&cloud, &database);
+        let outcome = stage.run(["devdb", "migrate", "status"]);
+        let fetched = cloud.calls().iter().filter(|call| **call == "secretsmanager:GetSecretValue").count();
+        assert!(!outcome.stderr.contains("older") && !outcome.stderr.contains(PASSWORD), "{outcome}");
+        (outcome, fetched)
+    };
+    let (outcome, fetched) = status(&[&old, &right]);
+    assert_eq!((outcome.code, fetched), (3, 2), "{outcome}");
+    assert!(outcome.stderr.contains("certificate verified (environment dev)"), "{outcome}");
+    let (outcome, fetched) = status(&[&right]);
+    assert_eq!((outcome.code, fetched), (3, 1), "{outcome}");
+    // Once, and not for as long as it takes.
+    for versions in [&[&old, &older, &right] as &[&String], &[&old]] {
+        let (outcome, fetched) = status(&versions.iter().map(|text| text.as_str()).collect::<Vec<_>>());
+        assert_eq!((outcome.code, fetched), (1, 2), "{outcome}");
+        assert!(outcome.stderr.contains("the server does not let app in"), "{outcome}");
+    }
+}
+
+#[test]
+fn a_token_is_for_the_endpoint_itself_and_needs_no_secret() {
+    let token = "appdb.cluster-abc123.eu-west-1.rds.amazonaws.com:5432/?Action=connect&DBUser=";
+    for (settings, words, user) in [
+        (&[("DEVDB_IAM_USER", "reader_iam")] as &[(&str, &str)], "--iam", "reader_iam"),
+        (&[("DEVDB_USER", "app")], "--iam", "app"),
+        (&[("DEVDB_IAM", "true"), ("DEVDB_USER", "app"), ("DEVDB_IAM_USER", "me")], "-q", "me"),
+    ] {
+        let cloud = Arc::new(FakeCloud::default());
+        let stage = settings.iter().fold(stage(&cloud), |stage, (name, value)| stage.var(name, value));
+        let shown = |name| stage.run(["devdb", "env", "--shell", "plain", words, "--only", name]).stdout;
+        let outcome = stage.run(["devdb", "env", "--shell", "plain", words, "--only", "PGPASSWORD"]);
+        let password = outcome.stdout.clone();
+        assert_eq!(outcome.code, 0, "{outcome}");
+        assert!(password.starts_with(&format!("{token}{user}&")), "{password}");
+        assert_eq!((shown("PGUSER").trim_end(), shown("PGPORT").trim_end()), (user, "5432"));
+        assert!(!cloud.calls().contains(&"secretsmanager:GetSecretValue"));
+    }
+    let outcome = stage(&Arc::default()).run(["devdb", "env", "--iam"]);
+    insta::assert_snapshot!(outcome, @"
+    ------- stderr -------
+    error: no database user is named that IAM may log in
+
+    hint: set `iam_user` in [environment.dev] to a user that has the role: `grant rds_iam to NAME`
+    ------- exit 1
+    ");
+}
