@@ -18,13 +18,13 @@ pub(crate) struct ExecArgs {
     #[command(flatten)]
     database: DatabaseArgs,
     /// Use the reader endpoint
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["database_url", "from_env"])]
     reader: bool,
     /// Log in with an IAM token, good for 15 minutes, instead of the secret's password
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["database_url", "from_env"])]
     iam: bool,
     /// Start the tunnel first if it is not up
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["database_url", "from_env"])]
     up: bool,
     /// Set the variables that this kind of program reads (default: `env.client` of the settings, else libpq)
     #[arg(long, value_enum)]

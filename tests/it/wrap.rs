@@ -137,6 +137,10 @@ fn devdbs_own_failures_are_told_from_the_programs() {
         "no database is named",
     );
     failed(desk.command(&["psql"]).env("PATH", desk.home.path()).output().unwrap(), 127, "install PostgreSQL's client");
+    // They speak of the environment's database, and another one was named.
+    for flag in ["--up", "--iam", "--reader"] {
+        failed(desk.run(&["exec", flag, "--database-url", "postgres://x", "--", "true"]), 125, "cannot be used with");
+    }
     failed(desk.run(&["exec", "--database-url", "mysql://x", "--", "true"]), 125, "postgres://");
 }
 
