@@ -3,7 +3,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// A dead ssh master is noticed within a millisecond; what ends before that was ended by somebody else.
 pub(super) const DEATH_NOTICE: Duration = Duration::from_millis(250);
@@ -33,8 +33,8 @@ pub(super) struct Generation {
     pub(super) link: Arc<dyn Link>,
     pub(super) opened: tokio::time::Instant,
     verdicts: Vec<watch::Sender<Verdict>>,
-    /// How often each target was found to be served by another instance than before.
-    moves: Vec<watch::Sender<u64>>,
+    /// When each target was found to be another instance than before: whoever connected earlier is at the old one.
+    moves: Vec<watch::Sender<Option<Instant>>>,
     /// Connections that run through it.
     open: watch::Sender<usize>,
 }
@@ -46,7 +46,7 @@ impl Generation {
             link,
             opened: tokio::time::Instant::now(),
             verdicts: (0..targets).map(|_| watch::Sender::new(Verdict::Pending)).collect(),
-            moves: (0..targets).map(|_| watch::Sender::new(0)).collect(),
+            moves: (0..targets).map(|_| watch::Sender::new(None)).collect(),
             open: watch::Sender::new(0),
         }
     }
@@ -84,15 +84,15 @@ impl Generation {
         judged.is_ok_and(|verdict| *verdict == Verdict::Trusted)
     }
 
-    /// The target is another instance from now on: whoever is connected to the old one is to leave it.
-    pub(super) fn moved(&self, target: usize) {
+    /// The target is another instance: whoever connected before `since` is to leave the old one.
+    pub(super) fn moved(&self, target: usize, since: Instant) {
         if let Some(moves) = self.moves.get(target) {
-            moves.send_modify(|count| *count += 1);
+            moves.send_replace(Some(since));
         }
     }
 
     /// Changes when the target becomes another instance than it is now.
-    pub(super) fn moves(&self, target: usize) -> Option<watch::Receiver<u64>> {
+    pub(super) fn moves(&self, target: usize) -> Option<watch::Receiver<Option<Instant>>> {
         self.moves.get(target).map(watch::Sender::subscribe)
     }
 

@@ -48,7 +48,7 @@ pub(super) struct Hub {
 
 enum Attempt {
     /// With it comes what tells that the target is another instance by now.
-    Answered(BoxStream, watch::Receiver<u64>),
+    Answered(BoxStream, watch::Receiver<Option<Instant>>),
     /// The generation is gone; nothing was answered, so the next one may be asked.
     GenerationGone,
     /// The target is another instance by now; the same generation leads to it.
@@ -72,12 +72,13 @@ pub(super) async fn serve<S: Stream>(client: S, target: usize, hub: Arc<Hub>) {
         last = generation.id;
         let passenger = generation.enter();
         let open = counters.count(Count::Open);
+        let connected = Instant::now();
         match attempt(&mut client, &mut greeting, &mut gate, &generation, target, &hub, deadline).await {
             Attempt::Answered(upstream, mut moves) => {
                 tokio::select! {
                     () = splice(&mut client, upstream, target, &hub) => {}
                     // The old instance may be gone without a word, or answer as if nothing had happened and be read-only.
-                    Ok(()) = moves.changed() => {}
+                    Ok(_) = moves.wait_for(|since| since.is_some_and(|since| connected < since)) => {}
                 }
                 return;
             }

@@ -63,7 +63,7 @@ enum Note {
     Checked { id: u64, answers: bool },
     LookDue { series: u64 },
     ProbeDue { id: u64, appointment: u64 },
-    Probed { id: u64, target: usize, result: Asked },
+    Probed { id: u64, target: usize, began: Instant, result: Asked },
 }
 
 pub(super) struct Tools {
@@ -163,8 +163,7 @@ impl Session {
                     Remark::Doubt(cause) => self.happened(Event::Suspicion { cause: cause.to_owned() }),
                     Remark::Unidentified(target) => self.probe(target),
                     Remark::NoSocket(id) => self.unreachable(id),
-                    // Clients are served again: so it is up, and perhaps another instance.
-                    Remark::Answered(0) if self.machine.state == TunnelState::Suspect => self.probe(0),
+                    Remark::Answered(0) => self.writer_answered(),
                     Remark::Ended(0) => self.look_out(),
                     Remark::Answered(_) | Remark::Ended(_) => {}
                     Remark::Held => self.hurry(),
@@ -263,7 +262,7 @@ impl Session {
                 }
             }
             Note::Healed(report) => self.healed(report),
-            Note::Probed { id, target, result } => self.asked(id, target, result),
+            Note::Probed { id, target, began, result } => self.asked(id, target, began, result),
         }
     }
 

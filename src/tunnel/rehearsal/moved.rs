@@ -31,11 +31,16 @@ async fn connections_to_the_old_writer_are_closed_and_those_that_wait_for_it_go_
     waiting.write_all(b"hello").await.unwrap();
     sleep(Duration::from_millis(100)).await;
     rehearsal.link().thaw();
+    sleep(Duration::from_secs(1)).await;
+    let mut fresh = rehearsal.connect();
+    talk(&mut fresh).await.unwrap();
     rehearsal.probe.answer([instance("two")]);
     ask(&rehearsal).await;
     assert!(closes(&mut old).await.is_zero() && closes(&mut retired).await.is_zero());
     let mut answer = [0; 5];
     timeout(Duration::from_secs(1), waiting.read_exact(&mut answer)).await.unwrap().unwrap();
+
+    talk(&mut fresh).await.unwrap();
 
     rehearsal.probe.answer([instance("two")]);
     ask(&rehearsal).await;

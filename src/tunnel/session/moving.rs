@@ -2,9 +2,10 @@
 //! sees that the writer has moved; its old connections hang, or write to an instance that is read-only now.
 
 use super::{Note, Session};
-use crate::tunnel::ProbeReport;
+use crate::tunnel::{ProbeReport, TunnelState};
 use std::collections::BTreeSet;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// When the writer is asked who it is after a server ended a connection by itself: a failover takes half a minute, and
 /// its names live for five seconds.
@@ -13,12 +14,17 @@ use std::time::Duration;
 const LOOKS: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(6), Duration::from_secs(20), Duration::from_secs(45)];
 
+/// So long before a probe began may a connection have been opened whose name led where the probe's did.
+const SAME_ANSWER: Duration = Duration::from_secs(1);
+
 /// The writer's endpoint with the names in the certificate that answered there last.
 #[derive(Default)]
 pub(super) struct Whereabouts {
     last: Option<(String, BTreeSet<String>)>,
     /// The only series of looks that counts.
     series: u64,
+    /// When it began.
+    since: Option<Instant>,
 }
 
 impl Whereabouts {
@@ -35,6 +41,7 @@ impl Session {
     /// A server ended what a client would have gone on with: it may have ceased to be the writer.
     pub(super) fn look_out(&mut self) {
         self.whereabouts.series += 1;
+        self.whereabouts.since = Some(Instant::now());
         for after in LOOKS {
             self.later(after, Note::LookDue { series: self.whereabouts.series });
         }
@@ -46,15 +53,25 @@ impl Session {
         }
     }
 
+    /// A new client was answered: while it is doubtful by whom, or whether at all, that is found out at once, so that
+    /// only connections of before are closed when the writer turns out to have moved.
+    pub(super) fn writer_answered(&mut self) {
+        let is_looking = self.whereabouts.since.is_some_and(|since| since.elapsed() < LOOKS[LOOKS.len() - 1]);
+        if is_looking || self.machine.state == TunnelState::Suspect {
+            self.probe(0);
+        }
+    }
+
     /// The writer has answered, with a certificate that was found good.
-    pub(super) fn writer_seen(&mut self, report: &ProbeReport) {
+    pub(super) fn writer_seen(&mut self, report: &ProbeReport, asked: Instant) {
         let Some(endpoint) = self.spec.targets.first().map(super::super::TargetSpec::endpoint) else { return };
         let Some(new) = self.whereabouts.seen(endpoint, &report.names) else { return };
         let instance = if new.is_empty() { "another instance".to_owned() } else { new.join(", ") };
         let line = format!("the writer is {instance} now; connections to the old one are closed");
         self.tools.story.tell(self.tools.clock.now(), &line);
+        let since = asked.checked_sub(SAME_ANSWER).unwrap_or(asked);
         let retired = self.retired.iter().filter_map(std::sync::Weak::upgrade);
-        self.generation.iter().cloned().chain(retired).for_each(|generation| generation.moved(0));
+        self.generation.iter().cloned().chain(retired).for_each(|generation| generation.moved(0, since));
     }
 }
 

@@ -5,7 +5,7 @@ use crate::tunnel::generation::{Blocked, Generation, Verdict};
 use crate::tunnel::machine::Event;
 use crate::tunnel::{ProbeError, ProbeReport, TargetState, identify};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// A database that was paused may take this long to wake up.
 const FIRST_PROBE_LIMIT: Duration = Duration::from_secs(15);
@@ -26,33 +26,40 @@ impl Session {
         let limit = if known { PROBE_LIMIT } else { FIRST_PROBE_LIMIT };
         let (host, ca_file) = (wanted.host.clone(), self.spec.ca_file.clone());
         let (probe, notes) = (self.tools.probe.clone(), self.notes.clone());
+        let began = Instant::now();
         tokio::spawn(async move {
             let asked = async {
                 let stream = generation.connect(target).await?;
                 Ok(probe.probe(stream, &host, &ca_file).await)
             };
             let result = timeout(limit, asked).await.unwrap_or(Ok(Err(ProbeError::Silent { limit })));
-            let _ = notes.send(Note::Probed { id: generation.id, target, result });
+            let _ = notes.send(Note::Probed { id: generation.id, target, began, result });
         });
     }
 
     /// A probe is back: what the database answered, or why it could not be asked.
-    pub(super) fn asked(&mut self, id: u64, target: usize, result: Asked) {
+    pub(super) fn asked(&mut self, id: u64, target: usize, began: Instant, result: Asked) {
         self.probing.retain(|probe| *probe != (id, target));
         if let Some(generation) = self.current(id) {
             match result {
-                Ok(result) => self.probed(&generation, target, result),
+                Ok(result) => self.probed(&generation, target, began, result),
                 // A database cannot be judged by an ssh that is not there.
                 Err(Blocked::NoSocket) => self.unreachable(id),
                 // The end of ssh is told on its own, with ssh's last words.
                 Err(Blocked::Ended) => {}
-                Err(Blocked::Busy) => self.probed(&generation, target, Err(ProbeError::Closed)),
+                Err(Blocked::Busy) => self.probed(&generation, target, began, Err(ProbeError::Closed)),
             }
         }
         self.answer_those_who_wait();
     }
 
-    fn probed(&mut self, generation: &Generation, target: usize, result: Result<ProbeReport, ProbeError>) {
+    fn probed(
+        &mut self,
+        generation: &Generation,
+        target: usize,
+        began: Instant,
+        result: Result<ProbeReport, ProbeError>,
+    ) {
         let Some(wanted) = self.spec.targets.get(target) else { return };
         let found = match &result {
             Ok(report) => match identify(report, &wanted.host) {
@@ -72,7 +79,7 @@ impl Session {
             Err(_) => {}
         }
         if let (Ok(_), Ok(report), 0) = (&found, &result, target) {
-            self.writer_seen(report);
+            self.writer_seen(report, began);
         }
         self.snapshot.send_modify(|snapshot| snapshot.probed(target, &found));
         if target == 0 {

@@ -24,7 +24,6 @@ pub(crate) fn now() -> f64 {
 
 pub(crate) struct Beat {
     pub(crate) began: f64,
-    pub(crate) ended: f64,
     pub(crate) outcome: String,
 }
 
@@ -49,8 +48,7 @@ impl<'a> Pulse<'a> {
         let text = std::fs::read_to_string(self.laptop.home().join("beats")).unwrap_or_default();
         let beat = |line: &str| {
             let mut words = line.split(' ');
-            let mut time = || words.next()?.parse().ok();
-            Some(Beat { began: time()?, ended: time()?, outcome: words.next()?.to_owned() })
+            Some(Beat { began: words.next()?.parse().ok()?, outcome: words.nth(1)?.to_owned() })
         };
         // The last line may be half written.
         text.split_inclusive('\n')
@@ -105,7 +103,7 @@ ec2 = boto3.client("ec2")
 
 /// Nobody was refused or left without an answer, and everybody who came a while after the fault was served.
 #[track_caller]
-pub(crate) fn held_and_served(pulse: Pulse<'_>, end_of_fault: f64) -> Vec<Beat> {
+pub(crate) fn held_and_served(pulse: Pulse<'_>, end_of_fault: f64) {
     let beats = pulse.stop_when_served_after(end_of_fault);
     let count = |outcome: &str| beats.iter().filter(|beat| beat.outcome == outcome).count();
     let (served, refused, closed, silent) = (count("served"), count("refused"), count("closed"), count("silent"));
@@ -114,12 +112,6 @@ pub(crate) fn held_and_served(pulse: Pulse<'_>, end_of_fault: f64) -> Vec<Beat> 
     let late: Vec<_> =
         beats.iter().filter(|beat| beat.began > end_of_fault + 20.0 && beat.outcome != "served").collect();
     assert!(late.is_empty(), "{told}");
-    beats
-}
-
-/// How long those who knocked from this moment on had to wait at most, in seconds.
-pub(crate) fn longest_wait(beats: &[Beat], from: f64) -> f64 {
-    beats.iter().filter(|beat| beat.began >= from).map(|beat| beat.ended - beat.began).fold(0.0, f64::max)
 }
 
 /// The clock goes on by so many seconds.
