@@ -122,6 +122,9 @@ class Host:
 
     def disconnect(self):
         self.halt()
+        # A namespace lives on for a while after its deletion, and would answer for an address that the next instance has.
+        if link_exists(self.world["fabric"], f"i{self.short}"):
+            subprocess.run(["ip", "-n", self.world["fabric"], "link", "delete", f"i{self.short}"], check=True)
         remove_namespace(self.namespace)
         self.rules = None
 

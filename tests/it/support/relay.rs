@@ -87,7 +87,10 @@ impl State {
                     return;
                 }
             } else {
-                thread::sleep(LENGTH);
+                // Once for all of an answer, however many pieces it comes in.
+                if self.asking.load(Ordering::SeqCst) {
+                    thread::sleep(LENGTH);
+                }
                 self.asking.store(false, Ordering::SeqCst);
                 if self.swallowing.load(Ordering::SeqCst) {
                     self.cut();
