@@ -15,7 +15,15 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// put its keys in the place of those that the first is launching an instance with.
 #[derive(Debug)]
 pub struct Turn {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Turn {
+    /// Unlocked before it is closed: a child that was forked a moment ago has the file open until it becomes another
+    /// program, and would hold the lock that long.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
 }
 
 impl LocalState {
@@ -58,7 +66,7 @@ impl Turn {
         let pid = format!("{}\n", std::process::id());
         let signed = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(pid.as_bytes()));
         signed.map_err(failed)?;
-        Ok(Some(Self { _file: file }))
+        Ok(Some(Self { file }))
     }
 }
 

@@ -140,6 +140,14 @@ impl Holder {
 #[derive(Debug)]
 pub(super) struct Lock(File);
 
+impl Drop for Lock {
+    /// Unlocked before it is closed: a child that was forked a moment ago has the file open until it becomes another
+    /// program, and would hold the lock that long.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
 impl Lock {
     /// Takes the lock, or says that somebody else has it.
     pub(super) fn try_take(path: &Path) -> Result<Option<Self>, TunnelError> {
@@ -162,8 +170,8 @@ impl Lock {
 
     /// True when somebody holds the lock. Asks for a shared one, so that those who ask do not disturb each other.
     pub(super) fn is_held(path: &Path) -> bool {
-        let Ok(file) = File::open(path) else { return false };
-        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+        let Ok(file) = File::open(path).map(Self) else { return false };
+        matches!(file.0.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 
     /// Writes down who holds it.

@@ -1,18 +1,20 @@
 -- Which object needs which, both named as the dump names them: a letter for the catalog, and the oid.
-with raw as (
+with raw as materialized (
   select distinct d.classid, d.objid, d.refclassid, d.refobjid from pg_catalog.pg_depend d
   where d.objid >= 16384 and d.refobjid >= 16384 and d.deptype in ('n', 'a', 'i')
     -- A sequence is made before the table that owns it.
     and not (d.deptype in ('a', 'i') and d.classid = 'pg_catalog.pg_class'::regclass
       and exists (select from pg_catalog.pg_class c where c.oid = d.objid and c.relkind = 'S'))
-), object as (
-  select classid, objid from raw union select refclassid, refobjid from raw
-), index_of as (
-  select conindid, oid from pg_catalog.pg_constraint where contype in ('p', 'u', 'x') and conindid <> 0
-), node as (
-  select o.classid, o.objid, coalesce((select 'e' || m.refobjid from pg_catalog.pg_depend m
+), numbered as (
+  select row_number() over () as edge, raw.* from raw
+), node as materialized (
+  -- Both ends below each other and not joined: nobody has counted pg_depend in a new database, and the planner, which
+  -- takes its thousands of rows for one, would join them row by row (18 s for 500 tables).
+  select n.edge, o.is_needed, coalesce((select 'e' || m.refobjid from pg_catalog.pg_depend m
       where m.classid = o.classid and m.objid = o.objid and m.deptype = 'e'), case o.classid
-    when 'pg_catalog.pg_class'::regclass then coalesce('c' || k.oid,
+    when 'pg_catalog.pg_class'::regclass then coalesce(
+      (select max(case when m.refclassid = 'pg_catalog.pg_constraint'::regclass then 'c' || m.refobjid end)
+        from pg_catalog.pg_depend m where m.classid = o.classid and m.objid = o.objid and m.deptype = 'i'),
       (select case when c.relkind = 'c' then 't' || c.reltype else 'r' || c.oid end from pg_catalog.pg_class c where c.oid = o.objid))
     when 'pg_catalog.pg_attrdef'::regclass then (select 'r' || d.adrelid from pg_catalog.pg_attrdef d where d.oid = o.objid)
     when 'pg_catalog.pg_type'::regclass then (
@@ -29,7 +31,9 @@ with raw as (
     when 'pg_catalog.pg_statistic_ext'::regclass then 's' || o.objid
     when 'pg_catalog.pg_foreign_server'::regclass then 'S' || o.objid
     when 'pg_catalog.pg_extension'::regclass then 'e' || o.objid
-  end) as key from object o left join index_of k on o.classid = 'pg_catalog.pg_class'::regclass and k.conindid = o.objid
+  end) as key
+  from numbered n cross join lateral (values (false, n.classid, n.objid), (true, n.refclassid, n.refobjid)) o(is_needed, classid, objid)
+), ended as (
+  select max(key) filter (where not is_needed) as key, max(key) filter (where is_needed) as needed from node group by edge
 )
-select distinct a.key, b.key from raw join node a on a.classid = raw.classid and a.objid = raw.objid
-  join node b on b.classid = raw.refclassid and b.objid = raw.refobjid where a.key <> b.key
+select distinct key, needed from ended where key <> needed
