@@ -1,5 +1,6 @@
 //! devdb and real Kysely from npm on one database: neither can tell that the other was there.
 
+use crate::support;
 use crate::support::kysely::{Answer, Kysely, VERSIONS};
 use crate::support::postgres::Database;
 use devdb::testing::Stage;
@@ -123,13 +124,13 @@ fn assert_same(ours: &Answer, theirs: &Answer, story: &str) {
 /// One database has only ever seen one Kysely; on the other, whoever is at hand takes the next step.
 #[test]
 fn in_any_order_of_turns_both_do_the_same_and_accept_what_the_other_left() {
-    // More of them in the gate, or by hand.
-    let seeds = std::env::var("DEVDB_TEST_SEEDS").map_or(1, |seeds| seeds.parse().unwrap());
+    let seeds = support::seeds();
+    let turns = if seeds > 1 { 40 } else { 15 };
     for seed in 1..=seeds {
         let (mut dice, mut team) = (Dice(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed)), Team::new());
         let alone = Database::create();
         let mut story = format!("seed {seed}");
-        for _ in 0..40 {
+        for _ in 0..turns {
             let step = Step::random(&mut dice);
             story += &format!("\n{step}");
             let (verb, name, unordered) = match &step {

@@ -9,12 +9,15 @@ use std::time::{Duration, Instant};
 /// Polls until the answer is there; a limit instead of a sleep.
 pub(crate) fn eventually<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + limit;
+    // What takes long is looked at less often: a look may cost a process, and others need the processors.
+    let mut pause = Duration::from_millis(5);
     loop {
         if let Some(found) = look() {
             return found;
         }
         assert!(Instant::now() < end, "{what}: not within {limit:?}");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(160));
     }
 }
 
