@@ -3,6 +3,7 @@
 #[cfg(feature = "aws")]
 pub(crate) mod api;
 pub(crate) mod database;
+pub(crate) mod dice;
 pub(crate) mod kysely;
 #[cfg(feature = "aws")]
 pub(crate) mod laptop;
