@@ -10,7 +10,11 @@ pub(crate) mod clock;
 #[cfg(feature = "cli")]
 pub(crate) mod echo;
 #[cfg(feature = "cli")]
+pub(crate) mod git;
+#[cfg(feature = "cli")]
 pub(crate) mod keys;
+#[cfg(feature = "cli")]
+pub(crate) mod lint;
 pub(crate) mod postgres;
 #[cfg(feature = "cli")]
 pub(crate) mod probe;

@@ -238,7 +238,7 @@ fn how_known(reached: &Reached, connection: &Connection) -> String {
 }
 
 /// `devdb/<alias>/<run>`; PostgreSQL cuts it at 63 bytes.
-fn application_name(context: &Context) -> String {
+pub(crate) fn application_name(context: &Context) -> String {
     let alias = match context.resolved() {
         Ok(Resolved::Environment(settings)) => settings.alias.as_str().to_owned(),
         _ => context.host().surroundings.vars.get("USER").cloned().unwrap_or_else(|| "unknown".to_owned()),

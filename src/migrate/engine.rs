@@ -29,8 +29,8 @@ impl Default for Options {
 pub enum Event {
     /// Another run holds the lock; told again when the holder changes.
     LockBusy(Option<Holder>),
-    /// What will run; never empty.
-    Planned { direction: Direction, migrations: usize, transactions: usize },
+    /// What will run, in order; never empty.
+    Planned { direction: Direction, names: Vec<MigrationName>, transactions: usize },
     /// A migration succeeded; it counts once its transaction is committed.
     Finished { name: MigrationName, direction: Direction },
     /// A table's lock was not free in time; everything was rolled back and is tried again.
@@ -133,7 +133,7 @@ impl Engine<'_> {
         let segments = segments(&scripts);
         on_event(Event::Planned {
             direction: route.direction,
-            migrations: route.names.len(),
+            names: route.names.clone(),
             transactions: segments.len(),
         });
         Run { route: &route, scripts: &scripts, segments: &segments, options: &self.options }

@@ -10,7 +10,11 @@ use std::time::Duration;
 
 /// Ordinary migrations, one that changes data only, and an index that refuses transactions.
 const FILES: [(&str, &str, &str); 5] = [
-    ("1_users", "create table users (id int primary key, name text, runs int not null default 0);", "drop table users;"),
+    (
+        "1_users",
+        "create table users (id int primary key, name text, runs int not null default 0);",
+        "drop table users;",
+    ),
     (
         "2_rows",
         "insert into users select n, 'name ' || n from generate_series(1, 2000) n;\nselect pg_sleep(0.002);",
@@ -76,8 +80,11 @@ impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, up, down) in FILES {
-            std::fs::write(folder.path().join(format!("{name}.sql")), format!("-- migrate:up\n{up}\n-- migrate:down\n{down}\n"))
-                .unwrap();
+            std::fs::write(
+                folder.path().join(format!("{name}.sql")),
+                format!("-- migrate:up\n{up}\n-- migrate:down\n{down}\n"),
+            )
+            .unwrap();
         }
         let relay = Relay::to(cluster().port);
         relay.shorten();
