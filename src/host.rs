@@ -187,6 +187,6 @@ impl Tools for RealTools {
     }
 
     fn repository(&self) -> Arc<dyn Repository> {
-        Arc::new(crate::adapters::git::GitRepository::new(Arc::new(crate::adapters::process::SystemProcesses)))
+        Arc::new(crate::adapters::repository::GitRepository::new(Arc::new(crate::adapters::process::SystemProcesses)))
     }
 }

@@ -10,8 +10,6 @@ pub(crate) mod clock;
 #[cfg(feature = "cli")]
 pub(crate) mod echo;
 #[cfg(feature = "cli")]
-pub(crate) mod git;
-#[cfg(feature = "cli")]
 pub(crate) mod keys;
 #[cfg(feature = "cli")]
 pub(crate) mod lint;
@@ -20,6 +18,8 @@ pub(crate) mod postgres;
 pub(crate) mod probe;
 #[cfg(feature = "cli")]
 pub(crate) mod process;
+#[cfg(feature = "cli")]
+pub(crate) mod repository;
 #[cfg(feature = "cli")]
 mod sockets;
 #[cfg(feature = "cli")]

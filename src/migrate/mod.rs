@@ -32,7 +32,7 @@ pub use check::{
 pub use database::{
     After, BatchError, Ended, Holder, MigrationDatabase, Opened, Part, Queueing, RowChange, SessionSpec, StandingIndex,
 };
-pub use engine::{Engine, Event, Options};
+pub use engine::{Engine, Event, Options, Recognition};
 pub use error::{FailedMigration, InTheWay, MigrateError, Remains};
 pub use ledger::{LedgerNames, LedgerRow, kysely_time};
 pub use lint::{Advice, LintFinding, LintReport, Linter, lint};

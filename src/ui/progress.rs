@@ -45,7 +45,8 @@ impl Step {
     pub fn progress(&self, done: usize, of: usize, current: &str) {
         let Some(bar) = &self.bar else { return self.note(&format!("{current} ({} of {of})", (done + 1).min(of))) };
         if bar.length().is_none() {
-            if let Ok(style) = ProgressStyle::with_template("  [{bar:20}] {pos} of {len} {msg} {seconds:.dim}") {
+            if let Ok(style) = ProgressStyle::with_template("  [{bar:20}] {pos} of {len} {seconds:.dim} · {wide_msg}")
+            {
                 bar.set_style(style.progress_chars("=> ").with_key("seconds", seconds));
             }
         }

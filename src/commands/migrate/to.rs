@@ -2,7 +2,8 @@ use crate::commands::context::Context;
 use crate::commands::database::{self, DatabaseArgs};
 use crate::error::{CommandError, describe_holder};
 use crate::migrate::{
-    Direction, Engine, Event, FolderSource, MigrationName, MigrationResult, Options, ResultStatus, RunReport, Target,
+    Direction, Engine, Event, FolderSource, Holder, MigrationName, MigrationResult, Options, Recognition, ResultStatus,
+    RunReport, Target,
 };
 use crate::ui::{ExitStatus, Paint, Report, Step, Table};
 use serde::Serialize;
@@ -77,7 +78,17 @@ async fn execute(context: &Context, args: &RunArgs, target: &Target) -> Result<R
             Telling::Nothing => {}
         }
     };
-    Ok(Engine { source: &source, options }.migrate(session.as_mut(), target, &mut tell).await)
+    let mut ask = |holder: &Holder| {
+        let question = format!(
+            "{} holds the migration lock and does nothing. If that is a run of yours whose connection was cut, it stays so \
+             for minutes. End it?",
+            describe_holder(holder)
+        );
+        // Without anybody to answer, it is waited for like any other.
+        context.confirm(&question).unwrap_or(false)
+    };
+    let recognition = database::own_alias(context).map(|owner| Recognition { owner, ask: &mut ask });
+    Ok(Engine { source: &source, options }.migrate_asking(session.as_mut(), target, recognition, &mut tell).await)
 }
 
 /// What the screen shows while the run is under way.
@@ -121,6 +132,9 @@ fn narrate(event: &Event) -> Telling {
         Event::Finished { .. } => Telling::Nothing,
         Event::TableLockBusy { attempt, of } => Telling::Warning(format!(
             "another session holds a table; everything was rolled back, trying again ({attempt} of {of})"
+        )),
+        Event::BuildFailed { index, attempt, of } => Telling::Warning(format!(
+            "another session was in the way of the build of {index}; dropping what is left of it and trying again ({attempt} of {of})"
         )),
         Event::DroppedInvalidIndex { name } => {
             Telling::Line(format!("dropped the invalid index {name}, which a failed build had left"))
