@@ -2,6 +2,7 @@
 //! here, a page for each room.
 
 mod bastion;
+mod check;
 mod cloud;
 mod database;
 mod tunnel;

@@ -3,7 +3,7 @@
 use crate::bastion::{AddressEcho, Cloud, KeyMaker, Shell};
 use crate::connection::{Connection, SecretStore, TokenSigner};
 use crate::discovery::Inventory;
-use crate::migrate::{MigrationDatabase, SessionSpec};
+use crate::migrate::{Linter, MigrationDatabase, Repository, Scratch, SessionSpec};
 use crate::schema::Catalog;
 use crate::system::{Clock, CloudError, DatabaseError, Processes};
 use crate::tunnel::{Probe, Ssh};
@@ -52,6 +52,9 @@ pub trait Tools: Send + Sync {
     /// A session that reads this database's catalog; connecting and login happen here.
     async fn catalog(&self, connection: &Connection, application_name: &str)
     -> Result<Box<dyn Catalog>, DatabaseError>;
+    /// A new database on the server of this one; it is gone when the value is, however that ends.
+    async fn scratch(&self, connection: &Connection, application_name: &str)
+    -> Result<Box<dyn Scratch>, DatabaseError>;
     /// ssh to the bastion, one command at a time.
     fn bastion_shell(&self, processes: Arc<dyn Processes>, state_dir: &Path) -> Arc<dyn Shell>;
     /// Who we are on the internet.
@@ -63,6 +66,12 @@ pub trait Tools: Send + Sync {
 
     /// Asks a database who it is.
     fn probe(&self) -> Arc<dyn Probe>;
+
+    /// Asks git about the migrations folder.
+    fn repository(&self) -> Arc<dyn Repository>;
+
+    /// Knows what SQL does to a busy database.
+    fn linter(&self) -> Arc<dyn Linter>;
 }
 
 /// The taps of the real world.
@@ -163,5 +172,21 @@ impl Tools for RealTools {
 
     fn probe(&self) -> Arc<dyn Probe> {
         Arc::new(crate::adapters::probe::TlsProbe)
+    }
+
+    async fn scratch(
+        &self,
+        connection: &Connection,
+        application_name: &str,
+    ) -> Result<Box<dyn Scratch>, DatabaseError> {
+        Ok(Box::new(crate::adapters::postgres::PostgresScratch::create(connection, application_name).await?))
+    }
+
+    fn linter(&self) -> Arc<dyn Linter> {
+        Arc::new(crate::adapters::lint::Squawk)
+    }
+
+    fn repository(&self) -> Arc<dyn Repository> {
+        Arc::new(crate::adapters::repository::GitRepository::new(Arc::new(crate::adapters::process::SystemProcesses)))
     }
 }

@@ -11,11 +11,15 @@ pub(crate) mod clock;
 pub(crate) mod echo;
 #[cfg(feature = "cli")]
 pub(crate) mod keys;
+#[cfg(feature = "cli")]
+pub(crate) mod lint;
 pub(crate) mod postgres;
 #[cfg(feature = "cli")]
 pub(crate) mod probe;
 #[cfg(feature = "cli")]
 pub(crate) mod process;
+#[cfg(feature = "cli")]
+pub(crate) mod repository;
 #[cfg(feature = "cli")]
 mod sockets;
 #[cfg(feature = "cli")]

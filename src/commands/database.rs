@@ -237,13 +237,23 @@ fn how_known(reached: &Reached, connection: &Connection) -> String {
     }
 }
 
+/// The alias that marks this person's sessions. A login's name marks nobody: on many machines it is the same one.
+pub(crate) fn own_alias(context: &Context) -> Option<String> {
+    match context.resolved() {
+        Ok(Resolved::Environment(settings)) => Some(shortened(settings.alias.as_str())),
+        _ => context.host().surroundings.vars.get("DEVDB_ALIAS").map(|alias| shortened(alias)),
+    }
+    .filter(|alias| !alias.is_empty())
+}
+
+fn shortened(alias: &str) -> String {
+    alias.chars().filter(char::is_ascii_graphic).take(32).collect()
+}
+
 /// `devdb/<alias>/<run>`; PostgreSQL cuts it at 63 bytes.
-fn application_name(context: &Context) -> String {
-    let alias = match context.resolved() {
-        Ok(Resolved::Environment(settings)) => settings.alias.as_str().to_owned(),
-        _ => context.host().surroundings.vars.get("USER").cloned().unwrap_or_else(|| "unknown".to_owned()),
-    };
-    let alias: String = alias.chars().filter(char::is_ascii_graphic).take(32).collect();
+pub(crate) fn application_name(context: &Context) -> String {
+    let login = || context.host().surroundings.vars.get("USER").map(|login| shortened(login));
+    let alias = own_alias(context).or_else(login).unwrap_or_else(|| "unknown".to_owned());
     // The hasher's keys are random: two runs never share a name.
     format!("devdb/{alias}/{:08x}", RandomState::new().build_hasher().finish() & 0xffff_ffff)
 }

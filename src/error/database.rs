@@ -2,6 +2,7 @@
 
 use super::{CommandError, ErrorKind};
 use crate::connection::UrlError;
+use crate::migrate::sql::{Refusal, SplitError};
 use crate::migrate::{
     FailedMigration, Holder, InTheWay, MigrateError, PlanError, Remains, ScriptError, SourceError, StandingIndex,
 };
@@ -100,6 +101,14 @@ impl From<SourceError> for CommandError {
                     shown.hint("begin the SQL with a line `-- migrate:up`, or name the file NAME.up.sql")
                 }
                 ScriptError::Empty { .. } => shown.hint("write its SQL; `select 1;` if there is nothing to do"),
+                ScriptError::Sql { error: SplitError::Refused { refusal, .. }, .. } => shown.hint(match refusal {
+                    Refusal::TransactionControl => {
+                        "leave it out; a line `-- devdb: transaction=false` has each statement committed by itself"
+                    }
+                    Refusal::CopyFromStdin => "write the rows as `insert into … values …`",
+                    Refusal::MetaCommand => "leave it out, or write the SQL that it stands for",
+                    Refusal::DiscardAll => "leave it out; `reset all` keeps the lock",
+                }),
                 ScriptError::Sql { .. }
                 | ScriptError::SecondPart { .. }
                 | ScriptError::BeforeFirstPart { .. }
@@ -137,6 +146,10 @@ impl From<MigrateError> for CommandError {
             MigrateError::LockBusy { ref holder, .. } => {
                 let mut shown = Self::from_error(ErrorKind::Failed, &error);
                 shown.causes.extend(holder.as_ref().map(describe_holder));
+                if holder.as_ref().is_some_and(|holder| holder.state.starts_with("idle")) {
+                    let hint = "a run whose connection was cut holds the lock for minutes; on a terminal devdb asks whether to end your own, and `--yes` agrees";
+                    shown = shown.hint(hint);
+                }
                 shown.hint("wait for the other run to end, then run this again; nothing was changed")
             }
             MigrateError::Failed(failed) => {

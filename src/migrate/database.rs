@@ -27,6 +27,15 @@ pub struct Holder {
     pub state: String,
 }
 
+impl Holder {
+    /// Whether it carries the mark of this owner's runs and does nothing, as a session does whose connection was cut: the
+    /// server keeps it until it notices, which takes minutes.
+    pub fn may_be_left_by(&self, owner: &str) -> bool {
+        let run = self.application_name.strip_prefix("devdb/").and_then(|rest| rest.strip_prefix(owner));
+        run.is_some_and(|run| run.starts_with('/')) && self.state.starts_with("idle")
+    }
+}
+
 /// What opening found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Opened {
@@ -151,6 +160,9 @@ pub trait MigrationDatabase: Send {
 
     /// Connects anew after [`DatabaseError::Lost`], as the same run.
     async fn reconnect(&mut self) -> Result<(), DatabaseError>;
+
+    /// Ends a session that somebody has recognized as theirs, if it still is that session and does nothing.
+    async fn end_recognized(&mut self, holder: &Holder) -> Result<(), DatabaseError>;
 
     /// Ends the session that this very run left behind when its connection was cut; others are never touched.
     async fn end_orphan(&mut self, holder: &Holder) -> Result<(), DatabaseError>;

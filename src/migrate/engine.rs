@@ -1,8 +1,8 @@
 use super::plan::{Direction, PlanError, Route, Target, route, segments};
 use super::run::Run;
 use super::{
-    Holder, LedgerRow, MigrateError, MigrationDatabase, MigrationName, MigrationSource, Opened, PlanReport, RunReport,
-    Script, StatusReport,
+    Holder, LedgerRow, MigrateError, MigrationDatabase, MigrationName, MigrationResult, MigrationSource, Opened,
+    PlanReport, Remains, RunReport, Script, StatusReport,
 };
 use std::time::Duration;
 use tokio::time::Instant;
@@ -24,17 +24,26 @@ impl Default for Options {
     }
 }
 
+/// Whose runs may have been left behind, and who is asked before one is ended.
+pub struct Recognition<'a> {
+    /// The middle of `devdb/<alias>/<run>`.
+    pub owner: String,
+    pub ask: &'a mut (dyn FnMut(&Holder) -> bool + Send),
+}
+
 /// What happens while a run is under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// Another run holds the lock; told again when the holder changes.
     LockBusy(Option<Holder>),
-    /// What will run; never empty.
-    Planned { direction: Direction, migrations: usize, transactions: usize },
+    /// What will run, in order; never empty.
+    Planned { direction: Direction, names: Vec<MigrationName>, transactions: usize },
     /// A migration succeeded; it counts once its transaction is committed.
     Finished { name: MigrationName, direction: Direction },
     /// A table's lock was not free in time; everything was rolled back and is tried again.
     TableLockBusy { attempt: usize, of: usize },
+    /// Another session was in the way of a concurrent build; its invalid index is dropped and it is built anew.
+    BuildFailed { index: String, attempt: usize, of: usize },
     /// A failed build had left this invalid index; it was dropped.
     DroppedInvalidIndex { name: String },
     /// The connection was lost with the commit under way; the ledger is asked over a new one.
@@ -61,17 +70,39 @@ impl Engine<'_> {
         target: &Target,
         on_event: Events<'_>,
     ) -> RunReport {
+        self.migrate_asking(database, target, None, on_event).await
+    }
+
+    /// The same; a session of the same owner that holds the lock and does nothing is ended, if somebody agrees.
+    pub async fn migrate_asking(
+        &self,
+        database: &mut dyn MigrationDatabase,
+        target: &Target,
+        mut recognition: Option<Recognition<'_>>,
+        on_event: Events<'_>,
+    ) -> RunReport {
         let mut attempt = 0;
+        let mut earlier = Vec::new();
         loop {
             let mut report = RunReport { results: Vec::new(), error: None };
-            let outcome = self.attempt(database, target, &mut report, on_event).await;
+            let rest = remaining(target, earlier.len());
+            let outcome = self.attempt(database, &rest, &mut report, recognition.as_mut(), on_event).await;
             match outcome {
                 Err(error) if attempt < self.options.retries && is_worth_a_retry(&error) => {
                     attempt += 1;
-                    on_event(Event::TableLockBusy { attempt, of: self.options.retries });
+                    let of = self.options.retries;
+                    on_event(match error.remains() {
+                        Some(Remains::Unfinished { index: Some(index), .. }) => {
+                            Event::BuildFailed { index: index.clone(), attempt, of }
+                        }
+                        _ => Event::TableLockBusy { attempt, of },
+                    });
+                    earlier.extend(report.results.into_iter().filter(MigrationResult::counts));
                     tokio::time::sleep(Duration::from_millis(500) * u32::try_from(attempt).unwrap_or(1)).await;
                 }
                 outcome => {
+                    earlier.append(&mut report.results);
+                    report.results = earlier;
                     report.error = outcome.err();
                     return report;
                 }
@@ -112,11 +143,12 @@ impl Engine<'_> {
         database: &mut dyn MigrationDatabase,
         target: &Target,
         report: &mut RunReport,
+        recognition: Option<&mut Recognition<'_>>,
         on_event: Events<'_>,
     ) -> Result<(), MigrateError> {
-        let mut rows = self.lock(database, false, on_event).await?;
+        let mut rows = self.lock(database, false, recognition, on_event).await?;
         if rows.is_none() && !self.route(&[], target)?.names.is_empty() {
-            rows = self.lock(database, true, on_event).await?;
+            rows = self.lock(database, true, None, on_event).await?;
         }
         let found = self.prepare(rows.as_deref().unwrap_or_default(), target);
         let (route, scripts) = match found {
@@ -133,7 +165,7 @@ impl Engine<'_> {
         let segments = segments(&scripts);
         on_event(Event::Planned {
             direction: route.direction,
-            migrations: route.names.len(),
+            names: route.names.clone(),
             transactions: segments.len(),
         });
         Run { route: &route, scripts: &scripts, segments: &segments, options: &self.options }
@@ -155,8 +187,18 @@ impl Engine<'_> {
         &self,
         database: &mut dyn MigrationDatabase,
         create: bool,
+        recognition: Option<&mut Recognition<'_>>,
         on_event: Events<'_>,
     ) -> Result<Option<Vec<LedgerRow>>, MigrateError> {
+        if let Some(Recognition { owner, ask }) = recognition {
+            match database.open(create).await? {
+                Opened::Locked(rows) => return Ok(rows),
+                Opened::Busy(Some(holder)) if holder.may_be_left_by(owner) && ask(&holder) => {
+                    database.end_recognized(&holder).await?;
+                }
+                Opened::Busy(_) => {}
+            }
+        }
         poll_lock(database, create, self.options.lock_wait, on_event).await
     }
 }
@@ -188,8 +230,24 @@ pub(super) async fn poll_lock(
     }
 }
 
-/// 55P03 lock_not_available, 40P01 deadlock_detected: another session was in the way, and nothing was changed.
+/// What is left of a target that counts, after so many migrations were committed.
+fn remaining(target: &Target, committed: usize) -> Target {
+    match target {
+        Target::Up(count) => Target::Up(count.saturating_sub(committed)),
+        Target::Down(count) => Target::Down(count.saturating_sub(committed)),
+        other => other.clone(),
+    }
+}
+
+/// 55P03 lock_not_available, 40P01 deadlock_detected: another session was in the way, and nothing of the migration is
+/// left but, at most, an invalid index, which the next attempt drops.
 fn is_worth_a_retry(error: &MigrateError) -> bool {
-    error.remains() == Some(&super::Remains::Nothing)
-        && matches!(error.database().and_then(|error| error.code()), Some("55P03" | "40P01"))
+    let can_begin_again = match error.remains() {
+        Some(Remains::Nothing) => true,
+        Some(Remains::Committed { statements, .. } | Remains::Unfinished { statements, index: Some(_), .. }) => {
+            *statements == 0
+        }
+        Some(Remains::Unfinished { index: None, .. }) | None => false,
+    };
+    can_begin_again && matches!(error.database().and_then(|error| error.code()), Some("55P03" | "40P01"))
 }

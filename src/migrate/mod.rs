@@ -6,15 +6,18 @@
 //!
 //! The counterpart of the team's `migration-core` is `engine.rs`, of its `migration-provider` `source.rs`.
 
+mod check;
 mod database;
 mod engine;
 mod error;
 mod ledger;
+mod lint;
 mod name;
 mod plan;
 #[cfg(test)]
 mod plan_tests;
 mod preview;
+mod rehearsal;
 mod report;
 mod resolve;
 mod run;
@@ -23,15 +26,20 @@ mod source;
 pub mod sql;
 mod trace;
 
+pub use check::{
+    Base, CheckError, CheckFinding, CheckProblem, CheckReport, Rename, Repository, RepositoryError, Tree, check,
+};
 pub use database::{
     After, BatchError, Ended, Holder, MigrationDatabase, Opened, Part, Queueing, RowChange, SessionSpec, StandingIndex,
 };
-pub use engine::{Engine, Event, Options};
+pub use engine::{Engine, Event, Options, Recognition};
 pub use error::{FailedMigration, InTheWay, MigrateError, Remains};
 pub use ledger::{LedgerNames, LedgerRow, kysely_time};
+pub use lint::{Advice, LintFinding, LintReport, Linter, lint};
 pub use name::{MigrationName, NameError};
 pub use plan::{Direction, History, Piece, PlanError, Route, Segment, Target, history, route, segments};
 pub use preview::{PlanReport, PlannedSegment, PlannedStatement};
+pub use rehearsal::{Fingerprint, Rehearsal, RehearsalReport, Rehearsed, Scratch, Verdict};
 pub use report::{ErrorReport, MigrationResult, MigrationState, ResultStatus, RunReport, StatusReport, StatusRow};
 pub use script::{Layout, Location, Script, ScriptError};
 pub use source::{FolderSource, MigrationSource, SourceError};

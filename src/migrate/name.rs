@@ -23,6 +23,9 @@ pub enum NameError {
     TooLong(usize),
     #[error("the name contains a control character")]
     Control,
+    /// It begins with something else than a number, so nothing can be counted on.
+    #[error("no timestamp sorts after {newest}")]
+    TooLate { newest: String },
 }
 
 impl MigrationName {
@@ -37,6 +40,20 @@ impl MigrationName {
             _ if text.chars().any(char::is_control) => Err(NameError::Control),
             _ => Ok(Self(text.to_owned())),
         }
+    }
+
+    /// The time and the words; where that does not sort behind the newest, the newest's number plus one.
+    ///
+    /// # Errors
+    /// [`NameError`], as [`Self::parse`] or because nothing sorts behind the newest.
+    pub fn following(words: &str, newest: Option<&Self>, now: jiff::Timestamp) -> Result<Self, NameError> {
+        let by_time = Self::parse(&format!("{}_{words}", now.strftime("%Y%m%d%H%M%S")))?;
+        let Some(newest) = newest.filter(|newest| **newest >= by_time) else { return Ok(by_time) };
+        let too_late = || NameError::TooLate { newest: newest.to_string() };
+        let digits: String = newest.as_str().chars().take_while(char::is_ascii_digit).collect();
+        let next = digits.parse::<u128>().ok().and_then(|number| number.checked_add(1)).ok_or_else(too_late)?;
+        let name = Self::parse(&format!("{next:0width$}_{words}", width = digits.len()))?;
+        if name > *newest { Ok(name) } else { Err(too_late()) }
     }
 
     pub fn as_str(&self) -> &str {
@@ -93,6 +110,19 @@ mod tests {
 
     fn name(text: &str) -> MigrationName {
         MigrationName::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_new_name_sorts_after_every_other() {
+        let following = |newest: Option<&str>| {
+            let now = "2026-01-02T03:04:05Z".parse().unwrap();
+            MigrationName::following("a", newest.map(name).as_ref(), now).map(|name| name.to_string())
+        };
+        assert_eq!(following(None).unwrap(), "20260102030405_a");
+        assert_eq!(following(Some("20250102030405_z")).unwrap(), "20260102030405_a");
+        assert_eq!(following(Some("20260102030405_z")).unwrap(), "20260102030406_a");
+        assert_eq!(following(Some("20990101000000_z")).unwrap(), "20990101000001_a");
+        assert_eq!(following(Some("zebra")), Err(NameError::TooLate { newest: "zebra".to_owned() }));
     }
 
     #[test]

@@ -20,6 +20,13 @@ pub struct MigrationResult {
     pub rolled_back: bool,
 }
 
+impl MigrationResult {
+    /// It ran, and its work is there.
+    pub fn counts(&self) -> bool {
+        self.status == ResultStatus::Success && !self.rolled_back
+    }
+}
+
 /// What a run did. `results` is empty when nothing was to be done, or nothing was begun.
 #[derive(Debug, Serialize)]
 pub struct RunReport {
@@ -40,7 +47,7 @@ impl RunReport {
     }
 
     pub fn succeeded(&self) -> usize {
-        self.results.iter().filter(|result| result.status == ResultStatus::Success && !result.rolled_back).count()
+        self.results.iter().filter(|result| result.counts()).count()
     }
 }
 

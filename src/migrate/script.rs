@@ -51,6 +51,8 @@ pub enum Layout {
 pub struct Script {
     file: PathBuf,
     text: String,
+    /// This direction's part of the text.
+    part: Range<usize>,
     statements: Vec<Statement>,
     transaction: bool,
 }
@@ -87,7 +89,7 @@ impl Script {
         }
         let applies = |offset: &usize| part.contains(offset) || outline.is_before_parts(*offset);
         let transaction = !outline.without_transaction.iter().any(applies);
-        Ok(Some(Self { file: file.to_owned(), statements, transaction, text }))
+        Ok(Some(Self { file: file.to_owned(), part, statements, transaction, text }))
     }
 
     pub fn file(&self) -> &Path {
@@ -111,6 +113,20 @@ impl Script {
             (Some(first), Some(last)) => self.text.get(first.range.start..last.range.end).unwrap_or_default(),
             _ => "",
         }
+    }
+
+    /// This direction's whole text, comments included.
+    pub fn text(&self) -> &str {
+        &self.text[self.part.clone()]
+    }
+
+    /// Where a byte of [`Self::text`] stands.
+    pub fn location_in_text(&self, offset: usize) -> Location {
+        let mut offset = (self.part.start + offset).min(self.text.len());
+        while !self.text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        Draft { file: &self.file, text: &self.text }.location(offset)
     }
 
     /// Where a statement begins.

@@ -72,6 +72,24 @@ impl FolderSource {
         Self::from_paths(paths, shown_from)
     }
 
+    /// A folder that is known by its files' names alone, such as another branch's; nothing of it can be read.
+    ///
+    /// # Errors
+    /// As [`Self::open`], for the names.
+    pub fn listed<'a>(names: impl Iterator<Item = &'a String>) -> Result<Self, SourceError> {
+        Self::from_paths(names.map(PathBuf::from).collect(), Path::new(""))
+    }
+
+    /// The names of a migration's files.
+    pub fn files(&self, name: &MigrationName) -> Vec<String> {
+        let paths: Vec<&PathBuf> = match self.files.get(name) {
+            Some(Files::Single(path)) => vec![path],
+            Some(Files::Pair { up, down }) => [up].into_iter().chain(down).collect(),
+            None => Vec::new(),
+        };
+        paths.into_iter().filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect()
+    }
+
     fn from_paths(paths: Vec<PathBuf>, shown_from: &Path) -> Result<Self, SourceError> {
         let mut files: BTreeMap<MigrationName, Files> = BTreeMap::new();
         let mut downs = Vec::new();

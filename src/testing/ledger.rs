@@ -227,6 +227,10 @@ impl MigrationDatabase for FakeMigrations {
         Ok(())
     }
 
+    async fn end_recognized(&mut self, _holder: &Holder) -> Result<(), DatabaseError> {
+        Ok(())
+    }
+
     async fn end_orphan(&mut self, _holder: &Holder) -> Result<(), DatabaseError> {
         Ok(())
     }

@@ -5,7 +5,7 @@ use super::{
 use crate::bastion::{AddressEcho, KeyMaker, Shell};
 use crate::connection::Connection;
 use crate::host::{Aws, AwsTarget, Host, Surroundings, Tools, real_tools};
-use crate::migrate::{MigrationDatabase, SessionSpec};
+use crate::migrate::{Linter, MigrationDatabase, Repository, Scratch, SessionSpec};
 use crate::schema::Catalog;
 use crate::system::{CloudError, DatabaseError, Processes};
 use crate::tunnel::{Probe, Ssh};
@@ -76,6 +76,24 @@ impl Tools for FakeTools {
 
     fn probe(&self) -> Arc<dyn Probe> {
         self.probe.clone()
+    }
+
+    /// On the server that a test names.
+    async fn scratch(
+        &self,
+        connection: &Connection,
+        application_name: &str,
+    ) -> Result<Box<dyn Scratch>, DatabaseError> {
+        real_tools().scratch(connection, application_name).await
+    }
+
+    fn linter(&self) -> Arc<dyn Linter> {
+        real_tools().linter()
+    }
+
+    /// The project's own folder is all that git is asked about.
+    fn repository(&self) -> Arc<dyn Repository> {
+        real_tools().repository()
     }
 }
 

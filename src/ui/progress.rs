@@ -7,6 +7,10 @@ use std::time::{Duration, Instant};
 /// How long a line may take before a reader without a terminal is told what it waits for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+fn seconds(state: &ProgressState, text: &mut dyn Write) {
+    let _ = write!(text, "· {} s", state.elapsed().as_secs());
+}
+
 /// One piece of work that the user waits for.
 pub struct Step {
     printer: Printer,
@@ -23,9 +27,6 @@ impl Step {
         let bar = (settings.animate && !settings.quiet && !settings.json).then(|| {
             let bar = printer.bars.add(ProgressBar::new_spinner());
             if let Ok(style) = ProgressStyle::with_template("  {spinner} {msg} {seconds:.dim}") {
-                let seconds = |state: &ProgressState, text: &mut dyn Write| {
-                    let _ = write!(text, "· {} s", state.elapsed().as_secs());
-                };
                 bar.set_style(style.tick_chars("|/-\\ ").with_key("seconds", seconds));
             }
             bar.set_message(label.to_owned());
@@ -38,6 +39,20 @@ impl Step {
     /// Says what the work is doing now, behind its name.
     pub fn note(&self, text: &str) {
         self.show(format!("{}: {text}", self.label));
+    }
+
+    /// Says how much of the work is done and what it is at now; a bar on a terminal.
+    pub fn progress(&self, done: usize, of: usize, current: &str) {
+        let Some(bar) = &self.bar else { return self.note(&format!("{current} ({} of {of})", (done + 1).min(of))) };
+        if bar.length().is_none() {
+            if let Ok(style) = ProgressStyle::with_template("  [{bar:20}] {pos} of {len} {seconds:.dim} · {wide_msg}")
+            {
+                bar.set_style(style.progress_chars("=> ").with_key("seconds", seconds));
+            }
+        }
+        bar.set_length(of as u64);
+        bar.set_position(done as u64);
+        bar.set_message(current.to_owned());
     }
 
     /// Says what the work is waiting for, instead of its name.

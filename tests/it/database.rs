@@ -127,6 +127,8 @@ fn bad_folders_and_files_are_errors_with_a_hint_and_still_a_document() {
     insta::assert_snapshot!(bad, @"
     ------- stderr -------
     error: db/migrations/1_a.up.sql:2:1: this is a command of psql, not SQL
+
+    hint: leave it out, or write the SQL that it stands for
     ------- exit 1
     ");
 }

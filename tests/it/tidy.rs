@@ -59,6 +59,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("listeners", &["adapters/process", "adapters/sockets"]),
     ("openssh", &["adapters"]),
     ("rustls", &["adapters"]),
+    ("squawk_", &["adapters/lint"]),
     ("ssh_key", &["adapters"]),
     ("sysinfo", &["adapters/process"]),
     ("tokio_postgres", &["adapters/postgres"]),

@@ -49,15 +49,32 @@ impl LedgerSql {
             )
         });
         format!(
-            "do $devdb$ begin if pg_try_advisory_xact_lock({LOCK}) then {schema} \
-             if to_regclass({table_text}) is null then create table {table} (\"name\" varchar(255) not null primary key, \
+            "do $devdb$ declare other text; begin if pg_try_advisory_xact_lock({LOCK}) then {schema} \
+             if to_regclass({table_text}) is null then {other} create table {table} (\"name\" varchar(255) not null primary key, \
              \"timestamp\" varchar(255) not null); end if; \
              if to_regclass({lock_text}) is null then create table {lock_table} (\"id\" varchar(255) not null primary key, \
              \"is_locked\" integer default 0 not null); \
              insert into {lock_table} (\"id\", \"is_locked\") values ('migration_lock', 0); end if; \
              end if; end $devdb$; {lock};",
+            other = self.refuse_another(),
             table_text = literal(&table),
             lock_text = literal(&lock_table),
+        )
+    }
+
+    /// A ledger that is there, but not where names without a schema lead, is most probably the one that is meant; a new
+    /// one would have every migration run again.
+    fn refuse_another(&self) -> String {
+        if self.names.schema.is_some() {
+            return String::new();
+        }
+        format!(
+            "select n.nspname into other from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+             where c.relname = {table} and c.relkind in ('r', 'p') and n.nspname !~ '^pg_' order by 1 limit 1; \
+             if other is not null then raise exception using errcode = '55000', message = format('there is a ledger %I.%I, \
+             but this login looks for it elsewhere', other, {table}), hint = format('if it is this project''s, write `schema = \"%s\"` \
+             below [migrations] in devdb.toml; if not, name there the schema for a new one', other); end if;",
+            table = literal(&self.names.table)
         )
     }
 

@@ -274,6 +274,18 @@ impl MigrationDatabase for PostgresMigrations {
         Ok(())
     }
 
+    async fn end_recognized(&mut self, holder: &Holder) -> Result<(), DatabaseError> {
+        self.ask(&format!(
+            "select pg_terminate_backend(pid, 5000) from pg_catalog.pg_stat_activity where pid = {} and application_name = {} \
+             and usename = {} and state like 'idle%'",
+            holder.pid,
+            literal(&holder.application_name),
+            literal(&holder.user)
+        ))
+        .await
+        .map(|_| ())
+    }
+
     async fn end_orphan(&mut self, holder: &Holder) -> Result<(), DatabaseError> {
         self.ask(&format!(
             "select pg_terminate_backend(pid) from pg_catalog.pg_stat_activity where pid = {} and application_name = {}",

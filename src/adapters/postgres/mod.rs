@@ -7,6 +7,10 @@ mod connect;
 mod error;
 mod ledger;
 mod migrations;
+#[cfg(feature = "cli")]
+mod scratch;
 
 pub(crate) use catalog::PostgresCatalog;
 pub(crate) use migrations::PostgresMigrations;
+#[cfg(feature = "cli")]
+pub(crate) use scratch::PostgresScratch;

@@ -1,9 +1,12 @@
 //! `devdb migrate …`
 
+mod check;
 mod down;
+mod lint;
 mod new;
 mod plan;
 mod status;
+mod test;
 mod to;
 mod up;
 
@@ -20,6 +23,9 @@ pub(crate) enum MigrateCommand {
     Plan(plan::PlanArgs),
     Status(status::StatusArgs),
     New(new::NewArgs),
+    Check(check::CheckArgs),
+    Lint(lint::LintArgs),
+    Test(test::TestArgs),
 }
 
 pub(crate) async fn run(command: MigrateCommand, context: &Context) -> Result<ExitStatus, CommandError> {
@@ -30,5 +36,8 @@ pub(crate) async fn run(command: MigrateCommand, context: &Context) -> Result<Ex
         MigrateCommand::Plan(args) => plan::run(&args, context).await,
         MigrateCommand::Status(args) => status::run(&args, context).await,
         MigrateCommand::New(args) => new::run(&args, context),
+        MigrateCommand::Check(args) => check::run(&args, context),
+        MigrateCommand::Lint(args) => lint::run(&args, context).await,
+        MigrateCommand::Test(args) => test::run(&args, context).await,
     }
 }

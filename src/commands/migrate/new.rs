@@ -27,7 +27,7 @@ pub(crate) fn run(args: &NewArgs, context: &Context) -> Result<ExitStatus, Comma
         Err(SourceError::NoFolder { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    let name = new_name(&words(&args.name)?, newest.as_ref(), context.host().clock.now())?;
+    let name = MigrationName::following(&words(&args.name)?, newest.as_ref(), context.host().clock.now())?;
     std::fs::create_dir_all(dir).map_err(|error| not_written(dir, &error))?;
     let up = create(dir, &format!("{name}.up.sql"), UP)?;
     let down = create(dir, &format!("{name}.down.sql"), DOWN)?;
@@ -73,23 +73,6 @@ fn words(text: &str) -> Result<String, CommandError> {
     Ok(words)
 }
 
-/// The time and the words; while that does not sort last, the newest existing number plus one.
-fn new_name(words: &str, newest: Option<&MigrationName>, now: jiff::Timestamp) -> Result<MigrationName, CommandError> {
-    let too_late = || {
-        let newest = newest.map(ToString::to_string).unwrap_or_default();
-        CommandError::failed(format!("no timestamp sorts after {newest}"))
-            .hint(format!("name the files by hand, so that they sort after {newest}"))
-    };
-    let parse =
-        |text: String| MigrationName::parse(&text).map_err(|error| CommandError::from_error(ErrorKind::Usage, &error));
-    let by_time = parse(format!("{}_{words}", now.strftime("%Y%m%d%H%M%S")))?;
-    let Some(newest) = newest.filter(|newest| **newest >= by_time) else { return Ok(by_time) };
-    let digits: String = newest.as_str().chars().take_while(char::is_ascii_digit).collect();
-    let next = digits.parse::<u128>().ok().and_then(|number| number.checked_add(1)).ok_or_else(too_late)?;
-    let name = parse(format!("{next:0width$}_{words}", width = digits.len()))?;
-    if name > *newest { Ok(name) } else { Err(too_late()) }
-}
-
 fn create(dir: &Path, name: &str, text: &str) -> Result<PathBuf, CommandError> {
     let path = dir.join(name);
     OpenOptions::new()
@@ -110,21 +93,6 @@ fn not_written(path: &Path, error: &std::io::Error) -> CommandError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn name(words: &str, newest: Option<&str>) -> Result<String, String> {
-        let newest = newest.map(|newest| MigrationName::parse(newest).unwrap());
-        let now = "2026-01-02T03:04:05Z".parse().unwrap();
-        new_name(words, newest.as_ref(), now).map(|name| name.to_string()).map_err(|error| error.message)
-    }
-
-    #[test]
-    fn a_new_name_sorts_after_every_other() {
-        assert_eq!(name("a", None).unwrap(), "20260102030405_a");
-        assert_eq!(name("a", Some("20250102030405_z")).unwrap(), "20260102030405_a");
-        assert_eq!(name("a", Some("20260102030405_z")).unwrap(), "20260102030406_a");
-        assert_eq!(name("a", Some("20990101000000_z")).unwrap(), "20990101000001_a");
-        assert_eq!(name("a", Some("zebra")).unwrap_err(), "no timestamp sorts after zebra");
-    }
 
     #[test]
     fn words_are_made_plain_or_refused() {

@@ -2,9 +2,10 @@ use crate::commands::context::Context;
 use crate::commands::database::{self, DatabaseArgs};
 use crate::error::{CommandError, describe_holder};
 use crate::migrate::{
-    Direction, Engine, Event, FolderSource, MigrationResult, Options, ResultStatus, RunReport, Target,
+    Direction, Engine, Event, FolderSource, Holder, MigrationName, MigrationResult, Options, Recognition, ResultStatus,
+    RunReport, Target,
 };
-use crate::ui::{ExitStatus, Paint, Report, Table};
+use crate::ui::{ExitStatus, Paint, Report, Step, Table};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -68,19 +69,51 @@ async fn execute(context: &Context, args: &RunArgs, target: &Target) -> Result<R
         lock_wait: Duration::from_secs(args.lock_wait),
         ..Options::default()
     };
-    let step = context.printer().step("migrating");
-    let mut tell = |event: Event| match narrate(&event) {
-        Telling::Line(text) => context.printer().status(&text),
-        Telling::Warning(text) => context.printer().warning(&text),
-        Telling::Note(text) => step.note(&text),
+    let mut progress = Progress { step: context.printer().step("migrating"), names: Vec::new(), done: 0 };
+    let mut tell = |event: Event| {
+        progress.follow(&event);
+        match narrate(&event) {
+            Telling::Line(text) => context.printer().status(&text),
+            Telling::Warning(text) => context.printer().warning(&text),
+            Telling::Nothing => {}
+        }
     };
-    Ok(Engine { source: &source, options }.migrate(session.as_mut(), target, &mut tell).await)
+    let mut ask = |holder: &Holder| {
+        let question = format!(
+            "{} holds the migration lock and does nothing. If that is a run of yours whose connection was cut, it stays so \
+             for minutes. End it?",
+            describe_holder(holder)
+        );
+        // Without anybody to answer, it is waited for like any other.
+        context.confirm(&question).unwrap_or(false)
+    };
+    let recognition = database::own_alias(context).map(|owner| Recognition { owner, ask: &mut ask });
+    Ok(Engine { source: &source, options }.migrate_asking(session.as_mut(), target, recognition, &mut tell).await)
+}
+
+/// What the screen shows while the run is under way.
+struct Progress {
+    step: Step,
+    names: Vec<MigrationName>,
+    done: usize,
+}
+
+impl Progress {
+    fn follow(&mut self, event: &Event) {
+        match event {
+            Event::Planned { names, .. } => (self.names, self.done) = (names.clone(), 0),
+            Event::Finished { .. } => self.done += 1,
+            _ => return,
+        }
+        let current = self.names.get(self.done).map_or("committing", MigrationName::as_str);
+        self.step.progress(self.done, self.names.len(), current);
+    }
 }
 
 enum Telling {
     Line(String),
     Warning(String),
-    Note(String),
+    Nothing,
 }
 
 fn narrate(event: &Event) -> Telling {
@@ -89,16 +122,19 @@ fn narrate(event: &Event) -> Telling {
             Telling::Line(format!("waiting for another run: {} holds the migration lock", describe_holder(holder)))
         }
         Event::LockBusy(None) => Telling::Line("waiting for another run, which holds the migration lock".to_owned()),
-        Event::Planned { direction, migrations, transactions } => {
+        Event::Planned { direction, names, transactions } => {
             let transactions = match transactions {
                 1 => "one transaction".to_owned(),
                 count => format!("{count} transactions, because some statements cannot share one"),
             };
-            Telling::Line(format!("{} to {}, in {transactions}", migration_count(*migrations), action(*direction)))
+            Telling::Line(format!("{} to {}, in {transactions}", migration_count(names.len()), action(*direction)))
         }
-        Event::Finished { name, .. } => Telling::Note(name.to_string()),
+        Event::Finished { .. } => Telling::Nothing,
         Event::TableLockBusy { attempt, of } => Telling::Warning(format!(
             "another session holds a table; everything was rolled back, trying again ({attempt} of {of})"
+        )),
+        Event::BuildFailed { index, attempt, of } => Telling::Warning(format!(
+            "another session was in the way of the build of {index}; dropping what is left of it and trying again ({attempt} of {of})"
         )),
         Event::DroppedInvalidIndex { name } => {
             Telling::Line(format!("dropped the invalid index {name}, which a failed build had left"))

@@ -3,6 +3,7 @@
 #[cfg(feature = "aws")]
 pub(crate) mod api;
 pub(crate) mod database;
+pub(crate) mod dice;
 pub(crate) mod kysely;
 #[cfg(feature = "aws")]
 pub(crate) mod laptop;
@@ -17,9 +18,3 @@ pub(crate) mod terminal;
 #[cfg(feature = "aws")]
 pub(crate) mod trial;
 pub(crate) mod world;
-
-/// How thorough tests with generated input are: 1, which a developer waits for, or what `DEVDB_TEST_SEEDS` says, as in
-/// the gate.
-pub(crate) fn seeds() -> u64 {
-    std::env::var("DEVDB_TEST_SEEDS").map_or(1, |seeds| seeds.parse().unwrap())
-}

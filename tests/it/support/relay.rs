@@ -26,6 +26,18 @@ struct State {
     /// Answers are swallowed, and the connection is cut, once a request holds this.
     cut_behind: Mutex<Option<(Vec<u8>, bool)>>,
     swallowing: AtomicBool,
+    /// Messages of both directions so far.
+    messages: AtomicUsize,
+    misfortune: Mutex<Option<Misfortune>>,
+    /// No time is spent on the way.
+    short: AtomicBool,
+}
+
+/// What happens to the message of this number, before or after it is delivered.
+struct Misfortune {
+    at: usize,
+    before: bool,
+    act: Box<dyn FnOnce() + Send>,
 }
 
 impl Relay {
@@ -60,6 +72,28 @@ impl Relay {
         *self.state.cut_behind.lock().unwrap() = Some((needle.as_bytes().to_vec(), delivered));
     }
 
+    /// Lets answers arrive at once: for tests that count nothing.
+    pub(crate) fn shorten(&self) {
+        self.state.short.store(true, Ordering::SeqCst);
+    }
+
+    /// Acts when so many more messages, in whichever direction, came by; the last is delivered before or after.
+    pub(crate) fn act_at(&self, messages: usize, before: bool, act: impl FnOnce() + Send + 'static) {
+        let at = self.state.messages.load(Ordering::SeqCst) + messages;
+        *self.state.misfortune.lock().unwrap() = Some(Misfortune { at, before, act: Box::new(act) });
+    }
+
+    /// What was to come has not come; nothing will.
+    pub(crate) fn spare(&self) {
+        *self.state.misfortune.lock().unwrap() = None;
+    }
+
+    /// A way to cut every connection from elsewhere.
+    pub(crate) fn scissors(&self) -> impl FnOnce() + Send + 'static {
+        let state = self.state.clone();
+        move || state.cut()
+    }
+
     /// Cuts every connection, whatever is under way.
     pub(crate) fn cut_now(&self) {
         self.state.cut();
@@ -71,6 +105,11 @@ impl State {
         let mut buffer = vec![0; 1 << 16];
         while let Ok(count @ 1..) = from.read(&mut buffer) {
             let bytes = &buffer[..count];
+            let number = self.messages.fetch_add(1, Ordering::SeqCst) + 1;
+            let mut misfortune = self.misfortune.lock().unwrap().take_if(|misfortune| misfortune.at <= number);
+            if let Some(misfortune) = misfortune.take_if(|misfortune| misfortune.before) {
+                (misfortune.act)();
+            }
             if is_request {
                 if !self.asking.swap(true, Ordering::SeqCst) {
                     self.turns.fetch_add(1, Ordering::SeqCst);
@@ -88,7 +127,7 @@ impl State {
                 }
             } else {
                 // Once for all of an answer, however many pieces it comes in.
-                if self.asking.load(Ordering::SeqCst) {
+                if self.asking.load(Ordering::SeqCst) && !self.short.load(Ordering::SeqCst) {
                     thread::sleep(LENGTH);
                 }
                 self.asking.store(false, Ordering::SeqCst);
@@ -97,7 +136,11 @@ impl State {
                     return;
                 }
             }
-            if to.write_all(bytes).is_err() {
+            let delivered = to.write_all(bytes);
+            if let Some(misfortune) = misfortune {
+                (misfortune.act)();
+            }
+            if delivered.is_err() {
                 break;
             }
         }
