@@ -4,6 +4,7 @@ mod definition;
 mod diagram;
 mod dump;
 mod history;
+mod peers;
 
 use crate::support::postgres::Database;
 use devdb::testing::{Outcome, Stage};

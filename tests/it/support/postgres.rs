@@ -82,6 +82,13 @@ impl Database {
         psql(cluster().port, &self.name, sql)
     }
 
+    /// What psql tells of a relation.
+    pub(crate) fn describe(&self, name: &str) -> String {
+        let mut command = Command::new(binary("psql"));
+        command.args(["-XA", "-h", "127.0.0.1", "-U", "postgres", "-d", &self.name, "-c", &format!("\\d+ {name}")]);
+        run(command.env("PGPORT", cluster().port.to_string()).env("PGPASSWORD", PASSWORD))
+    }
+
     /// The schema as PostgreSQL's own tool writes it.
     pub(crate) fn pg_dump(&self) -> String {
         let mut command = Command::new(binary("pg_dump"));
