@@ -5,7 +5,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, NamedGroup, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, NamedGroup, RootCertStore, SignatureScheme};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use x509_parser::extensions::GeneralName;
@@ -72,11 +72,9 @@ impl Seen {
         self.shown().map(|shown| shown.names).unwrap_or_default()
     }
 
-    /// Why the certificate is not to be believed, its names apart.
-    pub(super) fn distrust(&self) -> Option<String> {
-        let error = self.shown()?.distrust?;
-        // A wrong name is told by the names themselves.
-        (!is_other_name(&error)).then(|| error.to_string())
+    /// Why the certificate was not believed.
+    pub(super) fn distrust(&self) -> Option<rustls::Error> {
+        self.shown()?.distrust
     }
 
     /// True when no certificate was shown: the connection is not encrypted.
@@ -85,9 +83,28 @@ impl Seen {
     }
 }
 
-fn is_other_name(error: &rustls::Error) -> bool {
-    use rustls::CertificateError::{NotValidForName, NotValidForNameContext};
-    matches!(error, rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }))
+/// What is wrong with a certificate, as far as it has a word of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    UnknownIssuer,
+    OtherName,
+    Expired,
+}
+
+/// Sorts what the verifier says.
+pub(super) fn fault(error: &rustls::Error) -> Option<Fault> {
+    let rustls::Error::InvalidCertificate(reason) = error else { return None };
+    match reason {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => Some(Fault::UnknownIssuer),
+        // webpki's word for a server that shows an authority's certificate as its own: a self-signed one, as
+        // PostgreSQL's documentation makes it. rustls has no word for it.
+        CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            Some(Fault::UnknownIssuer)
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Some(Fault::OtherName),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Some(Fault::Expired),
+        _ => None,
+    }
 }
 
 fn names(certificate: &CertificateDer<'_>) -> Vec<String> {

@@ -1,5 +1,5 @@
-use super::certificates::{Seen, Trust, authorities, client_config};
-use crate::tunnel::{BoxStream, HostName, Probe, ProbeError, ProbeReport};
+use super::certificates::{Fault, Seen, Trust, authorities, client_config, fault};
+use crate::tunnel::{BoxStream, Distrust, HostName, Probe, ProbeError, ProbeReport};
 use async_trait::async_trait;
 use rustls::ProtocolVersion;
 use rustls::pki_types::ServerName;
@@ -45,6 +45,13 @@ impl Probe for TlsProbe {
         let (mut stream, _) = connected.into_inner();
         let _ = stream.shutdown().await;
 
-        Ok(ProbeReport { round_trip, names: seen.names(), distrust: seen.distrust() })
+        let distrust = seen.distrust().and_then(|error| match fault(&error) {
+            // The names themselves tell that.
+            Some(Fault::OtherName) => None,
+            Some(Fault::UnknownIssuer) => Some(Distrust::UnknownIssuer { ca_file: ca_file.to_owned() }),
+            Some(Fault::Expired) => Some(Distrust::Expired),
+            None => Some(Distrust::Other { said: error.to_string() }),
+        });
+        Ok(ProbeReport { round_trip, names: seen.names(), distrust })
     }
 }

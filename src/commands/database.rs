@@ -127,16 +127,12 @@ pub(crate) async fn migration_database(
     provenance: &Provenance,
     lock_timeout: Duration,
 ) -> Result<Box<dyn MigrationDatabase>, CommandError> {
-    let database = match provenance {
-        Provenance::Environment(_) => match environment_session(context, connection, lock_timeout).await {
-            Ok(database) => database,
-            Err(error) => return Err(environment::with_the_tunnels_word(context, error).await),
-        },
-        _ => {
-            let spec = session_spec(context, lock_timeout)?;
-            context.host().tools.migration_database(connection, &spec).await?
-        }
-    };
+    let spec = session_spec(context, lock_timeout)?;
+    let tools = &context.host().tools;
+    let database = open(context, connection, provenance, async |connection: &Connection| {
+        tools.migration_database(connection, &spec).await
+    })
+    .await?;
     tell_reached(context, connection, provenance, database.reached());
     Ok(database)
 }
@@ -147,16 +143,45 @@ pub(crate) async fn catalog(
     connection: &Connection,
     provenance: &Provenance,
 ) -> Result<Box<dyn Catalog>, CommandError> {
-    let opened = context.host().tools.catalog(connection, &application_name(context)).await;
-    let catalog = match opened.map_err(CommandError::from) {
-        Ok(catalog) => catalog,
-        Err(error) if matches!(provenance, Provenance::Environment(_)) => {
-            return Err(environment::with_the_tunnels_word(context, error).await);
-        }
-        Err(error) => return Err(error),
-    };
+    let (tools, name) = (&context.host().tools, application_name(context));
+    let catalog =
+        open(context, connection, provenance, async |connection: &Connection| tools.catalog(connection, &name).await)
+            .await?;
     tell_reached(context, connection, provenance, catalog.reached());
     Ok(catalog)
+}
+
+/// Opens a session with whatever was named; the environment's as [`open_environment`] does, and where that is in vain
+/// the tunnel has the first word.
+async fn open<S>(
+    context: &Context,
+    connection: &Connection,
+    provenance: &Provenance,
+    connect: impl AsyncFn(&Connection) -> Result<S, DatabaseError>,
+) -> Result<S, CommandError> {
+    if !matches!(provenance, Provenance::Environment(_)) {
+        return Ok(connect(connection).await?);
+    }
+    match open_environment(context, connection, connect).await {
+        Ok(session) => Ok(session),
+        Err(error) => Err(environment::with_the_tunnels_word(context, error).await),
+    }
+}
+
+/// A password that the server refuses is fetched once more: the secret may have been rotated since.
+async fn open_environment<S>(
+    context: &Context,
+    connection: &Connection,
+    connect: impl AsyncFn(&Connection) -> Result<S, DatabaseError>,
+) -> Result<S, CommandError> {
+    let refused = match connect(connection).await {
+        Err(error @ DatabaseError::Login { .. }) => error,
+        other => return Ok(other?),
+    };
+    match environment::rotated(context, connection).await {
+        Some(fresh) => Ok(connect(&fresh).await?),
+        None => Err(refused.into()),
+    }
 }
 
 fn tell_reached(context: &Context, connection: &Connection, provenance: &Provenance, reached: &Reached) {
@@ -179,8 +204,7 @@ pub(crate) async fn ledger_status(
     Ok(Engine { source: &source, options }.status(session).await?)
 }
 
-/// A session with the environment's database that says nothing. A password that the server refuses is fetched once
-/// more: the secret may have been rotated since.
+/// A session with the environment's database that says nothing.
 pub(crate) async fn environment_session(
     context: &Context,
     connection: &Connection,
@@ -188,14 +212,10 @@ pub(crate) async fn environment_session(
 ) -> Result<Box<dyn MigrationDatabase>, CommandError> {
     let spec = session_spec(context, lock_timeout)?;
     let tools = &context.host().tools;
-    let refused = match tools.migration_database(connection, &spec).await {
-        Err(error @ DatabaseError::Login { .. }) => error,
-        other => return Ok(other?),
-    };
-    match environment::rotated(context, connection).await {
-        Some(fresh) => Ok(tools.migration_database(&fresh, &spec).await?),
-        None => Err(refused.into()),
-    }
+    open_environment(context, connection, async |connection: &Connection| {
+        tools.migration_database(connection, &spec).await
+    })
+    .await
 }
 
 fn session_spec(context: &Context, lock_timeout: Duration) -> Result<SessionSpec, CommandError> {

@@ -6,7 +6,10 @@ use crate::tunnel::{Obstacle, PortOwnerKind, Remedy, SpecError, TunnelError};
 impl From<TunnelError> for CommandError {
     fn from(error: TunnelError) -> Self {
         let kind = match &error {
-            TunnelError::Failed { remedy: Some(Remedy::HostKey | Remedy::Identity), .. }
+            TunnelError::Failed {
+                remedy: Some(Remedy::HostKey | Remedy::Identity | Remedy::Authority | Remedy::Expired | Remedy::NoTls),
+                ..
+            }
             | TunnelError::Unreachable { remedy: Some(_), .. } => ErrorKind::Refused,
             _ => ErrorKind::Failed,
         };
@@ -73,7 +76,14 @@ pub(crate) fn remedy_hint(remedy: Remedy) -> &'static str {
             "the bastion does not know this key; `devdb bastion up` looks at what AWS says and repairs the way in"
         }
         Remedy::Identity => {
-            "this is not the database that the settings name; compare `devdb config show` with the endpoint, or set `ca_file`"
+            "this is not the database that the settings name; compare `devdb config show` with the endpoint"
+        }
+        Remedy::Authority => {
+            "name the right CA file (`ca_file` in devdb.toml; the RDS bundle is used without one); if it is right, something else answers in the database's place"
+        }
+        Remedy::Expired => "renew the server's certificate, and check this computer's clock: `date -u`",
+        Remedy::NoTls => {
+            "Aurora always offers TLS, so this is probably not the database that the settings name; compare `devdb config show` with the endpoint"
         }
         Remedy::Bastion => "`devdb up` makes a new bastion, and the tunnel follows it",
         Remedy::Credentials => "log in to AWS again; the tunnel repairs itself soon afterwards",

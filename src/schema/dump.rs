@@ -71,6 +71,10 @@ impl Plan {
         for server in &database.servers {
             self.add(format!("S{}", server.oid), (2, &server.name, 0, ""), foreign_server(server));
         }
+        for found in &database.definitions {
+            let text = format!("{}\n{}", found.sql, comment(&found.object, &found.comment));
+            self.add(found.key.clone(), (found.group, &found.object, 0, ""), text);
+        }
         for found in &database.types {
             self.add(format!("t{}", found.oid), (3, &found.shown, 0, ""), user_type(found));
         }

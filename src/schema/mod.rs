@@ -24,8 +24,8 @@ pub use diagram::{Diagram, DiagramRow, DiagramTable, Link};
 pub use dump::dump;
 pub use mermaid::mermaid;
 pub use model::{
-    Database, Edge, Extension, Function, LeftOut, Listed, ListedType, Listing, Namespace, Relation, RelationKind,
-    Server, TypeKind, UserType,
+    Database, Definition, Edge, Extension, Function, LeftOut, Listed, ListedType, Listing, Namespace, Relation,
+    RelationKind, Server, TypeKind, UserType,
 };
 pub use name::{ObjectName, ObjectNameError, nearest};
 pub use parts::{

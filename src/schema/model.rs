@@ -182,6 +182,7 @@ pub struct Database {
     pub functions: Vec<Function>,
     pub servers: Vec<Server>,
     pub relations: Vec<Relation>,
+    pub definitions: Vec<Definition>,
     /// What the catalog has and this does not.
     pub left_out: Vec<LeftOut>,
     #[serde(skip)]
@@ -237,6 +238,20 @@ pub struct Server {
     pub server_type: Option<String>,
     pub version: Option<String>,
     pub options: Vec<ServerOption>,
+    pub comment: Option<String>,
+}
+
+/// An object that SQL makes in one go: a collation, an aggregate, an operator, an event trigger and their like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definition {
+    #[serde(skip_serializing)]
+    pub key: String,
+    /// The group that a dump would like it in.
+    #[serde(skip_serializing)]
+    pub group: u8,
+    /// What it is and how it is called, as `COMMENT ON` wants it.
+    pub object: String,
+    pub sql: String,
     pub comment: Option<String>,
 }
 

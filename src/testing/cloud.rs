@@ -90,6 +90,11 @@ impl FakeCloud {
         self.state().clusters.values_mut().for_each(|(facts, _)| facts.writer_endpoint = Some(host.to_owned()));
     }
 
+    /// Lets the cluster listen on another port.
+    pub fn set_port(&self, port: u16) {
+        self.state().clusters.values_mut().for_each(|(facts, _)| facts.port = Some(port));
+    }
+
     /// Puts all instances into a state, as AWS's own console would.
     pub fn set_state(&self, state: InstanceState) {
         self.state().instances.iter_mut().for_each(|one| one.instance.state = state);

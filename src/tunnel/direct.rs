@@ -1,7 +1,9 @@
 //! `transport = "direct"`: there is no supervisor, so the endpoints themselves are asked.
 
-use super::{Probe, ProbeError, Remedy, SupervisorSpec, TargetState, TunnelError, TunnelReport, TunnelState};
-use super::{identify, report};
+use super::{
+    Foreign, Probe, ProbeError, SupervisorSpec, TargetState, TunnelError, TunnelReport, TunnelState, Unusable, judge,
+    report,
+};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -17,16 +19,19 @@ pub(super) async fn report(spec: &SupervisorSpec, probe: &dyn Probe) -> TunnelRe
             let stream = stream.map_err(|error| ProbeError::Unreachable { said: error.to_string() })?;
             probe.probe(Box::new(stream), &wanted.host, &spec.ca_file).await
         };
-        match timeout(LIMIT, asked).await.unwrap_or(Err(ProbeError::Silent { limit: LIMIT })) {
-            Ok(found) => match identify(&found, &wanted.host) {
-                Ok(name) => {
-                    target.state = TargetState::Up;
-                    target.certificate_name = Some(name);
-                    target.rtt_ms = Some((found.round_trip.as_secs_f64() * 1e5).round() / 100.0);
-                }
-                Err(cause) => (target.state, target.cause) = (TargetState::Refused, Some(cause)),
-            },
-            Err(error) => (target.state, target.cause) = (TargetState::Down, Some(error.to_string())),
+        let result = timeout(LIMIT, asked).await.unwrap_or(Err(ProbeError::Silent { limit: LIMIT }));
+        match judge(&result, &wanted.host) {
+            Ok((name, round_trip)) => {
+                target.state = TargetState::Up;
+                target.certificate_name = Some(name);
+                target.rtt_ms = Some((round_trip.as_secs_f64() * 1e5).round() / 100.0);
+            }
+            Err(Unusable::Foreign(Foreign { cause, remedy })) => {
+                (target.state, target.cause) = (TargetState::Refused, Some(cause));
+                // Of several, the writer's counts: it is the first.
+                report.remedy = report.remedy.or(Some(remedy));
+            }
+            Err(Unusable::Down { cause, .. }) => (target.state, target.cause) = (TargetState::Down, Some(cause)),
         }
     }
     let writer = report.targets.first();
@@ -42,6 +47,6 @@ pub(super) async fn report(spec: &SupervisorSpec, probe: &dyn Probe) -> TunnelRe
 /// Why a direct route is not usable.
 pub(super) fn refusal(report: &TunnelReport) -> TunnelError {
     let cause = report.cause.clone().unwrap_or_else(|| "the database did not answer".to_owned());
-    let remedy = (report.state == TunnelState::Failed).then_some(Remedy::Identity);
+    let remedy = report.remedy.filter(|_| report.state == TunnelState::Failed);
     TunnelError::Unreachable { cause, remedy }
 }

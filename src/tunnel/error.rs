@@ -9,8 +9,13 @@ use std::path::PathBuf;
 pub enum Remedy {
     HostKey,
     Authentication,
-    /// Another database, or an unknown authority, answered behind the endpoint.
+    /// Another database, or no database at all, answered behind the endpoint.
     Identity,
+    /// The certificate was issued by nobody whom the CA file names, or that file cannot be used.
+    Authority,
+    /// The certificate has expired.
+    Expired,
+    NoTls,
     InstallSsh,
     /// There is no bastion any more.
     Bastion,

@@ -1,6 +1,6 @@
 //! What the supervisor decides, without doing any of it.
 
-use super::{Backoff, LinkError, Remedy, RestartReport, TunnelState};
+use super::{Backoff, Foreign, LinkError, Remedy, RestartReport, TunnelState};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -30,9 +30,7 @@ pub(super) enum Event {
         cause: String,
         silent: bool,
     },
-    WriterForeign {
-        cause: String,
-    },
+    WriterForeign(Foreign),
     /// A client got no answer, or the machine slept.
     Suspicion {
         cause: String,
@@ -159,8 +157,8 @@ impl Machine {
                 }
                 vec![Action::Probe { after: self.backoff.delay(self.probe_failures, random) }]
             }
-            Event::WriterForeign { cause } => {
-                self.give_up(cause, Remedy::Identity, now);
+            Event::WriterForeign(Foreign { cause, remedy }) => {
+                self.give_up(cause, remedy, now);
                 vec![Action::CloseLink]
             }
             Event::BastionGone { cause } => {

@@ -45,7 +45,8 @@ pub use model::{BastionReport, ConnectionCounts, RestartReport, TargetReport, Ta
 pub use orphans::control_path;
 pub use protocol::VERSION;
 pub use seams::{
-    BastionNotes, BoxStream, Link, LinkError, LinkRequest, Probe, ProbeError, ProbeReport, Ssh, Stream, identify,
+    BastionNotes, BoxStream, Distrust, Foreign, Link, LinkError, LinkRequest, Probe, ProbeError, ProbeReport, Ssh,
+    Stream, Unusable, identify, judge,
 };
 pub use spec::{
     HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SpecError, SshPath, SupervisorSpec, TargetSpec,

@@ -1,7 +1,8 @@
 use super::counters::Counters;
 use super::machine::Machine;
 use super::{
-    BastionNotes, BastionReport, ConnectionCounts, SupervisorSpec, TargetReport, TargetState, TunnelReport, TunnelState,
+    BastionNotes, BastionReport, ConnectionCounts, Foreign, SupervisorSpec, TargetReport, TargetState, TunnelReport,
+    TunnelState, Unusable,
 };
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,8 +10,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What a probe found: the certificate's name and the round trip, or the state, its cause, and whether it was silence.
-pub(super) type Found = Result<(String, Duration), (TargetState, String, bool)>;
+/// What a probe found: the certificate's name and the round trip.
+pub(super) type Found = Result<(String, Duration), Unusable>;
 
 /// The report as the session knows it; counts are filled in when somebody asks.
 #[derive(Debug, Clone)]
@@ -87,8 +88,12 @@ impl Snapshot {
                 target.rtt_ms = Some((round_trip.as_secs_f64() * 1e5).round() / 100.0);
                 target.cause = None;
             }
-            Err((state, cause, _)) => {
-                target.state = *state;
+            Err(Unusable::Foreign(Foreign { cause, .. })) => {
+                target.state = TargetState::Refused;
+                target.cause = Some(cause.clone());
+            }
+            Err(Unusable::Down { cause, .. }) => {
+                target.state = TargetState::Down;
                 target.cause = Some(cause.clone());
             }
         }

@@ -114,7 +114,28 @@ pub struct ProbeReport {
     /// DNS names in the certificate.
     pub names: Vec<String>,
     /// Why the certificate is not to be believed, if it is not.
-    pub distrust: Option<String>,
+    pub distrust: Option<Distrust>,
+}
+
+/// Why a certificate is not to be believed, whomever it names.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Distrust {
+    #[error("the database's certificate was not issued by an authority in {}", ca_file.display())]
+    UnknownIssuer { ca_file: PathBuf },
+    #[error("the database's certificate has expired")]
+    Expired,
+    #[error("the database's certificate is not to be believed: {said}")]
+    Other { said: String },
+}
+
+impl Distrust {
+    fn remedy(&self) -> Remedy {
+        match self {
+            Self::UnknownIssuer { .. } => Remedy::Authority,
+            Self::Expired => Remedy::Expired,
+            Self::Other { .. } => Remedy::Identity,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -138,6 +159,54 @@ pub enum ProbeError {
     Authority { path: PathBuf, said: String },
 }
 
+impl ProbeError {
+    /// Set where something answers that must not be used: without a certificate nobody can tell which database it is.
+    pub fn foreign(&self) -> Option<Foreign> {
+        let remedy = match self {
+            Self::NotPostgres => Remedy::Identity,
+            Self::NoTls => Remedy::NoTls,
+            Self::Authority { .. } => Remedy::Authority,
+            Self::Silent { .. } | Self::Closed | Self::Unreachable { .. } | Self::Tls { .. } => return None,
+        };
+        Some(Foreign { cause: self.to_string(), remedy })
+    }
+}
+
+/// Why nothing may be sent to what answers, and what helps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreign {
+    pub cause: String,
+    pub remedy: Remedy,
+}
+
+/// Why a database cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unusable {
+    Foreign(Foreign),
+    /// `silent`: nothing came back, which may be the link's fault.
+    Down {
+        cause: String,
+        silent: bool,
+    },
+}
+
+/// What follows from an answer: the certificate's name and the round trip of the wanted database.
+///
+/// # Errors
+/// [`Unusable`] when it is another one, or none.
+pub fn judge(answer: &Result<ProbeReport, ProbeError>, host: &HostName) -> Result<(String, Duration), Unusable> {
+    match answer {
+        Ok(report) => match identify(report, host) {
+            Ok(name) => Ok((name, report.round_trip)),
+            Err(foreign) => Err(Unusable::Foreign(foreign)),
+        },
+        Err(error) => Err(match error.foreign() {
+            Some(foreign) => Unusable::Foreign(foreign),
+            None => Unusable::Down { cause: error.to_string(), silent: matches!(error, ProbeError::Silent { .. }) },
+        }),
+    }
+}
+
 /// Asks a database who it is, without a password.
 #[async_trait]
 pub trait Probe: Send + Sync {
@@ -148,9 +217,12 @@ pub trait Probe: Send + Sync {
 }
 
 /// Decides whether the database that answered is the wanted one; returns the certificate's name for it.
-pub fn identify(report: &ProbeReport, host: &HostName) -> Result<String, String> {
+///
+/// # Errors
+/// [`Foreign`] when it is another one, or when nobody can tell.
+pub fn identify(report: &ProbeReport, host: &HostName) -> Result<String, Foreign> {
     if let Some(distrust) = &report.distrust {
-        return Err(format!("the certificate is not to be believed: {distrust}"));
+        return Err(Foreign { cause: distrust.to_string(), remedy: distrust.remedy() });
     }
     let wanted = host.as_str().to_ascii_lowercase();
     let covers = |name: &&String| {
@@ -159,12 +231,13 @@ pub fn identify(report: &ProbeReport, host: &HostName) -> Result<String, String>
         name == wanted
             || name.strip_prefix("*.").is_some_and(|rest| wanted.split_once('.').is_some_and(|(_, tail)| tail == rest))
     };
-    report
-        .names
-        .iter()
-        .find(covers)
-        .cloned()
-        .ok_or_else(|| format!("the certificate is for {}, not for {host}", report.names.join(", ")))
+    report.names.iter().find(covers).cloned().ok_or_else(|| {
+        let names = if report.names.is_empty() { "nobody".to_owned() } else { report.names.join(", ") };
+        Foreign {
+            cause: format!("the database's certificate is for {names}, not for {host}"),
+            remedy: Remedy::Identity,
+        }
+    })
 }
 
 #[cfg(test)]
@@ -184,7 +257,7 @@ mod tests {
         assert!(identify(&report(&["*.cluster-x.eu-west-1.rds.amazonaws.com"]), &host).is_ok());
         assert!(identify(&report(&["*.eu-west-1.rds.amazonaws.com"]), &host).is_err());
         assert!(identify(&report(&["staging.cluster-y.eu-west-1.rds.amazonaws.com"]), &host).is_err());
-        let distrusted = ProbeReport { distrust: Some("expired".to_owned()), ..exact };
-        assert!(identify(&distrusted, &host).is_err());
+        let distrusted = ProbeReport { distrust: Some(Distrust::Expired), ..exact };
+        assert_eq!(identify(&distrusted, &host).unwrap_err().remedy, Remedy::Expired);
     }
 }

@@ -1,96 +1,195 @@
-//! Real drivers with exactly what devdb hands them: psycopg, node-postgres, and the template for it.
+//! Real drivers with exactly what `devdb env` printed for them, in front of the real server: psql, psycopg, node-postgres
+//! and PgJDBC, the templates for the last two, and how each refuses a wrong certificate.
 
-use crate::support::postgres::{Cluster, PASSWORD, cluster};
+use crate::support::postgres::{Cluster, Database, PASSWORD, cluster};
 use crate::support::readers::readers;
-use crate::wrap::Desk;
-use std::process::{Command, Output};
+use devdb::testing::{FakeCloud, Stage};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
-/// What a program made with libpq, or with node-postgres, does without a word about where and who.
-const PSYCOPG: &str = "import psycopg
-with psycopg.connect() as connection:
-    print(connection.execute('select current_database(), ssl from pg_stat_ssl where pid = pg_backend_pid()').fetchone())";
-const QUERY: &str = "select current_database() as name, ssl from pg_stat_ssl where pid = pg_backend_pid()";
+/// What a program does that has no word of its own about where and who.
+pub(crate) const QUERY: &str = "select current_database() as name, ssl from pg_stat_ssl where pid = pg_backend_pid()";
 
-fn devdb(desk: &Desk, options: &[&str], program: &Command) -> Output {
-    let mut words = vec!["-q", "exec"];
-    words.extend(options);
-    words.push("--");
-    let mut command = desk.command(&words);
-    command.arg(program.get_program()).args(program.get_args());
-    command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command.output().unwrap()
+pub(crate) fn psql() -> Command {
+    let mut psql = Command::new("psql");
+    psql.args(["-XAt", "-c", QUERY]);
+    psql
 }
 
-#[track_caller]
-fn assert_reached(desk: &Desk, output: &Output) {
-    let shown = String::from_utf8_lossy(&output.stdout);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && shown.contains(&desk.database.name) && said.is_empty(), "{shown}{said}");
-    assert!(shown.contains("True") || shown.contains("ssl: true"), "not encrypted: {shown}");
-}
-
-#[track_caller]
-fn assert_refused(output: &Output, why: &str) {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains(why) && !said.contains(PASSWORD), "{said}");
-}
-
-/// An address whose certificate is for somebody else, or signed by nobody who is trusted.
-fn with(desk: &Desk, host: &str, authority: &str) -> String {
-    let Cluster { folder, .. } = cluster();
-    let trusted = folder.join("ca.pem").display().to_string();
-    let other = folder.join(authority).with_extension("pem").display().to_string();
-    desk.url().replace("db.example", host).replace(&trusted, &other)
-}
-
-fn psycopg() -> Command {
+pub(crate) fn psycopg() -> Command {
     let mut python = Command::new(readers().python());
-    python.args(["-c", PSYCOPG]).env("PSYCOPG_IMPL", "python");
+    let script = format!("import psycopg\nwith psycopg.connect() as it: print(it.execute('{QUERY}').fetchone())");
+    python.args(["-c", &script]).env("PSYCOPG_IMPL", "python");
     python
 }
 
-fn node(script: &str) -> Command {
-    let mut node = readers().node();
-    node.args(["--input-type=commonjs", "-e", script]);
-    node
-}
-
-#[test]
-fn psycopg_verifies_the_certificate_through_the_tunnel() {
-    let desk = Desk::new();
-    assert_reached(&desk, &devdb(&desk, &[], &psycopg()));
-    let elsewhere = with(&desk, "other.example", "ca");
-    assert_refused(&devdb(&desk, &["--database-url", &elsewhere], &psycopg()), "does not match host name");
-    let untrusted = with(&desk, "db.example", "other-ca");
-    assert_refused(&devdb(&desk, &["--database-url", &untrusted], &psycopg()), "certificate verify failed");
-}
-
-#[test]
-fn node_postgres_is_told_what_it_understands() {
-    let desk = Desk::new();
+pub(crate) fn node_postgres() -> Command {
     let script = format!(
         "const {{Client}} = require('pg'); (async () => {{ const client = new Client(); await client.connect();
          console.log((await client.query(`{QUERY}`)).rows[0]); await client.end() }})()"
     );
-    assert_reached(&desk, &devdb(&desk, &["--client", "node"], &node(&script)));
+    let mut node = readers().node();
+    node.args(["--input-type=commonjs", "-e", &script]);
+    node
+}
+
+/// Debian's package of the driver.
+const PGJDBC: &str = "/usr/share/java/postgresql.jar";
+
+/// A program of one file, which java compiles by itself, in this folder.
+pub(crate) fn pgjdbc(folder: &Path) -> Command {
+    let connect = "java.sql.DriverManager.getConnection(System.getenv(\"JDBC_DATABASE_URL\"), \
+                   System.getenv(\"JDBC_DATABASE_USERNAME\"), System.getenv(\"JDBC_DATABASE_PASSWORD\"))";
+    let mut java = Command::new("java");
+    java.args(["-cp", PGJDBC]).arg(java_main(folder, connect));
+    java
+}
+
+fn java_main(folder: &Path, connect: &str) -> std::path::PathBuf {
+    let file = folder.join("Main.java");
+    let program = format!(
+        "public class Main {{ public static void main(String[] words) throws Exception {{\n\
+         try (var connection = {connect}; var rows = connection.createStatement().executeQuery(\"{QUERY}\")) {{\n\
+         rows.next(); System.out.println(rows.getString(1) + \"|\" + rows.getString(2)); }} }} }}\n"
+    );
+    std::fs::write(&file, program).unwrap();
+    file
+}
+
+/// A home of its own, and a database behind what looks like a tunnel.
+struct Place {
+    home: tempfile::TempDir,
+    database: Database,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { home: tempfile::tempdir().unwrap(), database: Database::create() }
+    }
+
+    /// Whoever wants this endpoint and trusts this authority runs `eval "$(devdb env --client …)"`, then the program.
+    fn run(&self, host: &str, authority: &str, route: &str, client: &str, program: &Command) -> Output {
+        let Cluster { port, folder } = cluster();
+        let cloud = Arc::new(FakeCloud::default());
+        cloud.set_writer_endpoint(host);
+        cloud.set_port(*port);
+        cloud.set_secret(&[Some(&serde_json::json!({ "username": "postgres", "password": PASSWORD }).to_string())]);
+        let printed = Stage::new()
+            .file(
+                "devdb.toml",
+                "project = \"shop\"\n[environment.dev]\nregion = \"eu-west-1\"\nstack = \"AppDbStack\"\n",
+            )
+            .var("DEVDB_CA_FILE", &folder.join(authority).with_extension("pem").display().to_string())
+            .var("DEVDB_TRANSPORT", route)
+            .var("DEVDB_TUNNEL_WRITER_PORT", &port.to_string())
+            .var("DEVDB_DATABASE", &self.database.name)
+            .cloud(&cloud)
+            .run(["devdb", "-q", "env", "--shell", "bash", "--client", client]);
+        assert_eq!(printed.code, 0, "{printed}");
+        let file = self.home.path().join("printed");
+        std::fs::write(&file, printed.stdout).unwrap();
+        let mut shell = Command::new("bash");
+        shell.args(["--norc", "-c", "eval \"$(cat printed)\"; exec \"$@\"", "bash"]).arg(program.get_program());
+        shell.args(program.get_args()).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.home.path());
+        shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        shell.current_dir(self.home.path()).stdin(Stdio::null()).output().unwrap()
+    }
+
+    #[track_caller]
+    fn reaches(&self, client: &str, program: &Command) {
+        let output = self.run("db.example", "ca", "ssh", client, program);
+        let shown = String::from_utf8_lossy(&output.stdout);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && shown.contains(&self.database.name) && said.is_empty(), "{shown}{said}");
+        let is_encrypted = ["True", "ssl: true", "|t"].iter().any(|word| shown.contains(word));
+        assert!(is_encrypted, "not encrypted: {shown}");
+    }
+
+    #[track_caller]
+    fn is_refused(&self, host: &str, authority: &str, route: &str, client: &str, program: &Command, why: &str) {
+        let output = self.run(host, authority, route, client, program);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(why) && !said.contains(PASSWORD), "{said}");
+    }
+}
+
+#[test]
+fn psql_verifies_the_certificate_through_the_tunnel() {
+    let place = Place::new();
+    place.reaches("libpq", &psql());
+    place.is_refused("other.example", "ca", "ssh", "libpq", &psql(), "does not match host name \"other.example\"");
+    place.is_refused("db.example", "other-ca", "ssh", "libpq", &psql(), "certificate verify failed");
+}
+
+#[test]
+fn psycopg_verifies_the_certificate_through_the_tunnel() {
+    let place = Place::new();
+    place.reaches("libpq", &psycopg());
+    place.is_refused("other.example", "ca", "ssh", "libpq", &psycopg(), "does not match host name");
+    place.is_refused("db.example", "other-ca", "ssh", "libpq", &psycopg(), "certificate verify failed");
+}
+
+/// No variable tells node-postgres another name than that of the address it dials; without a tunnel it verifies.
+#[test]
+fn node_postgres_is_told_what_it_understands() {
+    let place = Place::new();
+    place.reaches("node", &node_postgres());
+    let elsewhere = "does not match certificate's altnames";
+    place.is_refused("localhost", "ca", "direct", "node", &node_postgres(), elsewhere);
+    let untrusted = "unable to verify the first certificate";
+    place.is_refused("localhost", "other-ca", "direct", "node", &node_postgres(), untrusted);
+}
+
+/// PgJDBC verifies the authority through a tunnel, and without one the name as well.
+#[test]
+fn pgjdbc_is_told_what_it_understands() {
+    let place = Place::new();
+    let java = pgjdbc(place.home.path());
+    place.reaches("jdbc", &java);
+    let untrusted = "PKIX path building failed";
+    place.is_refused("db.example", "other-ca", "ssh", "jdbc", &java, untrusted);
+    place.is_refused("localhost", "other-ca", "direct", "jdbc", &java, untrusted);
+    let elsewhere = "The hostname localhost could not be verified";
+    place.is_refused("localhost", "ca", "direct", "jdbc", &java, elsewhere);
+}
+
+fn template(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("templates").join(name)
 }
 
 #[test]
 fn the_template_for_node_postgres_verifies_the_name_too() {
-    let desk = Desk::new();
-    let template = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/node-postgres.ts");
+    let place = Place::new();
+    let home = place.home.path();
     // There are no types in it, so that any node reads it; imports look for modules beside the file.
-    std::fs::copy(template, desk.home().join("pool.mjs")).unwrap();
-    std::os::unix::fs::symlink(readers().modules(), desk.home().join("node_modules")).unwrap();
+    std::fs::copy(template("node-postgres.ts"), home.join("pool.mjs")).unwrap();
+    std::os::unix::fs::symlink(readers().modules(), home.join("node_modules")).unwrap();
     let script = format!(
         "import {{pool}} from './pool.mjs'; console.log((await pool.query(`{QUERY}`)).rows[0]); await pool.end()"
     );
-    std::fs::write(desk.home().join("main.mjs"), script).unwrap();
+    std::fs::write(home.join("main.mjs"), script).unwrap();
     let mut main = Command::new("node");
     main.arg("main.mjs");
-    assert_reached(&desk, &devdb(&desk, &[], &main));
-    let elsewhere = with(&desk, "other.example", "ca");
-    assert_refused(&devdb(&desk, &["--database-url", &elsewhere], &main), "does not match certificate's altnames");
-    let untrusted = with(&desk, "db.example", "other-ca");
-    assert_refused(&devdb(&desk, &["--database-url", &untrusted], &main), "unable to verify the first certificate");
+    place.reaches("libpq", &main);
+    place.is_refused("other.example", "ca", "ssh", "libpq", &main, "does not match certificate's altnames");
+    place.is_refused("db.example", "other-ca", "ssh", "libpq", &main, "unable to verify the first certificate");
+}
+
+#[test]
+fn the_template_for_pgjdbc_verifies_the_name_too() {
+    let place = Place::new();
+    let home = place.home.path();
+    java_main(home, "TunnelDatabase.connect()");
+    std::fs::copy(template("TunnelDatabase.java"), home.join("TunnelDatabase.java")).unwrap();
+    let mut compiler = Command::new("javac");
+    compiler.args(["-Xlint:all", "-Werror", "-cp", PGJDBC, "Main.java", "TunnelDatabase.java"]).current_dir(home);
+    let compiled = compiler.output().unwrap();
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stdout));
+    let mut java = Command::new("java");
+    java.args(["-cp", &format!("{PGJDBC}:."), "Main"]);
+    place.reaches("libpq", &java);
+    let elsewhere = "could not be verified by hostnameverifier TunnelDatabase";
+    place.is_refused("other.example", "ca", "ssh", "libpq", &java, elsewhere);
+    place.is_refused("db.example", "other-ca", "ssh", "libpq", &java, "PKIX path building failed");
 }

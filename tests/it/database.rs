@@ -1,22 +1,12 @@
 //! Which database a command reaches, and what it says when it cannot.
 
-use crate::support::postgres::{Cluster, Database, cluster};
+use crate::support::postgres::{Database, cluster};
 use devdb::testing::{Outcome, Stage};
-use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::sync::Arc;
-use std::thread;
 
 fn status(url: &str) -> Outcome {
     let stage = Stage::new().file("db/migrations/1_a.up.sql", "select 1;");
     stage.run(["devdb", "migrate", "status", "--database-url", url])
-}
-
-fn verified(database: &Database, host: &str, port: u16, authority: &str) -> Outcome {
-    let Cluster { folder, .. } = cluster();
-    let url = database.url_at(port);
-    let url = url.replace("127.0.0.1", host).replace("sslmode=disable", "sslmode=verify-full");
-    status(&format!("{url}&hostaddr=127.0.0.1&sslrootcert={}/{authority}.pem", folder.display()))
 }
 
 #[track_caller]
@@ -29,28 +19,9 @@ fn assert_says(outcome: &Outcome, text: &str) {
 #[test]
 fn a_verified_certificate_is_named_although_another_address_is_dialled() {
     let database = Database::create();
-    let outcome = verified(&database, "db.example", cluster().port, "ca");
+    let url = database.url().replace("127.0.0.1", "db.example").replace("sslmode=disable", "sslmode=verify-full");
+    let outcome = status(&format!("{url}&hostaddr=127.0.0.1&sslrootcert={}/ca.pem", cluster().folder.display()));
     assert_says(&outcome, "certificate verified (from --database-url)");
-}
-
-#[test]
-fn each_way_that_tls_can_fail_is_told_apart() {
-    let database = Database::create();
-    let port = cluster().port;
-    assert_says(
-        &verified(&database, "db.example", port, "other-ca"),
-        "error: the server's certificate was not issued by an authority in /tmp/devdb-pg-",
-    );
-    assert_says(
-        &verified(&database, "other.example", port, "ca"),
-        "error: the server's certificate is for db.example, not for other.example",
-    );
-    assert_says(
-        &verified(&database, "db.example", expired_server(), "ca"),
-        "error: the server's certificate has expired",
-    );
-    assert_says(&verified(&database, "db.example", plain_server(), "ca"), "error: the server offers no TLS");
-    assert_says(&verified(&database, "db.example", port, "missing"), "error: the CA file /tmp/devdb-pg-");
 }
 
 #[test]
@@ -143,48 +114,4 @@ fn new_makes_two_files_that_sort_last() {
     ------- exit 0
     ");
     assert!(stage.project().join("db/migrations/20990101000001_add_invoice_index.down.sql").is_file());
-}
-
-/// Speaks as much of the protocol as refusing TLS takes.
-fn plain_server() -> u16 {
-    answering(|mut stream| {
-        let _ = stream.write_all(b"N");
-    })
-}
-
-/// Offers TLS with a certificate that has expired.
-fn expired_server() -> u16 {
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let Cluster { folder, .. } = cluster();
-    let certificate = CertificateDer::from_pem_file(folder.join("expired.pem")).unwrap();
-    let key = PrivateKeyDer::from_pem_file(folder.join("server.key")).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .unwrap();
-    let config = Arc::new(config);
-    answering(move |mut stream| {
-        let _ = stream.write_all(b"S");
-        let mut connection = rustls::ServerConnection::new(config.clone()).unwrap();
-        let _ = connection.complete_io(&mut stream);
-    })
-}
-
-/// Answers the SSLRequest (8 bytes) of each connection.
-fn answering(answer: impl Fn(std::net::TcpStream) + Send + 'static) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let mut request = [0; 8];
-            if stream.read_exact(&mut request).is_ok() {
-                answer(stream);
-            }
-        }
-    });
-    port
 }

@@ -78,25 +78,27 @@ fn a_password_that_was_rotated_in_between_is_fetched_once_more() {
     let database = Database::create();
     let secret = |password: &str| serde_json::json!({ "username": "app", "password": password }).to_string();
     let (right, old, older) = (secret(PASSWORD), secret("old"), secret("older"));
-    let status = |versions: &[&str]| {
+    let run = |argv: &[&str], versions: &[&str]| {
         let cloud = Arc::new(FakeCloud::default());
         cloud.set_secret(&versions.iter().copied().map(Some).collect::<Vec<_>>());
         let stage = in_front_of_postgres(&cloud, &database);
-        let outcome = stage.run(["devdb", "migrate", "status"]);
+        let outcome = stage.run_all(&[&["devdb"], argv].concat());
         let fetched = cloud.calls().iter().filter(|call| **call == "secretsmanager:GetSecretValue").count();
         assert!(!outcome.stderr.contains("older") && !outcome.stderr.contains(PASSWORD), "{outcome}");
         (outcome, fetched)
     };
-    let (outcome, fetched) = status(&[&old, &right]);
-    assert_eq!((outcome.code, fetched), (3, 2), "{outcome}");
-    assert!(outcome.stderr.contains("certificate verified (environment dev)"), "{outcome}");
-    let (outcome, fetched) = status(&[&right]);
-    assert_eq!((outcome.code, fetched), (3, 1), "{outcome}");
-    // Once, and not for as long as it takes.
-    for versions in [&[&old, &older, &right] as &[&String], &[&old]] {
-        let (outcome, fetched) = status(&versions.iter().map(|text| text.as_str()).collect::<Vec<_>>());
-        assert_eq!((outcome.code, fetched), (1, 2), "{outcome}");
-        assert!(outcome.stderr.contains("the server does not let app in"), "{outcome}");
+    for (argv, code) in [(&["migrate", "status"] as &[&str], 3), (&["schema"], 0), (&["schema", "--dump"], 0)] {
+        let (outcome, fetched) = run(argv, &[&old, &right]);
+        assert_eq!((outcome.code, fetched), (code, 2), "{outcome}");
+        assert!(outcome.stderr.contains("certificate verified (environment dev)"), "{outcome}");
+        let (outcome, fetched) = run(argv, &[&right]);
+        assert_eq!((outcome.code, fetched), (code, 1), "{outcome}");
+        // Once, and not for as long as it takes.
+        for versions in [&[&old, &older, &right] as &[&String], &[&old]] {
+            let (outcome, fetched) = run(argv, &versions.iter().map(|text| text.as_str()).collect::<Vec<_>>());
+            assert_eq!((outcome.code, fetched), (1, 2), "{outcome}");
+            assert!(outcome.stderr.contains("the server does not let app in"), "{outcome}");
+        }
     }
 }
 

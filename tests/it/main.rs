@@ -68,6 +68,7 @@ mod shells;
 mod support;
 mod terminal;
 mod tidy;
+mod tls;
 mod tunnel;
 mod tunnel_robust;
 mod tunnel_seams;

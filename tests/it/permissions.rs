@@ -1,6 +1,6 @@
 //! The policies in `templates/iam`: enough for every call that devdb makes, and for little else.
 
-use crate::support::policy::{ACCOUNT, Places, Policy, REGION, Request, text};
+use crate::support::policy::{ACCOUNT, DB_RESOURCE_ID, DB_USER, Places, Policy, REGION, Request, text};
 use std::collections::BTreeMap;
 
 const NAMES: [&str; 3] = ["connect", "provision", "admin"];
@@ -110,6 +110,20 @@ fn what_is_made_must_carry_the_makers_name_and_be_hardened() {
     assert!(
         !developer.allows(&tagged("devdb:principal")) && !developer.allows(&tagged("devdb:expires-at,devdb:owner"))
     );
+}
+
+#[test]
+fn a_token_lets_one_user_into_one_cluster() {
+    let developer = Policy::of(&["connect"], &places());
+    // RDS checks it, not a call: Aurora user guide, "Creating and using an IAM policy for IAM database access".
+    let login = |cluster: &str, user: &str| Request {
+        action: "rds-db:connect".to_owned(),
+        resource: format!("arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:{cluster}/{user}"),
+        context: BTreeMap::new(),
+    };
+    assert!(developer.allows(&login(DB_RESOURCE_ID, DB_USER)));
+    assert!(!developer.allows(&login(DB_RESOURCE_ID, "postgres")));
+    assert!(!developer.allows(&login("cluster-ANOTHER", DB_USER)));
 }
 
 fn ours_tag() -> (&'static str, &'static str) {

@@ -147,25 +147,46 @@ fn a_taken_port_and_a_database_that_is_down_are_named() {
 #[test]
 fn the_password_is_nowhere_but_where_it_was_asked_for() {
     let laptop = Laptop::new();
+    // Whoever looks at the processes at any moment of all this.
+    let watch = r#"until [ -e "$HOME/enough" ]; do
+        cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ' >>"$HOME/cmdlines"; echo >>"$HOME/cmdlines"; done"#;
+    let mut watching = laptop.start_shell(watch);
     laptop.devdb("up -vv").expect_code(0);
     let variables = laptop.devdb("env --json --only PGPASSWORD").expect_code(0).json();
     let password = variables["PGPASSWORD"].as_str().unwrap().to_owned();
     assert!(password.len() > 8);
     let mut seen = String::new();
-    for words in
-        ["status --json", "tunnel status --json -vv", "bastion status -vv", "migrate status -vv", "config show"]
-    {
+    for words in [
+        "status --json",
+        "tunnel status --json -vv",
+        "bastion status -vv",
+        "migrate status -vv",
+        "config show",
+        "schema -vv",
+        "schema --dump --json",
+        "pgadmin --json",
+        "exec -- psql -XAtc \\conninfo",
+        "exec -- psql --no-such-option",
+        "env --unset",
+        "env --only NOTHING",
+    ] {
         let answer = laptop.devdb(words);
         seen.push_str(&answer.stdout);
         seen.push_str(&answer.stderr);
     }
+    let lacks_everything = [("DEVDB_DATABASE", "nowhere")];
+    let failed = laptop.devdb_with(&lacks_everything, "schema -vv --json").expect_code(1);
+    failed.says(&["there is no database nowhere"]);
+    seen.push_str(&failed.stderr);
+    std::fs::write(laptop.home().join("enough"), "").unwrap();
+    assert!(watching.wait().unwrap().success());
     // Needles are given through a file: grep's own arguments would otherwise be what it finds.
     // In JSON it would stand escaped.
     let quoted = serde_json::to_string(&password).unwrap();
     let needles = [password.as_str(), quoted.trim_matches('"')];
     std::fs::write(laptop.home().join("needle"), needles.join("\n")).unwrap();
     let line = r#"
-        for file in /proc/[0-9]*/cmdline; do tr '\0' ' ' <"$file" 2>/dev/null; echo; done >"$HOME/cmdlines"
+        grep -q tunnel.supervise "$HOME/cmdlines" && grep -q conninfo "$HOME/cmdlines" || exit 9
         grep -rlFf "$HOME/needle" "$HOME/cmdlines" "$HOME/.local" "$XDG_RUNTIME_DIR" 2>/dev/null"#;
     let found = laptop.shell(line).expect_code(1);
     assert_eq!(found.stdout, "");

@@ -1,6 +1,9 @@
 //! `exec`, `psql` and `pgadmin` through a real tunnel.
 
+use crate::clients::{node_postgres, pgjdbc, psql, psycopg};
 use crate::support::laptop::Laptop;
+use std::ffi::OsStr;
+use std::process::Command;
 
 #[test]
 fn exec_starts_the_tunnel_and_psql_finds_it() {
@@ -19,6 +22,40 @@ fn exec_starts_the_tunnel_and_psql_finds_it() {
     assert_eq!(reader.stdout, "5433\n8\n");
     assert_eq!(laptop.shell("devdb exec -- sh -c 'exit 42'").expect_code(42).stdout, "");
     laptop.shell("devdb -e nowhere exec -- true").expect_code(125).says(&["there is no environment `nowhere`"]);
+}
+
+/// A program as a line of a shell, with the variables that are set for it.
+fn line(program: &Command) -> String {
+    let quoted = |text: &OsStr| format!("'{}'", text.to_str().unwrap().replace('\'', "'\\''"));
+    let variables = program.get_envs().filter_map(|(name, value)| Some((name.to_str()?, quoted(value?))));
+    let variables = variables.map(|(name, value)| format!("{name}={value}"));
+    let words = std::iter::once(program.get_program()).chain(program.get_args()).map(quoted);
+    variables.chain(words).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn every_driver_goes_through_the_tunnel_with_what_env_printed_for_it() {
+    let laptop = Laptop::new();
+    laptop.devdb("up").expect_code(0);
+    for (client, program) in
+        [("libpq", psql()), ("libpq", psycopg()), ("node", node_postgres()), ("jdbc", pgjdbc(laptop.home()))]
+    {
+        let connects = format!("eval \"$(devdb env --client {client})\" && {}", line(&program));
+        let answer = laptop.shell(&connects).expect_code(0);
+        assert!(["|t", "True", "ssl: true"].iter().any(|word| answer.stdout.contains(word)), "{}", answer.stdout);
+    }
+    // The same tunnel, and somebody else's authority: whoever verifies refuses.
+    let other = laptop.home().join("other.pem").display().to_string();
+    let made =
+        format!("openssl req -x509 -newkey rsa:2048 -nodes -keyout /dev/null -out {other} -subj /CN=other -days 2");
+    laptop.shell(&made).expect_code(0);
+    for (client, program) in [("libpq", psql()), ("libpq", psycopg()), ("jdbc", pgjdbc(laptop.home()))] {
+        let connects = format!("eval \"$(DEVDB_CA_FILE={other} devdb env --client {client})\" && {}", line(&program));
+        let answer = laptop.shell(&connects);
+        assert!(answer.code != 0 && answer.stderr.to_lowercase().contains("certif"), "{}", answer.stderr);
+    }
+    let answer = laptop.devdb_with(&[("DEVDB_CA_FILE", &other)], "schema").expect_code(1);
+    answer.says(&["the server's certificate was not issued by an authority in", "hint: name the right CA file"]);
 }
 
 #[test]

@@ -4,12 +4,16 @@ mod definition;
 mod diagram;
 mod dump;
 mod history;
+mod peers;
 
 use crate::support::postgres::Database;
 use devdb::testing::{Outcome, Stage};
 
 /// A database that uses everything that a definition can hold.
 pub(crate) const EVERY_FEATURE: &str = include_str!("schema/every_feature.sql");
+
+/// What few databases have: collations, aggregates, operators, casts, text search, event triggers and their like.
+pub(crate) const RARE_FEATURES: &str = include_str!("schema/rare_features.sql");
 
 pub(crate) fn database(sql: &str) -> Database {
     let database = Database::create();

@@ -59,7 +59,7 @@ const NASTY: &[&str] = &[
     "a=b",
 ];
 
-fn generated(count: u64) -> Vec<String> {
+fn generated(count: usize) -> Vec<String> {
     let mut runner = TestRunner::new_with_rng(
         Config::default(),
         proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
@@ -78,8 +78,9 @@ fn generated(count: u64) -> Vec<String> {
 }
 
 fn values() -> Vec<String> {
+    let count = if seeds().is_some() { 3000 } else { 750 };
     let very_long = "x' $(id)\n`\\\u{e9}".repeat(4000);
-    NASTY.iter().map(|text| (*text).to_owned()).chain([very_long]).chain(generated(if seeds().is_some() { 3000 } else { 750 })).collect()
+    NASTY.iter().map(|text| (*text).to_owned()).chain([very_long]).chain(generated(count)).collect()
 }
 
 /// What `devdb env` prints for a database with this password.

@@ -204,7 +204,7 @@ async fn a_probe_tells_whose_certificate_it_saw_and_why_it_does_not_believe_it()
     let staging = Database::start(&authority, "staging");
     let report = probe_port(staging.port, &ca_file).await.unwrap();
     assert_eq!((report.names.clone(), &report.distrust), (vec!["staging".to_owned()], &None));
-    assert!(identify(&report, &host).unwrap_err().contains("for staging"));
+    assert!(identify(&report, &host).unwrap_err().cause.contains("for staging"));
 
     let database = Database::start(&authority, "localhost");
     let report = probe_port(database.port, &other_file).await.unwrap();

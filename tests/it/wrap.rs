@@ -6,7 +6,6 @@ use crate::support::terminal::Terminal;
 use devdb::testing::{FakeCloud, Stage};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,10 +24,6 @@ pub(crate) struct Desk {
 impl Desk {
     pub(crate) fn new() -> Self {
         Self { home: tempfile::tempdir().unwrap(), database: Database::create() }
-    }
-
-    pub(crate) fn home(&self) -> &Path {
-        self.home.path()
     }
 
     pub(crate) fn url(&self) -> String {

@@ -95,7 +95,7 @@ impl Catalog for PostgresCatalog {
     }
 
     async fn read_all(&mut self) -> Result<Database, DatabaseError> {
-        let [relations, types, others, edges] = self.ask(&sql::read_all()).await?;
+        let [relations, types, others, definitions, edges] = self.ask(&sql::read_all()).await?;
         let others = others.first().ok_or(DatabaseError::Protocol { source: None })?;
         let Others { schemas, extensions, functions, servers, left_out } = document(others)?;
         let edges = edges.iter().map(|row| Edge { from: text(row, 0).to_owned(), to: text(row, 1).to_owned() });
@@ -106,6 +106,7 @@ impl Catalog for PostgresCatalog {
             functions,
             servers,
             relations: documents(&relations)?,
+            definitions: documents(&definitions)?,
             left_out,
             edges: edges.collect(),
         })

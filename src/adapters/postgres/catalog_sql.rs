@@ -126,17 +126,18 @@ pub(super) fn find(name: &ObjectName) -> String {
     )
 }
 
-/// Everything: relations, types, the rest, and what needs what.
+/// Everything: relations, types, the rest, single definitions, and what needs what.
 pub(super) fn read_all() -> String {
     let relations = format!("{OWN_SCHEMA} and {SIDE_TABLES} and {}", no_member("pg_class", "c.oid"));
     let types = format!("{OWN_SCHEMA} and {}", no_member("pg_type", "t.oid"));
     let nothing = "null::bigint";
     let filling = |filter| Filling { filter, pretty: false, rows: nothing, size: nothing, used_by: false };
     format!(
-        "{BEGIN}; set local timezone = 'UTC'; set local search_path = ''; {}; {}; {}; {}; commit",
+        "{BEGIN}; set local timezone = 'UTC'; set local search_path = ''; {}; {}; {}; {}; {}; commit",
         filling(&relations).fill(include_str!("catalog/relations.sql")),
         filling(&types).fill(include_str!("catalog/types.sql")),
         filling("true").fill(include_str!("catalog/others.sql")),
+        filling("true").fill(include_str!("catalog/definitions.sql")),
         include_str!("catalog/depends.sql"),
     )
 }

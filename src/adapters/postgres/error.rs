@@ -1,8 +1,7 @@
 use super::connect::CONNECT_TIMEOUT;
-use crate::adapters::certificates::Seen;
+use crate::adapters::certificates::{Fault, Seen, fault};
 use crate::connection::{Connection, Tls};
 use crate::system::{DatabaseError, ServerError, TlsError};
-use rustls::CertificateError;
 use std::error::Error;
 use std::io;
 use tokio_postgres::error::{DbError, ErrorPosition};
@@ -66,17 +65,13 @@ fn address(connection: &Connection) -> String {
 }
 
 fn tls(error: &rustls::Error, connection: &Connection, seen: &Seen) -> Option<TlsError> {
-    let rustls::Error::InvalidCertificate(reason) = error else { return None };
-    match reason {
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => match &connection.tls {
-            Tls::VerifyFull { ca_file } => Some(TlsError::UnknownIssuer { ca_file: ca_file.clone() }),
-            _ => None,
-        },
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            Some(TlsError::WrongName { expected: connection.host.clone(), names: seen.names() })
+    match (fault(error)?, &connection.tls) {
+        (Fault::UnknownIssuer, Tls::VerifyFull { ca_file }) => {
+            Some(TlsError::UnknownIssuer { ca_file: ca_file.clone() })
         }
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Some(TlsError::Expired),
-        _ => None,
+        (Fault::UnknownIssuer, _) => None,
+        (Fault::OtherName, _) => Some(TlsError::WrongName { expected: connection.host.clone(), names: seen.names() }),
+        (Fault::Expired, _) => Some(TlsError::Expired),
     }
 }
 

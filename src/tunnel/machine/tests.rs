@@ -74,8 +74,8 @@ fn a_refused_key_is_tried_once_more() {
 #[test]
 fn another_database_behind_the_endpoint_closes_the_link() {
     let mut machine = up();
-    let foreign = Event::WriterForeign { cause: "the certificate is for staging".to_owned() };
-    assert_eq!(machine.on(foreign, NOW, 1.0), [Action::CloseLink]);
+    let foreign = Foreign { cause: "the certificate is for staging".to_owned(), remedy: Remedy::Identity };
+    assert_eq!(machine.on(Event::WriterForeign(foreign), NOW, 1.0), [Action::CloseLink]);
     assert_eq!((machine.state, machine.remedy), (Failed, Some(Remedy::Identity)));
 }
 

@@ -3,7 +3,7 @@
 use super::{Note, Session};
 use crate::tunnel::generation::{Blocked, Generation, Verdict};
 use crate::tunnel::machine::Event;
-use crate::tunnel::{ProbeError, ProbeReport, TargetState, identify};
+use crate::tunnel::{ProbeError, ProbeReport, Unusable, judge};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -61,22 +61,12 @@ impl Session {
         result: Result<ProbeReport, ProbeError>,
     ) {
         let Some(wanted) = self.spec.targets.get(target) else { return };
-        let found = match &result {
-            Ok(report) => match identify(report, &wanted.host) {
-                Ok(name) => Ok((name, report.round_trip)),
-                Err(cause) => Err((TargetState::Refused, cause, false)),
-            },
-            // Without a certificate nobody can tell which database this is.
-            Err(error @ (ProbeError::NotPostgres | ProbeError::NoTls | ProbeError::Authority { .. })) => {
-                Err((TargetState::Refused, error.to_string(), false))
-            }
-            Err(error) => Err((TargetState::Down, error.to_string(), matches!(error, ProbeError::Silent { .. }))),
-        };
+        let found = judge(&result, &wanted.host);
         match &found {
             Ok(_) => generation.judge(target, Verdict::Trusted),
-            Err((TargetState::Refused, ..)) => generation.judge(target, Verdict::Foreign),
+            Err(Unusable::Foreign(_)) => generation.judge(target, Verdict::Foreign),
             // A database that was trusted and is down stays trusted: what comes back is asked again.
-            Err(_) => {}
+            Err(Unusable::Down { .. }) => {}
         }
         if let (Ok(_), Ok(report), 0) = (&found, &result, target) {
             self.writer_seen(report, began);
@@ -85,8 +75,8 @@ impl Session {
         if target == 0 {
             self.happened(match found {
                 Ok(_) => Event::WriterUp,
-                Err((TargetState::Refused, cause, _)) => Event::WriterForeign { cause },
-                Err((_, cause, silent)) => Event::WriterDown { cause, silent },
+                Err(Unusable::Foreign(foreign)) => Event::WriterForeign(foreign),
+                Err(Unusable::Down { cause, silent }) => Event::WriterDown { cause, silent },
             });
         }
     }

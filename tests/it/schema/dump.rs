@@ -1,6 +1,6 @@
 //! The dump, judged by `pg_dump` and by itself.
 
-use super::{EVERY_FEATURE, database, schema, stage};
+use super::{EVERY_FEATURE, RARE_FEATURES, database, schema, stage};
 use crate::support::postgres::Database;
 
 fn dump(database: &Database) -> String {
@@ -27,12 +27,14 @@ fn assert_same(one: &str, other: &str) {
 
 #[test]
 fn a_dump_makes_the_same_schema_anew() {
-    let original = database(EVERY_FEATURE);
-    let text = dump(&original);
-    insta::assert_snapshot!("dump", text);
-    let copy = database(&text);
-    assert_same(&text, &dump(&copy));
-    assert_same(&original.pg_dump(), &copy.pg_dump());
+    for (name, features) in [("dump", EVERY_FEATURE), ("dump_rare", RARE_FEATURES)] {
+        let original = database(features);
+        let text = dump(&original);
+        insta::assert_snapshot!(name, text);
+        let copy = database(&text);
+        assert_same(&text, &dump(&copy));
+        assert_same(&original.pg_dump(), &copy.pg_dump());
+    }
 }
 
 #[test]
@@ -73,16 +75,16 @@ fn what_needs_each_other_is_dumped_in_an_order_that_runs() {
 #[test]
 fn what_the_dump_has_no_word_for_is_said_and_devdbs_own_tables_are_left_out() {
     let database = database(
-        "create aggregate longest(text) (sfunc = textcat, stype = text); create publication p; \
+        "create operator family f using hash; create publication p; create publication q; \
          create table devdb_migration_journal (); create table devdb_repair_log (id serial)",
     );
     let outcome = schema(&stage(&database), &["--dump"]);
     assert_eq!(
         outcome.stderr,
-        "warning: the dump leaves out aggregates (1), publications (1); `pg_dump --schema-only` has them\n"
+        "warning: the dump leaves out operator families (1), publications (2); `pg_dump --schema-only` has them\n"
     );
     assert!(!outcome.stdout.contains("devdb_migration_journal"), "{outcome}");
     let document: serde_json::Value =
         serde_json::from_str(&schema(&stage(&database), &["--dump", "--json"]).stdout).unwrap();
-    assert_eq!(document["left_out"][0]["what"], "aggregates");
+    assert_eq!(document["left_out"][0]["what"], "operator families");
 }

@@ -21,6 +21,10 @@ pub(crate) struct Places {
     pub(crate) secret_arn: String,
 }
 
+/// `DbClusterResourceId`, as `rds:DescribeDBClusters` tells it, and whom IAM may log in.
+pub(crate) const DB_RESOURCE_ID: &str = "cluster-ABCDEFGHIJKL01234";
+pub(crate) const DB_USER: &str = "ada_iam";
+
 pub(crate) const REGION: &str = "eu-west-1";
 pub(crate) const ACCOUNT: &str = "123456789012";
 pub(crate) const PROJECT: &str = "shop";
@@ -48,6 +52,8 @@ impl Policy {
                 ("STACK", STACK),
                 ("CLUSTER", &places.cluster),
                 ("SECRET_ARN", &places.secret_arn),
+                ("DB_RESOURCE_ID", DB_RESOURCE_ID),
+                ("DB_USER", DB_USER),
                 ("KMS_KEY_ARN", "arn:aws:kms:eu-west-1:123456789012:key/team"),
                 ("WRITER_GROUP", &places.writer_group),
                 ("VPC", &places.vpc),

@@ -1,3 +1,4 @@
+use super::sshd::eventually;
 use devdb::connection::Connection;
 use devdb::host::real_tools;
 use devdb::migrate::{LedgerNames, MigrationDatabase, SessionSpec};
@@ -6,8 +7,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A throwaway cluster: scram, TLS with a certificate for `db.example`, a free port on 127.0.0.1.
@@ -18,12 +19,36 @@ pub(crate) struct Cluster {
 
 /// The password of `postgres`, and of `app`, which may create nothing.
 pub(crate) const PASSWORD: &str = "p w'%/@";
-const PASSWORD_ENCODED: &str = "p%20w%27%25%2F%40";
+pub(crate) const PASSWORD_ENCODED: &str = "p%20w%27%25%2F%40";
 
 /// Starts it on first use; it ends when the test binary does, however that ends.
 pub(crate) fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    CLUSTER.get_or_init(start)
+    CLUSTER.get_or_init(|| start("on"))
+}
+
+/// Another cluster with the same certificates at hand; it offers no TLS until it is told to. For one test at a time.
+pub(crate) fn unsteady() -> MutexGuard<'static, Cluster> {
+    static CLUSTER: OnceLock<Mutex<Cluster>> = OnceLock::new();
+    let unsteady = CLUSTER.get_or_init(|| Mutex::new(start("off"))).lock();
+    unsteady.unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Cluster {
+    /// Shows another certificate to whoever comes from now on; without one, offers no TLS.
+    pub(crate) fn show(&self, certificate: Option<&str>) {
+        let file = self.folder.join(certificate.unwrap_or("server")).with_extension("pem");
+        let (file, ssl) = (file.display().to_string(), if certificate.is_some() { "on" } else { "off" });
+        for (name, value) in [("ssl_cert_file", file.as_str()), ("ssl", ssl)] {
+            psql(self.port, "postgres", &format!("alter system set {name} = '{value}'"));
+        }
+        psql(self.port, "postgres", "select pg_reload_conf()");
+        let shown = "select current_setting('ssl_cert_file') || ' ' || current_setting('ssl')";
+        let wanted = format!("{file} {ssl}");
+        eventually("the certificate changes", Duration::from_secs(20), || {
+            (psql(self.port, "postgres", shown) == wanted).then_some(())
+        });
+    }
 }
 
 /// One database of the cluster, for one test.
@@ -36,7 +61,7 @@ impl Database {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         // A template without connections of others copies without waiting.
-        psql("postgres", &format!("create database {name} template template0"));
+        psql(cluster().port, "postgres", &format!("create database {name} template template0"));
         Self { name }
     }
 
@@ -54,7 +79,14 @@ impl Database {
 
     /// Runs SQL with psql; fails loudly.
     pub(crate) fn sql(&self, sql: &str) -> String {
-        psql(&self.name, sql)
+        psql(cluster().port, &self.name, sql)
+    }
+
+    /// What psql tells of a relation.
+    pub(crate) fn describe(&self, name: &str) -> String {
+        let mut command = Command::new(binary("psql"));
+        command.args(["-XA", "-h", "127.0.0.1", "-U", "postgres", "-d", &self.name, "-c", &format!("\\d+ {name}")]);
+        run(command.env("PGPORT", cluster().port.to_string()).env("PGPASSWORD", PASSWORD))
     }
 
     /// The schema as PostgreSQL's own tool writes it.
@@ -68,7 +100,7 @@ impl Database {
 
     /// Runs SQL in a transaction that stays open until the answer is dropped.
     pub(crate) fn open_transaction(&self, sql: &str) -> OpenTransaction {
-        let mut command = psql_command(&self.name);
+        let mut command = psql_command(cluster().port, &self.name);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         writeln!(stdin, "begin; {sql}; select 'held';").unwrap();
@@ -118,17 +150,17 @@ pub(crate) fn until(database: &Database, sql: &str, wanted: &str) {
     }
 }
 
-fn psql_command(database: &str) -> Command {
+fn psql_command(port: u16, database: &str) -> Command {
     let mut command = Command::new(binary("psql"));
     command
         .args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres", "-d", database])
-        .env("PGPORT", cluster().port.to_string())
+        .env("PGPORT", port.to_string())
         .env("PGPASSWORD", PASSWORD);
     command
 }
 
-fn psql(database: &str, sql: &str) -> String {
-    let output = psql_command(database).args(["-c", sql]).output().unwrap();
+fn psql(port: u16, database: &str, sql: &str) -> String {
+    let output = psql_command(port, database).args(["-c", sql]).output().unwrap();
     assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
@@ -146,7 +178,7 @@ fn binary(name: &str) -> PathBuf {
 }
 
 #[expect(clippy::zombie_processes, reason = "it ends after this process, so nobody is left to wait")]
-fn start() -> Cluster {
+fn start(ssl: &str) -> Cluster {
     let folder = tempfile::Builder::new().prefix("devdb-pg-").tempdir_in("/tmp").unwrap().keep();
     certificates(&folder);
     fs::write(folder.join("password"), PASSWORD).unwrap();
@@ -174,7 +206,7 @@ fn start() -> Cluster {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let settings = format!(
         "listen_addresses='127.0.0.1'\nport={port}\nunix_socket_directories='{folder}'\nfsync=off\nfull_page_writes=off\n\
-         max_connections=200\nssl=on\nssl_cert_file='{folder}/server.pem'\nssl_key_file='{folder}/server.key'\n",
+         max_connections=200\nssl={ssl}\nssl_cert_file='{folder}/server.pem'\nssl_key_file='{folder}/server.key'\n",
         folder = folder.display()
     );
     fs::write(data.join("postgresql.auto.conf"), settings).unwrap();
@@ -194,16 +226,12 @@ fn start() -> Cluster {
         assert!(Instant::now() < deadline, "the server did not come up");
     }
     let role = format!("create role app login password '{}'", PASSWORD.replace('\'', "''"));
-    let made = Command::new(binary("psql"))
-        .args(["-Xq", "-h", "127.0.0.1", "-U", "postgres", "-c", &role])
-        .env("PGPORT", port.to_string())
-        .env("PGPASSWORD", PASSWORD)
-        .status();
-    assert!(made.unwrap().success());
+    psql(port, "postgres", &role);
     cluster
 }
 
-/// `ca.pem` signs `server.pem` (for `db.example`) and `expired.pem`; `other-ca.pem` signs nothing.
+/// `ca.pem` signs `server.pem` (for `db.example`) and `expired.pem`; `other-ca.pem` signs nothing, and nobody has signed
+/// `self-signed.pem`, which is made as PostgreSQL's documentation does it ("Creating Certificates").
 fn certificates(folder: &Path) {
     let openssl = |args: &str| {
         run(Command::new("openssl").args(args.split_whitespace()).current_dir(folder));
@@ -214,6 +242,7 @@ fn certificates(folder: &Path) {
         openssl(&format!("req -x509 {key} -keyout {authority}.key -out {authority}.pem -subj /CN={authority} -days 2"));
     }
     openssl(&format!("req {key} -keyout server.key -out server.csr -subj /CN=server"));
+    openssl("req -new -x509 -days 2 -nodes -key server.key -out self-signed.pem -subj /CN=db.example");
     for (file, days) in [("server.pem", "2"), ("expired.pem", "-1")] {
         openssl(&format!(
             "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days {days} -extfile names -out {file}"

