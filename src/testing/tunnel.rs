@@ -67,6 +67,7 @@ pub struct FakeLink {
     frozen: AtomicBool,
     socket_gone: AtomicBool,
     hangs_up: AtomicBool,
+    carries: Arc<AtomicUsize>,
 }
 
 impl FakeLink {
@@ -80,6 +81,7 @@ impl FakeLink {
             frozen: AtomicBool::new(false),
             socket_gone: AtomicBool::new(false),
             hangs_up: AtomicBool::new(false),
+            carries: Arc::default(),
         }
     }
 
@@ -108,6 +110,11 @@ impl FakeLink {
         self.socket_gone.store(true, SeqCst);
     }
 
+    /// How many connections run through it.
+    pub fn carries(&self) -> usize {
+        self.carries.load(SeqCst)
+    }
+
     pub fn is_dead(&self) -> bool {
         *self.dead.borrow()
     }
@@ -125,6 +132,8 @@ impl Link for FakeLink {
         let (near, mut far) = tokio::io::duplex(4096);
         let (mut dead, frozen) = (self.dead.subscribe(), self.frozen.load(SeqCst));
         let hangs_up = self.hangs_up.load(SeqCst);
+        let carries = self.carries.clone();
+        carries.fetch_add(1, SeqCst);
         tokio::spawn(async move {
             let echo = async {
                 let mut bytes = [0; 1024];
@@ -142,6 +151,7 @@ impl Link for FakeLink {
                 () = echo => {}
                 _ = dead.wait_for(|dead| *dead) => {}
             }
+            carries.fetch_sub(1, SeqCst);
         });
         Ok(Box::new(near))
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "clippy does not see that this file is built for tests only")]
 
 mod away;
+mod lanes;
 mod moved;
 
 use super::counters::Counters;
@@ -70,10 +71,17 @@ impl Rehearsal {
         let counters = vec![Arc::new(Counters::default())];
         let held = Arc::new(AtomicUsize::new(0));
         let healer = Arc::<FakeHealer>::default();
-        let hub = Arc::new(Hub { gate, hold: spec().hold(), counters, held: held.clone(), remarks });
+        let hub = Arc::new(Hub { gate, hold: spec().hold(), counters: counters.clone(), held: held.clone(), remarks });
         let story = Arc::new(Story::open(&folder.path().join("tunnel.log")));
-        let tools =
-            Tools { ssh: ssh.clone(), probe: probe.clone(), clock: clock.clone(), story, held, healer: healer.clone() };
+        let tools = Tools {
+            ssh: ssh.clone(),
+            probe: probe.clone(),
+            clock: clock.clone(),
+            story,
+            held,
+            counters,
+            healer: healer.clone(),
+        };
         let path = folder.path().to_owned();
         let session = Session::new(spec(), Box::new(move || Ok(path.clone())), tools, gate_sender, snapshot_sender);
         tokio::spawn(session.run(inbox, remark_inbox));

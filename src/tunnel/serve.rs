@@ -2,7 +2,8 @@
 
 use super::counters::{Count, Counters, Metered};
 use super::ending::Ending;
-use super::generation::{Blocked, DEATH_NOTICE, Gate, Generation, Verdict};
+use super::generation::{Blocked, DEATH_NOTICE, Gate, Generation, Passage, Verdict};
+use super::lanes::Lane;
 use super::{BoxStream, Stream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -48,11 +49,11 @@ pub(super) struct Hub {
 
 enum Attempt {
     /// With it comes what tells that the target is another instance by now.
-    Answered(BoxStream, watch::Receiver<Option<Instant>>),
+    Answered(Passage, watch::Receiver<Option<Instant>>),
     /// The generation is gone; nothing was answered, so the next one may be asked.
     GenerationGone,
-    /// The target is another instance by now; the same generation leads to it.
-    Moved,
+    /// This ssh is of no use, or led to an instance that is not the target any more; the same generation may lead there.
+    Elsewhere,
     /// The client left, or the database ended it.
     Over,
 }
@@ -70,20 +71,19 @@ pub(super) async fn serve<S: Stream>(client: S, target: usize, hub: Arc<Hub>) {
         let waited = hold(&mut client, &mut greeting, &mut gate, last, &hub, &counters);
         let Ok(Some(generation)) = timeout_at(deadline, waited).await else { return };
         last = generation.id;
-        let passenger = generation.enter();
         let open = counters.count(Count::Open);
         let connected = Instant::now();
         match attempt(&mut client, &mut greeting, &mut gate, &generation, target, &hub, deadline).await {
-            Attempt::Answered(upstream, mut moves) => {
+            Attempt::Answered(Passage { stream, seat: _seat }, mut moves) => {
                 tokio::select! {
-                    () = splice(&mut client, upstream, target, &hub) => {}
+                    () = splice(&mut client, stream, target, &hub) => {}
                     // The old instance may be gone without a word, or answer as if nothing had happened and be read-only.
                     Ok(_) = moves.wait_for(|since| since.is_some_and(|since| connected < since)) => {}
                 }
                 return;
             }
-            Attempt::GenerationGone => drop((passenger, open)),
-            Attempt::Moved => last = generation.id.saturating_sub(1),
+            Attempt::GenerationGone => drop(open),
+            Attempt::Elsewhere => last = generation.id.saturating_sub(1),
             Attempt::Over => return,
         }
     }
@@ -164,8 +164,8 @@ async fn attempt<S: Stream>(
     deadline: Instant,
 ) -> Attempt {
     let Some(mut moves) = generation.moves(target) else { return Attempt::Over };
-    let mut upstream = match generation.connect(target).await {
-        Ok(upstream) => upstream,
+    let mut passage = match generation.connect(target).await {
+        Ok(passage) => passage,
         Err(blocked) => {
             let remark = match blocked {
                 Blocked::Ended => None,
@@ -176,6 +176,7 @@ async fn attempt<S: Stream>(
             return Attempt::GenerationGone;
         }
     };
+    let (upstream, lane) = (&mut passage.stream, passage.seat.lane());
     let mut said = 0;
     let mut answer = vec![0; 8192];
     let mut doubtful = false;
@@ -184,14 +185,14 @@ async fn attempt<S: Stream>(
     let first = loop {
         if said < greeting.len() {
             if upstream.write_all(&greeting[said..]).await.is_err() {
-                return ended_early(greeting, generation, hub).await;
+                return ended_early(greeting, lane, hub).await;
             }
             said = greeting.len();
         }
         tokio::select! {
             read = upstream.read(&mut answer) => match read {
                 Ok(count) if count > 0 => break count,
-                _ => return ended_early(greeting, generation, hub).await,
+                _ => return ended_early(greeting, lane, hub).await,
             },
             more = listen(client, greeting), if greeting.len() < LONGEST_GREETING => {
                 if !more {
@@ -199,7 +200,8 @@ async fn attempt<S: Stream>(
                 }
             }
             () = replaced(gate, generation.id) => return Attempt::GenerationGone,
-            Ok(()) = moves.changed() => return Attempt::Moved,
+            () = lane.set_aside() => return Attempt::Elsewhere,
+            Ok(()) = moves.changed() => return Attempt::Elsewhere,
             () = &mut doubt, if !doubtful && said > 0 => {
                 doubtful = true;
                 let _ = hub.remarks.send(Remark::Doubt("a client gets no answer"));
@@ -215,12 +217,12 @@ async fn attempt<S: Stream>(
     if !trusted || client.write_all(&answer[..first]).await.is_err() {
         return Attempt::Over;
     }
-    Attempt::Answered(upstream, moves)
+    Attempt::Answered(passage, moves)
 }
 
-async fn ended_early(greeting: &[u8], generation: &Generation, hub: &Hub) -> Attempt {
+async fn ended_early(greeting: &[u8], lane: &Lane, hub: &Hub) -> Attempt {
     tokio::select! {
-        () = generation.link.closed() => Attempt::GenerationGone,
+        () = lane.link.closed() => Attempt::Elsewhere,
         () = sleep(DEATH_NOTICE) => {
             if !is_cancel_request(greeting) {
                 let _ = hub.remarks.send(Remark::Doubt("the database closed a connection without a word"));
