@@ -74,6 +74,9 @@ impl FakeLink {
     /// Whoever says this gets it back, and then the server ends the connection.
     pub const LAST_WORD: &[u8] = b"terminate";
 
+    /// Whoever says this is told `S`.
+    pub const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+
     fn new(endpoints: Vec<String>) -> Self {
         Self {
             endpoints,
@@ -141,7 +144,7 @@ impl Link for FakeLink {
                     if hangs_up {
                         break;
                     }
-                    let said = &bytes[..count];
+                    let said = if bytes[..count] == Self::SSL_REQUEST { b"S" } else { &bytes[..count] };
                     if !frozen && far.write_all(said).await.is_err() || said == Self::LAST_WORD {
                         break;
                     }

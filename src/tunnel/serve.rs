@@ -17,6 +17,8 @@ pub(super) const MOST_HELD: usize = 512;
 /// What a client says before the first answer is kept up to this size, to be said again to the next generation.
 /// PostgreSQL's SSLRequest has 8 bytes, a startup packet at most 10,000 (`MAX_STARTUP_PACKET_LENGTH`).
 const LONGEST_GREETING: usize = 16 * 1024;
+/// PostgreSQL documentation, "Message Formats": SSLRequest, which is answered with `S` or `N`.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 /// So long may a first answer take before the link is looked at.
 const DOUBT_AFTER: Duration = Duration::from_secs(2);
 const COPY_BUFFER: usize = 64 * 1024;
@@ -152,8 +154,8 @@ async fn listen<S: Stream>(client: &mut S, greeting: &mut Vec<u8>) -> bool {
     }
 }
 
-/// Carries the greeting to the endpoint until its first answer. Nothing that a database says reaches the client
-/// before its certificate was seen: a reconnect may end at another machine than before.
+/// Carries the greeting to the endpoint until its first answer. Nothing that a database says but its yes to TLS
+/// reaches the client before its certificate was seen: a reconnect may end at another machine than before.
 async fn attempt<S: Stream>(
     client: &mut S,
     greeting: &mut Vec<u8>,
@@ -210,11 +212,34 @@ async fn attempt<S: Stream>(
     };
     let is_known = generation.verdict(target) != Verdict::Pending;
     let _ = hub.remarks.send(if is_known { Remark::Answered(target) } else { Remark::Unidentified(target) });
-    let trusted = tokio::select! {
-        trusted = timeout_at(deadline, generation.trusted(target)) => trusted.unwrap_or(false),
-        () = replaced(gate, generation.id) => return Attempt::GenerationGone,
+    let is_yes = *greeting == SSL_REQUEST && answer[..first] == *b"S";
+    let early: &[u8] = if is_yes { b"S" } else { &[] };
+    // The yes to TLS tells nothing of who says it, and saves the client a round trip.
+    if client.write_all(early).await.is_err() {
+        return Attempt::Over;
+    }
+    let (mut said, mut more) = (Vec::new(), [0; 2048]);
+    let judged = timeout_at(deadline, generation.trusted(target));
+    tokio::pin!(judged);
+    let trusted = loop {
+        tokio::select! {
+            biased;
+            trusted = &mut judged => break trusted.unwrap_or(false),
+            // Whoever has been told something cannot begin again with the next one.
+            () = replaced(gate, generation.id) => return if is_yes { Attempt::Over } else { Attempt::GenerationGone },
+            // Before a database has shown its certificate, a client says nothing secret.
+            read = client.read(&mut more), if is_yes && said.is_empty() => match read {
+                Ok(count @ 1..) => said.extend_from_slice(&more[..count]),
+                _ => return Attempt::Over,
+            },
+            written = upstream.write(&said), if !said.is_empty() => match written {
+                Ok(count) => drop(said.drain(..count)),
+                Err(_) => return Attempt::Over,
+            },
+        }
     };
-    if !trusted || client.write_all(&answer[..first]).await.is_err() {
+    let late = &answer[early.len()..first];
+    if !trusted || upstream.write_all(&said).await.is_err() || client.write_all(late).await.is_err() {
         return Attempt::Over;
     }
     Attempt::Answered(passage, moves)
