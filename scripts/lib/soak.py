@@ -85,16 +85,26 @@ def watch(stop):
         stop.wait(0.5)
 
 
-def kill_ssh(_):
-    pid = (devdb("tunnel", "status").get("bastion") or {}).get("ssh_pid")
-    if pid:
-        os.kill(pid, signal.SIGKILL)
+def masters():
+    return (devdb("tunnel", "status").get("bastion") or {}).get("ssh_pids") or []
 
 
-def stop_ssh(_):
-    pid = (devdb("tunnel", "status").get("bastion") or {}).get("ssh_pid")
-    if pid:
-        os.kill(pid, signal.SIGSTOP)
+def signal_some(chance, number):
+    """All of them, or any number of them."""
+    pids = masters()
+    for pid in chance.choice([pids, chance.sample(pids, chance.randint(0, len(pids)))]):
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass  # it was not needed any more
+
+
+def kill_ssh(chance):
+    signal_some(chance, signal.SIGKILL)
+
+
+def stop_ssh(chance):
+    signal_some(chance, signal.SIGSTOP)
 
 
 def freeze_supervisor(chance):
@@ -107,11 +117,14 @@ def freeze_supervisor(chance):
 
 def sleep_whole(chance):
     """As a lid that is closed: ssh and supervisor stand still together, and meanwhile a router may forget them."""
-    report = devdb("tunnel", "status")
-    pids = [pid for pid in (report.get("pid"), (report.get("bastion") or {}).get("ssh_pid")) if pid]
+    ssh = masters()
+    pids = [pid for pid in (devdb("tunnel", "status").get("pid"), *ssh) if pid]
     for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    if len(pids) == 2 and chance.random() < 0.5:
+        try:
+            os.kill(pid, signal.SIGSTOP)
+        except ProcessLookupError:
+            pass  # it was not needed any more
+    if ssh and chance.random() < 0.5:
         fault("forget")
     time.sleep(chance.uniform(6, 40))
     for pid in pids:
@@ -122,7 +135,7 @@ def sleep_whole(chance):
 
 
 def forget(_):
-    if (devdb("tunnel", "status").get("bastion") or {}).get("ssh_pid"):
+    if masters():
         fault("forget")
 
 
@@ -240,7 +253,8 @@ def main():
     if devdb("tunnel", "status").get("pid") != supervisor:
         complain("it is another supervisor than in the beginning")
     else:
-        time.sleep(60)  # a link that is out of use is looked at every 20 s, for 15 s
+        # A link that is out of use is looked at every 20 s, for 15 s; unused ssh live on for a minute.
+        time.sleep(75)
         after = belongings(supervisor)
         print(f"before {before}\nafter  {after}", flush=True)
         if after["ssh"] != 1 or after["open files"] > before["open files"] + 8 or after["kB of its own"] > before["kB of its own"] + 8192:

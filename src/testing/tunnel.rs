@@ -67,11 +67,15 @@ pub struct FakeLink {
     frozen: AtomicBool,
     socket_gone: AtomicBool,
     hangs_up: AtomicBool,
+    carries: Arc<AtomicUsize>,
 }
 
 impl FakeLink {
     /// Whoever says this gets it back, and then the server ends the connection.
     pub const LAST_WORD: &[u8] = b"terminate";
+
+    /// Whoever says this is told `S`.
+    pub const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
     fn new(endpoints: Vec<String>) -> Self {
         Self {
@@ -80,6 +84,7 @@ impl FakeLink {
             frozen: AtomicBool::new(false),
             socket_gone: AtomicBool::new(false),
             hangs_up: AtomicBool::new(false),
+            carries: Arc::default(),
         }
     }
 
@@ -108,6 +113,11 @@ impl FakeLink {
         self.socket_gone.store(true, SeqCst);
     }
 
+    /// How many connections run through it.
+    pub fn carries(&self) -> usize {
+        self.carries.load(SeqCst)
+    }
+
     pub fn is_dead(&self) -> bool {
         *self.dead.borrow()
     }
@@ -125,6 +135,8 @@ impl Link for FakeLink {
         let (near, mut far) = tokio::io::duplex(4096);
         let (mut dead, frozen) = (self.dead.subscribe(), self.frozen.load(SeqCst));
         let hangs_up = self.hangs_up.load(SeqCst);
+        let carries = self.carries.clone();
+        carries.fetch_add(1, SeqCst);
         tokio::spawn(async move {
             let echo = async {
                 let mut bytes = [0; 1024];
@@ -132,7 +144,7 @@ impl Link for FakeLink {
                     if hangs_up {
                         break;
                     }
-                    let said = &bytes[..count];
+                    let said = if bytes[..count] == Self::SSL_REQUEST { b"S" } else { &bytes[..count] };
                     if !frozen && far.write_all(said).await.is_err() || said == Self::LAST_WORD {
                         break;
                     }
@@ -142,6 +154,7 @@ impl Link for FakeLink {
                 () = echo => {}
                 _ = dead.wait_for(|dead| *dead) => {}
             }
+            carries.fetch_sub(1, SeqCst);
         });
         Ok(Box::new(near))
     }

@@ -1,4 +1,5 @@
-use super::{BoxStream, Link};
+use super::BoxStream;
+use super::lanes::{Lane, Lanes, Seat};
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,43 +28,45 @@ pub(super) enum Blocked {
     Busy,
 }
 
-/// One ssh master, with what is known of the databases behind it.
+/// A connection to a target, with its place on the lane that carries it.
+pub(super) struct Passage {
+    pub(super) stream: BoxStream,
+    pub(super) seat: Seat,
+}
+
+/// The ssh masters that were opened for the same way, with what is known of the databases behind them.
 pub(super) struct Generation {
     pub(super) id: u64,
-    pub(super) link: Arc<dyn Link>,
+    pub(super) lanes: Lanes,
     pub(super) opened: tokio::time::Instant,
     verdicts: Vec<watch::Sender<Verdict>>,
     /// When each target was found to be another instance than before: whoever connected earlier is at the old one.
     moves: Vec<watch::Sender<Option<Instant>>>,
-    /// Connections that run through it.
-    open: watch::Sender<usize>,
 }
 
 impl Generation {
-    pub(super) fn new(id: u64, link: Arc<dyn Link>, targets: usize) -> Self {
+    pub(super) fn new(id: u64, targets: usize) -> Self {
         Self {
             id,
-            link,
+            lanes: Lanes::default(),
             opened: tokio::time::Instant::now(),
             verdicts: (0..targets).map(|_| watch::Sender::new(Verdict::Pending)).collect(),
             moves: (0..targets).map(|_| watch::Sender::new(None)).collect(),
-            open: watch::Sender::new(0),
         }
     }
 
-    /// Opens a connection to a target; an error is settled before it is returned.
-    pub(super) async fn connect(&self, target: usize) -> Result<BoxStream, Blocked> {
-        let error = match self.link.connect(target).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => error,
-        };
-        tokio::select! {
-            () = self.link.closed() => Err(Blocked::Ended),
-            () = sleep(DEATH_NOTICE) => match error.kind() {
-                ErrorKind::NotFound | ErrorKind::ConnectionRefused => Err(Blocked::NoSocket),
-                _ => Err(Blocked::Busy),
-            },
+    /// Opens a connection to a target; an error is settled before it is returned. A lane that has ended is no error
+    /// as long as there is another.
+    pub(super) async fn connect(&self, target: usize) -> Result<Passage, Blocked> {
+        let mut tried = Vec::new();
+        while let Some(seat) = self.lanes.seat(&tried) {
+            match connect_on(seat.lane(), target).await {
+                Ok(stream) => return Ok(Passage { stream, seat }),
+                Err(Blocked::Ended) => tried.push(seat),
+                Err(blocked) => return Err(blocked),
+            }
         }
+        Err(Blocked::Ended)
     }
 
     pub(super) fn judge(&self, target: usize, verdict: Verdict) {
@@ -95,24 +98,19 @@ impl Generation {
     pub(super) fn moves(&self, target: usize) -> Option<watch::Receiver<Option<Instant>>> {
         self.moves.get(target).map(watch::Sender::subscribe)
     }
-
-    /// Counts a connection for as long as the returned value lives.
-    pub(super) fn enter(self: &Arc<Self>) -> Passenger {
-        self.open.send_modify(|open| *open += 1);
-        Passenger(self.clone())
-    }
-
-    /// Ends when nobody uses the generation.
-    pub(super) async fn idle(&self) {
-        let _ = self.open.subscribe().wait_for(|open| *open == 0).await;
-    }
 }
 
-pub(super) struct Passenger(Arc<Generation>);
-
-impl Drop for Passenger {
-    fn drop(&mut self) {
-        self.0.open.send_modify(|open| *open = open.saturating_sub(1));
+async fn connect_on(lane: &Lane, target: usize) -> Result<BoxStream, Blocked> {
+    let error = match lane.link.connect(target).await {
+        Ok(stream) => return Ok(stream),
+        Err(error) => error,
+    };
+    tokio::select! {
+        () = lane.link.closed() => Err(Blocked::Ended),
+        () = sleep(DEATH_NOTICE) => match error.kind() {
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => Err(Blocked::NoSocket),
+            _ => Err(Blocked::Busy),
+        },
     }
 }
 

@@ -235,7 +235,7 @@ impl Machine {
 }
 
 /// Whether ssh ended because nobody answered any more (its words of `clientloop.c` and `packet.c`).
-fn is_of_the_network(cause: &str) -> bool {
+pub(super) fn is_of_the_network(cause: &str) -> bool {
     ["Timeout, server", "Broken pipe", "Connection timed out", "No route to host", "Network is"]
         .into_iter()
         .any(|words| cause.contains(words))

@@ -14,6 +14,7 @@ mod error;
 mod files;
 mod generation;
 mod heal;
+mod lanes;
 mod listen;
 mod machine;
 mod model;

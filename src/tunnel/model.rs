@@ -93,8 +93,11 @@ pub struct BastionReport {
     pub address: String,
     pub ssh_port: u16,
     pub user: String,
-    /// The OpenSSH master of the current link.
+    /// The first OpenSSH master of the current link.
     pub ssh_pid: Option<u32>,
+    /// All of them: a busy tunnel has several.
+    #[serde(default)]
+    pub ssh_pids: Vec<u32>,
     /// Its first boot has come to its end; absent where it says nothing.
     #[serde(default)]
     pub ready: Option<bool>,

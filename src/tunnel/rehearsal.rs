@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "clippy does not see that this file is built for tests only")]
 
 mod away;
+mod lanes;
 mod moved;
 
 use super::counters::Counters;
@@ -70,10 +71,17 @@ impl Rehearsal {
         let counters = vec![Arc::new(Counters::default())];
         let held = Arc::new(AtomicUsize::new(0));
         let healer = Arc::<FakeHealer>::default();
-        let hub = Arc::new(Hub { gate, hold: spec().hold(), counters, held: held.clone(), remarks });
+        let hub = Arc::new(Hub { gate, hold: spec().hold(), counters: counters.clone(), held: held.clone(), remarks });
         let story = Arc::new(Story::open(&folder.path().join("tunnel.log")));
-        let tools =
-            Tools { ssh: ssh.clone(), probe: probe.clone(), clock: clock.clone(), story, held, healer: healer.clone() };
+        let tools = Tools {
+            ssh: ssh.clone(),
+            probe: probe.clone(),
+            clock: clock.clone(),
+            story,
+            held,
+            counters,
+            healer: healer.clone(),
+        };
         let path = folder.path().to_owned();
         let session = Session::new(spec(), Box::new(move || Ok(path.clone())), tools, gate_sender, snapshot_sender);
         tokio::spawn(session.run(inbox, remark_inbox));
@@ -233,6 +241,38 @@ async fn nothing_reaches_a_client_from_a_database_that_nobody_has_identified() {
     assert_eq!(report.remedy, Some(Remedy::Identity));
     assert!(rehearsal.link().is_dead());
     assert_eq!(closes(&mut rehearsal.connect()).await, Duration::ZERO);
+}
+
+/// A client that asked for TLS and was told yes by a database that nobody has identified yet, and went on.
+async fn greeted(rehearsal: &Rehearsal) -> DuplexStream {
+    let mut client = rehearsal.connect();
+    client.write_all(&FakeLink::SSL_REQUEST).await.unwrap();
+    let mut yes = [0];
+    client.read_exact(&mut yes).await.unwrap();
+    assert_eq!(yes, *b"S");
+    client.write_all(b"hello").await.unwrap();
+    assert_ne!(rehearsal.report().state, TunnelState::Up);
+    client
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_yes_to_tls_reaches_a_client_before_the_database_is_identified() {
+    let late = || Err(ProbeError::Silent { limit: Duration::from_secs(3) });
+    let rehearsal = Rehearsal::begin(|_, probe| probe.answer([late(), late()]));
+    let mut client = greeted(&rehearsal).await;
+    let mut answer = [0; 5];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"hello");
+    assert_eq!(rehearsal.report().state, TunnelState::Up);
+    talk(&mut client).await.unwrap();
+
+    let foreign = Ok(FakeProbe::certificate("staging.example.com"));
+    let rehearsal = Rehearsal::begin(|_, probe| probe.answer([late(), late(), foreign]));
+    let mut client = greeted(&rehearsal).await;
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer, b"");
+    rehearsal.state(TunnelState::Failed).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -66,9 +66,10 @@ impl Snapshot {
         }
     }
 
-    pub(super) fn ssh_pid(&mut self, pid: Option<u32>) {
+    pub(super) fn ssh_pids(&mut self, pids: Vec<u32>) {
         if let Some(bastion) = &mut self.report.bastion {
-            bastion.ssh_pid = pid;
+            bastion.ssh_pid = pids.first().copied();
+            bastion.ssh_pids = pids;
         }
     }
 
@@ -143,6 +144,7 @@ pub(super) fn bastion(spec: &SupervisorSpec) -> Option<BastionReport> {
         ssh_port: link.ssh_port,
         user: link.user.to_string(),
         ssh_pid: None,
+        ssh_pids: Vec::new(),
         ready: None,
         expires_at: None,
     })

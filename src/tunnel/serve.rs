@@ -2,7 +2,8 @@
 
 use super::counters::{Count, Counters, Metered};
 use super::ending::Ending;
-use super::generation::{Blocked, DEATH_NOTICE, Gate, Generation, Verdict};
+use super::generation::{Blocked, DEATH_NOTICE, Gate, Generation, Passage, Verdict};
+use super::lanes::Lane;
 use super::{BoxStream, Stream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -16,6 +17,8 @@ pub(super) const MOST_HELD: usize = 512;
 /// What a client says before the first answer is kept up to this size, to be said again to the next generation.
 /// PostgreSQL's SSLRequest has 8 bytes, a startup packet at most 10,000 (`MAX_STARTUP_PACKET_LENGTH`).
 const LONGEST_GREETING: usize = 16 * 1024;
+/// PostgreSQL documentation, "Message Formats": SSLRequest, which is answered with `S` or `N`.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 /// So long may a first answer take before the link is looked at.
 const DOUBT_AFTER: Duration = Duration::from_secs(2);
 const COPY_BUFFER: usize = 64 * 1024;
@@ -48,11 +51,11 @@ pub(super) struct Hub {
 
 enum Attempt {
     /// With it comes what tells that the target is another instance by now.
-    Answered(BoxStream, watch::Receiver<Option<Instant>>),
+    Answered(Passage, watch::Receiver<Option<Instant>>),
     /// The generation is gone; nothing was answered, so the next one may be asked.
     GenerationGone,
-    /// The target is another instance by now; the same generation leads to it.
-    Moved,
+    /// This ssh is of no use, or led to an instance that is not the target any more; the same generation may lead there.
+    Elsewhere,
     /// The client left, or the database ended it.
     Over,
 }
@@ -70,20 +73,19 @@ pub(super) async fn serve<S: Stream>(client: S, target: usize, hub: Arc<Hub>) {
         let waited = hold(&mut client, &mut greeting, &mut gate, last, &hub, &counters);
         let Ok(Some(generation)) = timeout_at(deadline, waited).await else { return };
         last = generation.id;
-        let passenger = generation.enter();
         let open = counters.count(Count::Open);
         let connected = Instant::now();
         match attempt(&mut client, &mut greeting, &mut gate, &generation, target, &hub, deadline).await {
-            Attempt::Answered(upstream, mut moves) => {
+            Attempt::Answered(Passage { stream, seat: _seat }, mut moves) => {
                 tokio::select! {
-                    () = splice(&mut client, upstream, target, &hub) => {}
+                    () = splice(&mut client, stream, target, &hub) => {}
                     // The old instance may be gone without a word, or answer as if nothing had happened and be read-only.
                     Ok(_) = moves.wait_for(|since| since.is_some_and(|since| connected < since)) => {}
                 }
                 return;
             }
-            Attempt::GenerationGone => drop((passenger, open)),
-            Attempt::Moved => last = generation.id.saturating_sub(1),
+            Attempt::GenerationGone => drop(open),
+            Attempt::Elsewhere => last = generation.id.saturating_sub(1),
             Attempt::Over => return,
         }
     }
@@ -152,8 +154,8 @@ async fn listen<S: Stream>(client: &mut S, greeting: &mut Vec<u8>) -> bool {
     }
 }
 
-/// Carries the greeting to the endpoint until its first answer. Nothing that a database says reaches the client
-/// before its certificate was seen: a reconnect may end at another machine than before.
+/// Carries the greeting to the endpoint until its first answer. Nothing that a database says but its yes to TLS
+/// reaches the client before its certificate was seen: a reconnect may end at another machine than before.
 async fn attempt<S: Stream>(
     client: &mut S,
     greeting: &mut Vec<u8>,
@@ -164,8 +166,8 @@ async fn attempt<S: Stream>(
     deadline: Instant,
 ) -> Attempt {
     let Some(mut moves) = generation.moves(target) else { return Attempt::Over };
-    let mut upstream = match generation.connect(target).await {
-        Ok(upstream) => upstream,
+    let mut passage = match generation.connect(target).await {
+        Ok(passage) => passage,
         Err(blocked) => {
             let remark = match blocked {
                 Blocked::Ended => None,
@@ -176,6 +178,7 @@ async fn attempt<S: Stream>(
             return Attempt::GenerationGone;
         }
     };
+    let (upstream, lane) = (&mut passage.stream, passage.seat.lane());
     let mut said = 0;
     let mut answer = vec![0; 8192];
     let mut doubtful = false;
@@ -184,14 +187,14 @@ async fn attempt<S: Stream>(
     let first = loop {
         if said < greeting.len() {
             if upstream.write_all(&greeting[said..]).await.is_err() {
-                return ended_early(greeting, generation, hub).await;
+                return ended_early(greeting, lane, hub).await;
             }
             said = greeting.len();
         }
         tokio::select! {
             read = upstream.read(&mut answer) => match read {
                 Ok(count) if count > 0 => break count,
-                _ => return ended_early(greeting, generation, hub).await,
+                _ => return ended_early(greeting, lane, hub).await,
             },
             more = listen(client, greeting), if greeting.len() < LONGEST_GREETING => {
                 if !more {
@@ -199,7 +202,8 @@ async fn attempt<S: Stream>(
                 }
             }
             () = replaced(gate, generation.id) => return Attempt::GenerationGone,
-            Ok(()) = moves.changed() => return Attempt::Moved,
+            () = lane.set_aside() => return Attempt::Elsewhere,
+            Ok(()) = moves.changed() => return Attempt::Elsewhere,
             () = &mut doubt, if !doubtful && said > 0 => {
                 doubtful = true;
                 let _ = hub.remarks.send(Remark::Doubt("a client gets no answer"));
@@ -208,19 +212,42 @@ async fn attempt<S: Stream>(
     };
     let is_known = generation.verdict(target) != Verdict::Pending;
     let _ = hub.remarks.send(if is_known { Remark::Answered(target) } else { Remark::Unidentified(target) });
-    let trusted = tokio::select! {
-        trusted = timeout_at(deadline, generation.trusted(target)) => trusted.unwrap_or(false),
-        () = replaced(gate, generation.id) => return Attempt::GenerationGone,
-    };
-    if !trusted || client.write_all(&answer[..first]).await.is_err() {
+    let is_yes = *greeting == SSL_REQUEST && answer[..first] == *b"S";
+    let early: &[u8] = if is_yes { b"S" } else { &[] };
+    // The yes to TLS tells nothing of who says it, and saves the client a round trip.
+    if client.write_all(early).await.is_err() {
         return Attempt::Over;
     }
-    Attempt::Answered(upstream, moves)
+    let (mut said, mut more) = (Vec::new(), [0; 2048]);
+    let judged = timeout_at(deadline, generation.trusted(target));
+    tokio::pin!(judged);
+    let trusted = loop {
+        tokio::select! {
+            biased;
+            trusted = &mut judged => break trusted.unwrap_or(false),
+            // Whoever has been told something cannot begin again with the next one.
+            () = replaced(gate, generation.id) => return if is_yes { Attempt::Over } else { Attempt::GenerationGone },
+            // Before a database has shown its certificate, a client says nothing secret.
+            read = client.read(&mut more), if is_yes && said.is_empty() => match read {
+                Ok(count @ 1..) => said.extend_from_slice(&more[..count]),
+                _ => return Attempt::Over,
+            },
+            written = upstream.write(&said), if !said.is_empty() => match written {
+                Ok(count) => drop(said.drain(..count)),
+                Err(_) => return Attempt::Over,
+            },
+        }
+    };
+    let late = &answer[early.len()..first];
+    if !trusted || upstream.write_all(&said).await.is_err() || client.write_all(late).await.is_err() {
+        return Attempt::Over;
+    }
+    Attempt::Answered(passage, moves)
 }
 
-async fn ended_early(greeting: &[u8], generation: &Generation, hub: &Hub) -> Attempt {
+async fn ended_early(greeting: &[u8], lane: &Lane, hub: &Hub) -> Attempt {
     tokio::select! {
-        () = generation.link.closed() => Attempt::GenerationGone,
+        () = lane.link.closed() => Attempt::Elsewhere,
         () = sleep(DEATH_NOTICE) => {
             if !is_cancel_request(greeting) {
                 let _ = hub.remarks.send(Remark::Doubt("the database closed a connection without a word"));

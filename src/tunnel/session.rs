@@ -2,11 +2,14 @@
 
 mod healing;
 mod knocking;
+mod lanes;
 mod links;
 mod moving;
 mod probing;
 
+use super::counters::Counters;
 use super::generation::{Gate, Generation};
+use super::lanes::Lane;
 use super::machine::{Action, Event, Machine};
 use super::report::Snapshot;
 use super::serve::Remark;
@@ -18,6 +21,7 @@ use crate::system::Clock;
 use healing::Healing;
 use jiff::Timestamp;
 use knocking::Hurry;
+use lanes::Growth;
 use moving::Whereabouts;
 use probing::Asked;
 use std::hash::{BuildHasher, Hasher};
@@ -59,8 +63,9 @@ enum Note {
     Noted { id: u64, notes: Option<BastionNotes> },
     Healed(HealReport),
     Opened { errand: u64, result: Result<Arc<dyn Link>, LinkError> },
-    Lost { id: u64 },
-    Checked { id: u64, answers: bool },
+    LaneOpened { id: u64, result: Result<Arc<dyn Link>, LinkError> },
+    LaneEnded { id: u64, lane: Arc<Lane> },
+    Checked { id: u64, answers: bool, silent: Vec<Arc<Lane>> },
     LookDue { series: u64 },
     ProbeDue { id: u64, appointment: u64 },
     Probed { id: u64, target: usize, began: Instant, result: Asked },
@@ -73,6 +78,8 @@ pub(super) struct Tools {
     pub(super) story: Arc<Story>,
     /// Clients that wait for a link.
     pub(super) held: Arc<AtomicUsize>,
+    /// One for each target.
+    pub(super) counters: Vec<Arc<Counters>>,
     pub(super) healer: Arc<dyn Healer>,
 }
 
@@ -88,6 +95,8 @@ pub(super) struct Session {
     snapshot: watch::Sender<Snapshot>,
     generation: Option<Arc<Generation>>,
     retired: Vec<Weak<Generation>>,
+    /// Every lane that was opened and may live, those that are out of use included.
+    lanes: Vec<Weak<Lane>>,
     /// The only errand whose link is wanted; an older one's is closed when it arrives.
     errand: u64,
     /// The errand that has been begun; the newest one waits for its time as long as this is an older one.
@@ -95,6 +104,7 @@ pub(super) struct Session {
     hurry: Hurry,
     knocking: JoinSet<()>,
     healing: Healing,
+    growth: Growth,
     whereabouts: Whereabouts,
     /// When the present trouble began.
     trouble: Option<Timestamp>,
@@ -126,11 +136,13 @@ impl Session {
             snapshot,
             generation: None,
             retired: Vec::new(),
+            lanes: Vec::new(),
             errand: 0,
             begun: 0,
             hurry: Hurry::default(),
             knocking: JoinSet::new(),
             healing: Healing::default(),
+            growth: Growth::default(),
             whereabouts: Whereabouts::default(),
             trouble: None,
             check_limit: CHECK_LIMIT,
@@ -178,6 +190,7 @@ impl Session {
                         self.happened(Event::Suspicion { cause });
                     }
                     self.consider_healing();
+                    self.consider_lanes();
                 }
             }
         }
@@ -238,16 +251,11 @@ impl Session {
                 tokio::spawn(async move { link.close().await });
             }
             Note::Due { .. } | Note::Reachable { .. } | Note::Noted { .. } | Note::Opened { .. } => {}
-            Note::Lost { id } => {
+            Note::LaneOpened { id, result } => self.lane_opened(id, result),
+            Note::LaneEnded { id, lane } => self.lane_ended(id, &lane),
+            Note::Checked { id, answers, silent } => {
                 let Some(generation) = self.current(id) else { return };
-                let cause = match generation.link.last_words() {
-                    Some(words) => format!("ssh ended: {words}"),
-                    None => "ssh ended".to_owned(),
-                };
-                self.happened(Event::LinkLost { cause, lived: generation.opened.elapsed() });
-            }
-            Note::Checked { id, answers } => {
-                let Some(generation) = self.current(id) else { return };
+                self.lanes_silent(&generation, silent);
                 let lived = generation.opened.elapsed();
                 self.happened(if answers { Event::LinkAnswers } else { Event::LinkSilent { lived } });
             }
@@ -325,8 +333,8 @@ impl Session {
         self.snapshot.send_modify(|snapshot| {
             snapshot.take(&self.machine, &self.spec);
             snapshot.next_attempt = next_attempt;
-            snapshot.ssh_pid(self.generation.as_ref().and_then(|generation| generation.link.pid()));
         });
+        self.show_masters();
     }
 
     fn later(&self, after: Duration, note: Note) {
@@ -346,17 +354,16 @@ impl Session {
         let Some(generation) = self.generation.clone() else { return };
         let notes = self.notes.clone();
         tokio::spawn(async move {
-            let answers = generation.link.answers(limit).await;
-            let _ = notes.send(Note::Checked { id: generation.id, answers });
+            let (answers, silent) = generation.lanes.answers(limit).await;
+            let _ = notes.send(Note::Checked { id: generation.id, answers, silent });
         });
     }
 
     async fn stop(&mut self) {
         self.knocking.abort_all();
-        let current = self.generation.take();
-        let retired = self.retired.drain(..).filter_map(|old| old.upgrade());
-        let closing: Vec<_> =
-            current.into_iter().chain(retired).map(|old| tokio::spawn(async move { old.link.close().await })).collect();
+        self.generation = None;
+        let lanes = self.lanes.drain(..).filter_map(|lane| lane.upgrade());
+        let closing: Vec<_> = lanes.map(|lane| tokio::spawn(async move { lane.link.close().await })).collect();
         for closed in closing {
             let _ = closed.await;
         }

@@ -108,8 +108,15 @@ async fn run(
     let hub = Arc::new(Hub { gate, hold: spec.hold(), counters: counters.clone(), held: held.clone(), remarks });
     let clock = tools.clock.clone();
     let healer = tools.healer;
-    let session_tools =
-        Tools { ssh: tools.ssh, probe: tools.probe, clock: clock.clone(), story: story.clone(), held, healer };
+    let session_tools = Tools {
+        ssh: tools.ssh,
+        probe: tools.probe,
+        clock: clock.clone(),
+        story: story.clone(),
+        held,
+        counters: counters.clone(),
+        healer,
+    };
     let home = place.clone();
     let session = Session::new(spec, Box::new(move || home.folder()), session_tools, gate_sender, snapshot_sender);
 

@@ -2,7 +2,7 @@
 
 use crate::support::laptop::Laptop;
 use crate::support::pulse::{
-    Pulse, QUERY, api, await_state, finish, held_and_served, master, now, pass, poll, state, up,
+    Pulse, QUERY, api, await_state, finish, held_and_served, master, masters, now, pass, poll, state, up,
 };
 use std::process::Child;
 
@@ -77,7 +77,7 @@ fn a_writer_that_moved_is_followed_and_nobody_hangs_on_the_old_one() {
 fn a_laptop_that_slept_serves_again_soon_whether_its_connection_was_kept_or_forgotten() {
     let laptop = up();
     for forgotten in [false, true] {
-        let (supervisor, ssh) = (state(&laptop)["pid"].as_u64().unwrap(), master(&laptop));
+        let (supervisor, ssh) = (state(&laptop)["pid"].as_u64().unwrap(), masters(&laptop));
         let pulse = Pulse::start(&laptop);
         laptop.shell(&format!("kill -STOP {supervisor} {ssh}")).expect_code(0);
         if forgotten {

@@ -3,7 +3,7 @@
 
 use crate::support::laptop::Laptop;
 use crate::support::pulse::{
-    Pulse, api, await_log, await_state, finish, held_and_served, master, now, poll, state, up,
+    Pulse, api, await_log, await_state, finish, held_and_served, master, masters, now, poll, state, up,
 };
 
 #[test]
@@ -12,7 +12,7 @@ fn a_killed_or_stopped_ssh_is_replaced_while_connections_wait() {
     let pulse = Pulse::start(&laptop);
     for signal in ["KILL", "STOP"] {
         let old = master(&laptop);
-        laptop.shell(&format!("kill -{signal} {old}")).expect_code(0);
+        laptop.shell(&format!("kill -{signal} {}", masters(&laptop))).expect_code(0);
         poll("another ssh", || (master(&laptop) != old).then_some(()));
         await_state(&laptop, "up");
     }
@@ -91,7 +91,7 @@ fn without_credentials_it_waits_for_them_and_goes_on_when_they_are_back() {
     write("ASIAEXPIRED0");
     laptop.fault("clear");
     // The second address stays, and what was connected from it.
-    laptop.shell(&format!("kill -KILL {}", master(&laptop))).expect_code(0);
+    laptop.shell(&format!("kill -KILL {}", masters(&laptop))).expect_code(0);
     poll("it says what it needs once more", || (state(&laptop)["remedy"] == "credentials").then_some(()));
     laptop.devdb("tunnel up").expect_code(0).says(&["let 198.51.100.10/32 reach"]);
     await_state(&laptop, "up");

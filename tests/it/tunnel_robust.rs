@@ -5,6 +5,7 @@ use crate::support::sshd::eventually;
 use crate::support::world::World;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -26,6 +27,42 @@ fn a_supervisor_whose_state_folder_was_deleted_is_found_again() {
     std::fs::remove_dir_all(world.path(".local")).unwrap();
     world.wait_for_state("up");
     assert_eq!(world.done("down")["was_running"], true);
+    world.assert_nothing_is_left();
+}
+
+#[test]
+fn whoever_works_without_a_pause_has_several_ssh_and_the_end_of_one_is_not_the_tunnels() {
+    let world = World::new();
+    world.done("up");
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Relaxed) {
+                is_served(world.address(), LIMIT).unwrap();
+            }
+        });
+        let several = |but: Option<u64>| {
+            eventually("four ssh", LIMIT, || {
+                let report = world.status();
+                let pids = report["bastion"]["ssh_pids"].as_array()?.iter().map(|pid| pid.as_u64().unwrap());
+                let pids: Vec<u64> = pids.filter(|pid| Some(*pid) != but).collect();
+                (pids.len() == 4).then_some((pids, report))
+            })
+        };
+        let (pids, report) = several(None);
+        assert_eq!(report["bastion"]["ssh_pid"], pids[0]);
+        let (mut shown, mut running) = (pids.clone(), world.masters());
+        shown.sort_unstable();
+        running.sort_unstable();
+        assert!(running.iter().map(|pid| u64::from(*pid)).eq(shown), "{running:?} {pids:?}");
+        world.signal(u32::try_from(pids[0]).unwrap(), "-9");
+        is_served(world.address(), LIMIT).unwrap();
+        let (_, report) = several(Some(pids[0]));
+        assert_eq!((&report["state"], &report["restarts"]), (&"up".into(), &serde_json::json!([])));
+        assert!(world.log().contains("one ssh ended (3 beside it live on)"), "{}", world.log());
+        over.store(true, Relaxed);
+    });
+    world.done("down");
     world.assert_nothing_is_left();
 }
 

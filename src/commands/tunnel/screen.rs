@@ -106,7 +106,7 @@ impl Report for Screen {
             let port = if bastion.ssh_port == 22 { String::new() } else { format!(" port {}", bastion.ssh_port) };
             let expiry =
                 bastion.expires_at.map(|at| format!("  expires in {}", span(at, self.now))).unwrap_or_default();
-            let pid = bastion.ssh_pid.map(|pid| paint.faint(&format!("  ssh process {pid}"))).unwrap_or_default();
+            let pid = paint.faint(&processes(&bastion.ssh_pids));
             table.row([
                 "bastion",
                 &format!("{}@{}{port} ({}){expiry}{pid}", bastion.user, bastion.address, bastion.instance_id),
@@ -128,6 +128,16 @@ impl Report for Screen {
         }
         text.push_str(&table.render(2));
         text
+    }
+}
+
+/// The ssh processes of the link; a busy tunnel has several.
+fn processes(pids: &[u32]) -> String {
+    let numbers: Vec<String> = pids.iter().map(ToString::to_string).collect();
+    match pids {
+        [] => String::new(),
+        [pid] => format!("  ssh process {pid}"),
+        _ => format!("  ssh processes {}", numbers.join(" ")),
     }
 }
 
@@ -197,6 +207,7 @@ mod tests {
             ssh_port: 22,
             user: "ec2-user".to_owned(),
             ssh_pid: Some(4711),
+            ssh_pids: vec![4711, 4712],
             ready: Some(true),
             expires_at: Some(now + std::time::Duration::from_secs(3 * 3600 + 60)),
         });
@@ -226,7 +237,7 @@ mod tests {
           writer     127.0.0.1:5432 [::1]:5432 → db.example.com:5432  12.3 ms
                      certificate  verified
                      connections  2 open, 1 held, 17 in all, 123 kB
-          bastion    ec2-user@203.0.113.7 (i-0abc)  expires in 3 h 1 min  ssh process 4711
+          bastion    ec2-user@203.0.113.7 (i-0abc)  expires in 3 h 1 min  ssh processes 4711 4712
           restarted  once, last 4 min ago: ssh ended: Timeout
           by hand    ssh -fN …
         ");

@@ -2,6 +2,7 @@
 
 use super::{Note, Session};
 use crate::tunnel::generation::Generation;
+use crate::tunnel::lanes::Lane;
 use crate::tunnel::report::Snapshot;
 use crate::tunnel::{Link, LinkError, LinkRequest};
 use std::sync::Arc;
@@ -17,35 +18,34 @@ const RETIRED_LIMIT: Duration = Duration::from_secs(15);
 
 impl Session {
     pub(super) fn open(&self, errand: u64) {
+        self.start_ssh(move |result| Note::Opened { errand, result });
+    }
+
+    /// Starts an ssh; what becomes of it is noted.
+    pub(super) fn start_ssh(&self, note: impl FnOnce(Result<Arc<dyn Link>, LinkError>) -> Note + Send + 'static) {
         let Some(link) = self.spec.link.clone() else { return };
         let folder = match (self.folder)() {
             Ok(folder) => folder,
             Err(error) => {
-                let result = Err(LinkError::Failed { said: error.to_string() });
-                let _ = self.notes.send(Note::Opened { errand, result });
+                let _ = self.notes.send(note(Err(LinkError::Failed { said: error.to_string() })));
                 return;
             }
         };
         let request = LinkRequest { link, targets: self.spec.targets.clone(), folder };
         let (ssh, notes) = (self.tools.ssh.clone(), self.notes.clone());
         tokio::spawn(async move {
-            let result = ssh.open(&request).await;
-            let _ = notes.send(Note::Opened { errand, result });
+            let _ = notes.send(note(ssh.open(&request).await));
         });
     }
 
     pub(super) fn adopt(&mut self, link: Arc<dyn Link>) {
         let id = self.errand;
-        let generation = Arc::new(Generation::new(id, link, self.spec.targets.len()));
-        let (link, notes) = (generation.link.clone(), self.notes.clone());
-        tokio::spawn(async move {
-            link.closed().await;
-            let _ = notes.send(Note::Lost { id });
-        });
-        let (noting, notes) = (generation.link.clone(), self.notes.clone());
+        let generation = Arc::new(Generation::new(id, self.spec.targets.len()));
+        self.add_lane(&generation, link.clone());
+        let notes = self.notes.clone();
         tokio::spawn(async move {
             sleep(AFTER_PROBE).await;
-            let _ = notes.send(Note::Noted { id, notes: noting.notes().await });
+            let _ = notes.send(Note::Noted { id, notes: link.notes().await });
         });
         self.generation = Some(generation);
         self.snapshot.send_modify(Snapshot::forget_targets);
@@ -58,25 +58,29 @@ impl Session {
         self.retired.push(Arc::downgrade(&generation));
         // What it measured is no truth about its successor.
         self.snapshot.send_modify(Snapshot::forget_targets);
-        tokio::spawn(async move {
-            if !at_once {
-                finished(&generation).await;
-            }
-            generation.link.close().await;
-        });
+        for lane in generation.lanes.all() {
+            let generation = generation.clone();
+            tokio::spawn(async move {
+                if !at_once {
+                    finished(&lane).await;
+                }
+                lane.link.close().await;
+                drop(generation);
+            });
+        }
     }
 }
 
-/// Ends when the last connection through a retired generation has ended, or none of them can go on. An ssh whose
+/// Ends when the last connection through a lane that is out of use has ended, or none of them can go on. An ssh whose
 /// bastion is gone ends by itself (keepalive); one that is stopped would never.
-async fn finished(generation: &Generation) {
+pub(super) async fn finished(lane: &Lane) {
     loop {
         tokio::select! {
-            () = generation.idle() => return,
-            () = generation.link.closed() => return,
+            () = lane.idle() => return,
+            () = lane.link.closed() => return,
             () = sleep(LOOK_AFTER_RETIRED) => {}
         }
-        if !generation.link.answers(RETIRED_LIMIT).await {
+        if !lane.link.answers(RETIRED_LIMIT).await {
             return;
         }
     }

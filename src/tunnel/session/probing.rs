@@ -29,8 +29,8 @@ impl Session {
         let began = Instant::now();
         tokio::spawn(async move {
             let asked = async {
-                let stream = generation.connect(target).await?;
-                Ok(probe.probe(stream, &host, &ca_file).await)
+                let passage = generation.connect(target).await?;
+                Ok(probe.probe(passage.stream, &host, &ca_file).await)
             };
             let result = timeout(limit, asked).await.unwrap_or(Ok(Err(ProbeError::Silent { limit })));
             let _ = notes.send(Note::Probed { id: generation.id, target, began, result });

@@ -91,6 +91,15 @@ pub(crate) fn master(laptop: &Laptop) -> u64 {
     poll("an ssh master", || state(laptop)["bastion"]["ssh_pid"].as_u64())
 }
 
+/// Every ssh process of the link, as words of a command line: somebody who knocks all the time has several.
+pub(crate) fn masters(laptop: &Laptop) -> String {
+    poll("an ssh master", || {
+        let report = state(laptop);
+        let pids: Vec<String> = report["bastion"]["ssh_pids"].as_array()?.iter().map(ToString::to_string).collect();
+        (!pids.is_empty()).then(|| pids.join(" "))
+    })
+}
+
 /// Runs a program against the stand-in API, with boto3 as `ec2`.
 pub(crate) fn api(laptop: &Laptop, program: &str) -> String {
     let line = format!(

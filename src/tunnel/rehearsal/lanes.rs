@@ -1,0 +1,141 @@
+//! Several ssh masters side by side.
+
+use super::*;
+
+/// Somebody works without a pause for so many seconds.
+async fn work(rehearsal: &Rehearsal, seconds: u64) {
+    let mut client = rehearsal.connect();
+    for _ in 0..seconds * 10 {
+        talk(&mut client).await.unwrap();
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Links that live.
+fn alive(rehearsal: &Rehearsal) -> Vec<Arc<FakeLink>> {
+    rehearsal.ssh.links().into_iter().filter(|link| !link.is_dead()).collect()
+}
+
+/// Up, with as many lanes as there may be.
+async fn busy() -> Rehearsal {
+    let rehearsal = Rehearsal::up().await;
+    work(&rehearsal, 5).await;
+    // Until its end is no traffic of the last half second any more.
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(alive(&rehearsal).len(), 4);
+    rehearsal
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_opens_further_lanes_new_connections_are_spread_and_a_quiet_minute_closes_what_is_unused() {
+    let rehearsal = busy().await;
+    let mut clients: Vec<_> = (0..8).map(|_| rehearsal.connect()).collect();
+    for client in &mut clients {
+        talk(client).await.unwrap();
+    }
+    // Each lane carries two of the eight.
+    for (number, lane) in alive(&rehearsal).into_iter().enumerate() {
+        assert_eq!(lane.carries(), 2, "lane {number}");
+    }
+    let last = clients.pop().unwrap();
+    drop(clients);
+    sleep(Duration::from_secs(70)).await;
+    assert_eq!(alive(&rehearsal).len(), 1, "only the one that is used");
+    assert_eq!(alive(&rehearsal)[0].carries(), 1);
+    drop(last);
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(alive(&rehearsal).len(), 1, "never none");
+    assert_eq!((rehearsal.report().state, rehearsal.report().restarts.len()), (TunnelState::Up, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_connections_and_pauses_open_no_further_lane() {
+    let rehearsal = Rehearsal::up().await;
+    let mut clients: Vec<_> = (0..20).map(|_| rehearsal.connect()).collect();
+    for client in &mut clients {
+        talk(client).await.unwrap();
+        sleep(Duration::from_millis(1100)).await;
+    }
+    assert_eq!(rehearsal.ssh.links().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_death_of_a_lane_is_not_the_links_and_it_is_replaced_while_there_is_work() {
+    let rehearsal = busy().await;
+    let mut elsewhere = rehearsal.connect();
+    talk(&mut elsewhere).await.unwrap();
+    let unused = alive(&rehearsal).into_iter().filter(|lane| lane.carries() == 0);
+    unused.for_each(|lane| lane.kill());
+    assert_eq!(alive(&rehearsal).len(), 1);
+    let asked = Instant::now();
+    talk(&mut rehearsal.connect()).await.unwrap();
+    assert_eq!(asked.elapsed(), Duration::ZERO, "somebody waited");
+    talk(&mut elsewhere).await.unwrap();
+    assert_eq!((rehearsal.report().state, rehearsal.report().restarts.len()), (TunnelState::Up, 0));
+    work(&rehearsal, 5).await;
+    assert_eq!(alive(&rehearsal).len(), 4);
+    alive(&rehearsal).into_iter().for_each(|lane| lane.kill());
+    talk(&mut rehearsal.connect()).await.unwrap();
+    let report = rehearsal.state(TunnelState::Up).await;
+    assert_eq!(report.restarts[0].cause, "ssh ended: killed by the test");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_is_silent_alone_is_set_aside_and_whoever_waits_on_it_is_served_by_another() {
+    let rehearsal = busy().await;
+    let mut old = rehearsal.connect();
+    talk(&mut old).await.unwrap();
+    let first = alive(&rehearsal)[0].clone();
+    assert_eq!(first.carries(), 1);
+    drop(old);
+    sleep(Duration::from_millis(10)).await;
+    first.freeze();
+    let asked = Instant::now();
+    let mut waiting = rehearsal.connect();
+    talk(&mut waiting).await.unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    rehearsal.state(TunnelState::Up).await;
+    sleep(Duration::from_secs(1)).await;
+    assert!(first.is_dead());
+    assert_eq!(rehearsal.report().restarts.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_all_lanes_are_silent_the_link_is_replaced() {
+    let rehearsal = busy().await;
+    alive(&rehearsal).into_iter().for_each(|lane| lane.freeze());
+    talk(&mut rehearsal.connect()).await.unwrap();
+    assert_eq!(rehearsal.report().restarts[0].cause, "the bastion does not answer any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bastion_that_lets_no_further_ssh_in_is_asked_once_a_minute() {
+    let rehearsal = Rehearsal::up().await;
+    let refusal = || LinkError::Refused { said: String::new() };
+    rehearsal.ssh.refuse([refusal(), refusal()]);
+    work(&rehearsal, 50).await;
+    assert_eq!(rehearsal.ssh.links().len(), 1);
+    work(&rehearsal, 50).await;
+    assert_eq!(rehearsal.ssh.links().len(), 1, "the second refusal");
+    work(&rehearsal, 60).await;
+    assert_eq!(rehearsal.ssh.links().len(), 4);
+    assert_eq!((rehearsal.report().state, rehearsal.report().restarts.len()), (TunnelState::Up, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_lets_each_lane_finish_by_itself_and_stopping_ends_them_all() {
+    let rehearsal = busy().await;
+    let mut old = rehearsal.connect();
+    talk(&mut old).await.unwrap();
+    rehearsal.restart().await;
+    rehearsal.state(TunnelState::Up).await;
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(alive(&rehearsal).len(), 2, "the new one, and the one that is used");
+    talk(&mut old).await.unwrap();
+    work(&rehearsal, 5).await;
+    assert_eq!(alive(&rehearsal).len(), 5);
+    rehearsal.commands.send(Command::Stop).unwrap();
+    closes(&mut old).await;
+    sleep(Duration::from_secs(1)).await;
+    assert!(alive(&rehearsal).is_empty());
+}
