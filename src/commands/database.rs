@@ -241,7 +241,12 @@ fn how_known(reached: &Reached, connection: &Connection) -> String {
 fn application_name(context: &Context) -> String {
     let alias = match context.resolved() {
         Ok(Resolved::Environment(settings)) => settings.alias.as_str().to_owned(),
-        _ => context.host().surroundings.vars.get("USER").cloned().unwrap_or_else(|| "unknown".to_owned()),
+        _ => {
+            let vars = &context.host().surroundings.vars;
+            let named =
+                ["DEVDB_ALIAS", "USER"].into_iter().find_map(|name| vars.get(name).filter(|name| !name.is_empty()));
+            named.cloned().unwrap_or_else(|| "unknown".to_owned())
+        }
     };
     let alias: String = alias.chars().filter(char::is_ascii_graphic).take(32).collect();
     // The hasher's keys are random: two runs never share a name.

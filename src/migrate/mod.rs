@@ -9,6 +9,8 @@
 mod database;
 mod engine;
 mod error;
+mod history;
+mod journal;
 mod ledger;
 mod name;
 mod plan;
@@ -24,10 +26,13 @@ pub mod sql;
 mod trace;
 
 pub use database::{
-    After, BatchError, Ended, Holder, MigrationDatabase, Opened, Part, Queueing, RowChange, SessionSpec, StandingIndex,
+    After, BatchError, Ended, Holder, MigrationDatabase, Opened, Part, Queueing, RepairOrder, RepairRecord, RowChange,
+    SessionSpec, StandingIndex,
 };
 pub use engine::{Engine, Event, Options};
 pub use error::{FailedMigration, InTheWay, MigrateError, Remains};
+pub use history::{FileHistory, FoundFiles};
+pub use journal::{JournalEntry, JournalRow, JournalState, alias, fingerprint};
 pub use ledger::{LedgerNames, LedgerRow, kysely_time};
 pub use name::{MigrationName, NameError};
 pub use plan::{Direction, History, Piece, PlanError, Route, Segment, Target, history, route, segments};

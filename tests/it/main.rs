@@ -27,6 +27,7 @@ mod ledger;
 mod login;
 mod migrate;
 mod migrate_alone;
+mod migrate_journal;
 mod migrate_plan;
 mod permissions;
 mod processes;

@@ -7,6 +7,7 @@ mod connect;
 mod error;
 mod ledger;
 mod migrations;
+mod side_tables;
 
 pub(crate) use catalog::PostgresCatalog;
 pub(crate) use migrations::PostgresMigrations;

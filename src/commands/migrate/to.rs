@@ -66,6 +66,7 @@ async fn execute(context: &Context, args: &RunArgs, target: &Target) -> Result<R
     let options = Options {
         allow_unordered: settings.allow_unordered,
         lock_wait: Duration::from_secs(args.lock_wait),
+        git_commit: context.host().tools.file_history(&settings.dir).head(),
         ..Options::default()
     };
     let step = context.printer().step("migrating");
@@ -96,6 +97,9 @@ fn narrate(event: &Event) -> Telling {
             };
             Telling::Line(format!("{} to {}, in {transactions}", migration_count(*migrations), action(*direction)))
         }
+        Event::WithoutJournal => Telling::Line(
+            "devdb_migration_journal cannot be written or made by this role; the run goes on without it".to_owned(),
+        ),
         Event::Finished { name, .. } => Telling::Note(name.to_string()),
         Event::TableLockBusy { attempt, of } => Telling::Warning(format!(
             "another session holds a table; everything was rolled back, trying again ({attempt} of {of})"
