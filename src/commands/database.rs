@@ -120,6 +120,19 @@ pub(crate) fn confirm_write(context: &Context) -> Result<(), CommandError> {
         .hint(format!("add `--confirm {name}` if you mean it; `--yes` is never enough")))
 }
 
+/// What may be done to the database. Where nothing says whose it is, it counts as shared.
+pub(crate) fn kind(context: &Context) -> Result<EnvironmentKind, CommandError> {
+    Ok(match context.resolved()? {
+        Resolved::Environment(settings) => settings.kind,
+        Resolved::NoEnvironment { .. } => EnvironmentKind::Shared,
+    })
+}
+
+/// Whether its name was asked for: then nothing else is.
+pub(crate) fn is_protected(context: &Context) -> Result<bool, CommandError> {
+    Ok(kind(context)? == EnvironmentKind::Protected)
+}
+
 /// A session for migrations on the database that is meant; says which one on stderr.
 pub(crate) async fn migration_database(
     context: &Context,
@@ -237,18 +250,23 @@ fn how_known(reached: &Reached, connection: &Connection) -> String {
     }
 }
 
-/// `devdb/<alias>/<run>`; PostgreSQL cuts it at 63 bytes.
-fn application_name(context: &Context) -> String {
+/// How this user is called in the journal; empty where nobody knows.
+pub(crate) fn journal_alias(context: &Context) -> String {
     let alias = match context.resolved() {
         Ok(Resolved::Environment(settings)) => settings.alias.as_str().to_owned(),
         _ => {
             let vars = &context.host().surroundings.vars;
             let named =
                 ["DEVDB_ALIAS", "USER"].into_iter().find_map(|name| vars.get(name).filter(|name| !name.is_empty()));
-            named.cloned().unwrap_or_else(|| "unknown".to_owned())
+            named.cloned().unwrap_or_default()
         }
     };
-    let alias: String = alias.chars().filter(char::is_ascii_graphic).take(32).collect();
+    alias.chars().filter(char::is_ascii_graphic).take(32).collect()
+}
+
+/// `devdb/<alias>/<run>`; PostgreSQL cuts it at 63 bytes.
+fn application_name(context: &Context) -> String {
+    let alias = Some(journal_alias(context)).filter(|alias| !alias.is_empty()).unwrap_or_else(|| "unknown".to_owned());
     // The hasher's keys are random: two runs never share a name.
     format!("devdb/{alias}/{:08x}", RandomState::new().build_hasher().finish() & 0xffff_ffff)
 }

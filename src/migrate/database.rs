@@ -153,6 +153,13 @@ pub trait MigrationDatabase: Send {
     /// Whether the journal can be written, as the ledger was last read.
     fn journal(&self) -> JournalState;
 
+    /// The server's clock when the ledger was last read, in milliseconds since the epoch.
+    fn clock(&self) -> i64;
+
+    /// Whether the table has rows, or, with a column, rows in which that is not null; false where there is no such
+    /// table or column. One round trip. Both names as a statement writes them.
+    async fn holds_rows(&mut self, table: &str, column: Option<&str>) -> Result<bool, DatabaseError>;
+
     /// What the journal says; empty without one. Comes after the ledger was read. One round trip.
     ///
     /// The SQL can be large, so it comes only where it is asked for.

@@ -17,6 +17,7 @@ mod plan;
 #[cfg(test)]
 mod plan_tests;
 mod preview;
+pub mod repair;
 mod report;
 mod resolve;
 mod run;

@@ -170,6 +170,14 @@ impl MigrationDatabase for FakeMigrations {
         JournalState::Present
     }
 
+    fn clock(&self) -> i64 {
+        1_767_323_045_000
+    }
+
+    async fn holds_rows(&mut self, _table: &str, _column: Option<&str>) -> Result<bool, DatabaseError> {
+        self.check().map(|()| false)
+    }
+
     async fn read_journal(&mut self, _with_sql: bool) -> Result<Vec<JournalRow>, DatabaseError> {
         self.check()?;
         Ok(self.ledger.server().journal.clone())

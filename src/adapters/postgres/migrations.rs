@@ -26,6 +26,8 @@ pub(crate) struct PostgresMigrations {
     /// Where the ledger was found; a migration may change the search path.
     schema: String,
     journal: JournalState,
+    /// The server's, in milliseconds since the epoch.
+    clock: i64,
 }
 
 impl PostgresMigrations {
@@ -41,6 +43,7 @@ impl PostgresMigrations {
             session,
             schema: String::new(),
             journal: JournalState::default(),
+            clock: 0,
         })
     }
 
@@ -92,6 +95,7 @@ impl PostgresMigrations {
         if let Some(schema) = rows.pop() {
             self.schema = text(&schema, 0);
             self.journal = SideTables::state(&text(&schema, 1));
+            self.clock = text(&schema, 2).parse().unwrap_or_default();
         }
         Ok(Some(rows.iter().map(|row| LedgerRow { name: text(row, 0), timestamp: text(row, 1) }).collect()))
     }
@@ -283,6 +287,20 @@ impl MigrationDatabase for PostgresMigrations {
 
     fn journal(&self) -> JournalState {
         self.journal
+    }
+
+    fn clock(&self) -> i64 {
+        self.clock
+    }
+
+    async fn holds_rows(&mut self, table: &str, column: Option<&str>) -> Result<bool, DatabaseError> {
+        let condition = column.map(|column| format!(" where {column} is not null")).unwrap_or_default();
+        match self.ask(&format!("select exists (select from {table}{condition})")).await {
+            Ok(rows) => Ok(rows.first().is_some_and(|row| text(row, 0) == "t")),
+            // No such table, column or schema.
+            Err(error) if matches!(error.code(), Some("42P01" | "42703" | "3F000")) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn read_journal(&mut self, with_sql: bool) -> Result<Vec<JournalRow>, DatabaseError> {

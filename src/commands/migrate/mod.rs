@@ -1,11 +1,16 @@
 //! `devdb migrate …`
 
 mod down;
+mod mark;
 mod new;
 mod plan;
+mod repair;
+mod repair_text;
 mod status;
+mod sync;
 mod to;
 mod up;
+mod workbench;
 
 use super::context::Context;
 use crate::error::CommandError;
@@ -20,6 +25,9 @@ pub(crate) enum MigrateCommand {
     Plan(plan::PlanArgs),
     Status(status::StatusArgs),
     New(new::NewArgs),
+    Repair(repair::RepairArgs),
+    Sync(sync::SyncArgs),
+    Mark(mark::MarkArgs),
 }
 
 pub(crate) async fn run(command: MigrateCommand, context: &Context) -> Result<ExitStatus, CommandError> {
@@ -30,5 +38,8 @@ pub(crate) async fn run(command: MigrateCommand, context: &Context) -> Result<Ex
         MigrateCommand::Plan(args) => plan::run(&args, context).await,
         MigrateCommand::Status(args) => status::run(&args, context).await,
         MigrateCommand::New(args) => new::run(&args, context),
+        MigrateCommand::Repair(args) => repair::run(&args, context).await,
+        MigrateCommand::Sync(args) => sync::run(&args, context).await,
+        MigrateCommand::Mark(args) => mark::run(&args, context).await,
     }
 }

@@ -4,7 +4,7 @@ use crate::error::{CommandError, describe_holder};
 use crate::migrate::{
     Direction, Engine, Event, FolderSource, MigrationResult, Options, ResultStatus, RunReport, Target,
 };
-use crate::ui::{ExitStatus, Paint, Report, Table};
+use crate::ui::{ExitStatus, Paint, Report, Step, Table};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -25,13 +25,13 @@ pub(crate) struct ToArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
-    database: DatabaseArgs,
+    pub(super) database: DatabaseArgs,
     /// Wait so many seconds for another run to end
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
-    lock_wait: u64,
+    pub(super) lock_wait: u64,
     /// Let a statement queue so many seconds for a table; then everything is rolled back and tried again
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
-    lock_timeout: u64,
+    pub(super) lock_timeout: u64,
 }
 
 pub(crate) async fn run(args: &ToArgs, context: &Context) -> Result<ExitStatus, CommandError> {
@@ -44,7 +44,7 @@ pub(super) async fn migrate(context: &Context, args: &RunArgs, target: &Target) 
         Ok(report) => report,
         Err(error) => {
             if context.printer().settings().json {
-                context.printer().report(&NotBegun { results: [], error: Message { message: &error.message } })?;
+                context.printer().report(&NotBegun::of(&error))?;
             }
             return Err(error);
         }
@@ -70,12 +70,17 @@ async fn execute(context: &Context, args: &RunArgs, target: &Target) -> Result<R
         ..Options::default()
     };
     let step = context.printer().step("migrating");
-    let mut tell = |event: Event| match narrate(&event) {
+    let mut events = |event: Event| tell(context, &step, &event);
+    Ok(Engine { source: &source, options }.migrate(session.as_mut(), target, &mut events).await)
+}
+
+/// Says what happens while it happens.
+pub(super) fn tell(context: &Context, step: &Step, event: &Event) {
+    match narrate(event) {
         Telling::Line(text) => context.printer().status(&text),
         Telling::Warning(text) => context.printer().warning(&text),
         Telling::Note(text) => step.note(&text),
-    };
-    Ok(Engine { source: &source, options }.migrate(session.as_mut(), target, &mut tell).await)
+    }
 }
 
 enum Telling {
@@ -124,8 +129,9 @@ fn migration_count(count: usize) -> String {
     if count == 1 { "1 migration".to_owned() } else { format!("{count} migrations") }
 }
 
-impl Report for RunReport {
-    fn text(&self, paint: Paint) -> String {
+impl RunReport {
+    /// Each migration, its direction, and how it ended.
+    pub(super) fn rows(&self, paint: Paint) -> String {
         let mut table = Table::new();
         for MigrationResult { migration_name, direction, status, rolled_back } in &self.results {
             let shown = match status {
@@ -136,23 +142,38 @@ impl Report for RunReport {
             };
             table.row([migration_name.to_string(), format!("{direction:?}"), shown]);
         }
-        let done = match self.results.first().map(|result| result.direction) {
-            Some(Direction::Down) => "undone",
-            _ => "done",
+        table.render(2)
+    }
+}
+
+impl Report for RunReport {
+    fn text(&self, paint: Paint) -> String {
+        let count = |direction: Direction, word: &str| {
+            let count = self.results.iter().filter(|result| result.direction == direction).count();
+            (count > 0).then(|| format!("{} {word}", migration_count(count)))
         };
+        let counts = [count(Direction::Down, "undone"), count(Direction::Up, "done")];
         match (&self.error, self.results.is_empty()) {
             (None, true) => "nothing to do\n".to_owned(),
-            (None, false) => format!("{}{} {done}\n", table.render(2), migration_count(self.succeeded())),
-            (Some(_), _) => table.render(2),
+            (None, false) => {
+                format!("{}{}\n", self.rows(paint), counts.into_iter().flatten().collect::<Vec<_>>().join(", "))
+            }
+            (Some(_), _) => self.rows(paint),
         }
     }
 }
 
 /// The document of a run that never began.
 #[derive(Serialize)]
-struct NotBegun<'a> {
+pub(super) struct NotBegun<'a> {
     results: [(); 0],
     error: Message<'a>,
+}
+
+impl<'a> NotBegun<'a> {
+    pub(super) fn of(error: &'a CommandError) -> Self {
+        Self { results: [], error: Message { message: &error.message } }
+    }
 }
 
 #[derive(Serialize)]
