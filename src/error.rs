@@ -5,10 +5,12 @@ mod bastion;
 mod check;
 mod cloud;
 mod database;
+mod repair;
 mod tunnel;
 
 pub(crate) use bastion::reach_hints;
 pub(crate) use database::describe_holder;
+pub(crate) use repair::data_loss;
 pub(crate) use tunnel::remedy_hint;
 
 use crate::config::ConfigError;

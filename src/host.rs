@@ -3,7 +3,7 @@
 use crate::bastion::{AddressEcho, Cloud, KeyMaker, Shell};
 use crate::connection::{Connection, SecretStore, TokenSigner};
 use crate::discovery::Inventory;
-use crate::migrate::{Linter, MigrationDatabase, Repository, Scratch, SessionSpec};
+use crate::migrate::{FileHistory, Linter, MigrationDatabase, Repository, Scratch, SessionSpec};
 use crate::schema::Catalog;
 use crate::system::{Clock, CloudError, DatabaseError, Processes};
 use crate::tunnel::{Probe, Ssh};
@@ -55,6 +55,8 @@ pub trait Tools: Send + Sync {
     /// A new database on the server of this one; it is gone when the value is, however that ends.
     async fn scratch(&self, connection: &Connection, application_name: &str)
     -> Result<Box<dyn Scratch>, DatabaseError>;
+    /// What git knows about the files of a folder.
+    fn file_history(&self, dir: &Path) -> Arc<dyn FileHistory>;
     /// ssh to the bastion, one command at a time.
     fn bastion_shell(&self, processes: Arc<dyn Processes>, state_dir: &Path) -> Arc<dyn Shell>;
     /// Who we are on the internet.
@@ -152,6 +154,10 @@ impl Tools for RealTools {
             code: "NotBuilt".to_owned(),
             message: "this devdb was built without the `aws` feature".to_owned(),
         })
+    }
+
+    fn file_history(&self, dir: &Path) -> Arc<dyn FileHistory> {
+        Arc::new(crate::adapters::git::Git::new(Arc::new(crate::adapters::process::SystemProcesses), dir))
     }
 
     fn bastion_shell(&self, processes: Arc<dyn Processes>, state_dir: &Path) -> Arc<dyn Shell> {

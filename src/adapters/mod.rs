@@ -10,6 +10,8 @@ pub(crate) mod clock;
 #[cfg(feature = "cli")]
 pub(crate) mod echo;
 #[cfg(feature = "cli")]
+pub(crate) mod git;
+#[cfg(feature = "cli")]
 pub(crate) mod keys;
 #[cfg(feature = "cli")]
 pub(crate) mod lint;

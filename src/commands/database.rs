@@ -120,6 +120,19 @@ pub(crate) fn confirm_write(context: &Context) -> Result<(), CommandError> {
         .hint(format!("add `--confirm {name}` if you mean it; `--yes` is never enough")))
 }
 
+/// What may be done to the database. Where nothing says whose it is, it counts as shared.
+pub(crate) fn kind(context: &Context) -> Result<EnvironmentKind, CommandError> {
+    Ok(match context.resolved()? {
+        Resolved::Environment(settings) => settings.kind,
+        Resolved::NoEnvironment { .. } => EnvironmentKind::Shared,
+    })
+}
+
+/// Whether its name was asked for: then nothing else is.
+pub(crate) fn is_protected(context: &Context) -> Result<bool, CommandError> {
+    Ok(kind(context)? == EnvironmentKind::Protected)
+}
+
 /// A session for migrations on the database that is meant; says which one on stderr.
 pub(crate) async fn migration_database(
     context: &Context,
@@ -266,14 +279,19 @@ pub(crate) fn own_alias(context: &Context) -> Option<String> {
     .filter(|alias| !alias.is_empty())
 }
 
+/// How this user is called in the journal: the alias, or else the login's name; empty where nobody knows.
+pub(crate) fn journal_alias(context: &Context) -> String {
+    let login = || context.host().surroundings.vars.get("USER").map(|login| shortened(login));
+    own_alias(context).or_else(login).unwrap_or_default()
+}
+
 fn shortened(alias: &str) -> String {
     alias.chars().filter(char::is_ascii_graphic).take(32).collect()
 }
 
 /// `devdb/<alias>/<run>`; PostgreSQL cuts it at 63 bytes.
 pub(crate) fn application_name(context: &Context) -> String {
-    let login = || context.host().surroundings.vars.get("USER").map(|login| shortened(login));
-    let alias = own_alias(context).or_else(login).unwrap_or_else(|| "unknown".to_owned());
+    let alias = Some(journal_alias(context)).filter(|alias| !alias.is_empty()).unwrap_or_else(|| "unknown".to_owned());
     // The hasher's keys are random: two runs never share a name.
     format!("devdb/{alias}/{:08x}", RandomState::new().build_hasher().finish() & 0xffff_ffff)
 }

@@ -122,13 +122,16 @@ impl From<PlanError> for CommandError {
     fn from(error: PlanError) -> Self {
         let shown = Self::from_error(ErrorKind::Failed, &error);
         match error {
-            PlanError::Missing { name } => shown.hint(format!(
-                "its file was renamed, deleted, or is on another branch: `git log --all -- '*{name}*'` finds it"
-            )),
+            PlanError::Missing { .. } => shown.hint(
+                "its file was renamed, deleted, or is on another branch: `devdb migrate repair` looks for it there, \
+                 and shows what it would do",
+            ),
             PlanError::OutOfOrder { found, .. } => shown.hint(format!(
-                "`devdb migrate status` shows the order; if {found} was never shared, rename it to sort last"
+                "`devdb migrate repair` shows how to put it right; if {found} was never shared, rename it to sort last"
             )),
-            PlanError::BadTimestamp { .. } => shown.hint("write the time as 2026-01-02T03:04:05.678Z into the ledger"),
+            PlanError::BadTimestamp { .. } => {
+                shown.hint("`devdb migrate repair` gives it the time of its place, and shows it before")
+            }
             PlanError::Unknown { .. } => shown.hint("`devdb migrate status` lists the names"),
             PlanError::NoDown { name } => {
                 shown.hint(format!("write {name}.down.sql; `select 1;` if there is nothing to undo"))
@@ -176,6 +179,8 @@ impl From<MigrateError> for CommandError {
                 shown.message = what;
                 shown.hint("run the same command again")
             }
+            MigrateError::LedgerChanged => Self::from_error(ErrorKind::Failed, &error)
+                .hint("run the same command again: it looks at the ledger first"),
             MigrateError::OutcomeUnknown { .. } => Self::from_error(ErrorKind::Failed, &error)
                 .hint("`devdb migrate status` shows what is in the database, as soon as it answers again"),
         }

@@ -1,5 +1,5 @@
 use super::sql::IndexBuild;
-use super::{LedgerNames, LedgerRow, MigrationName};
+use super::{JournalEntry, JournalRow, JournalState, LedgerNames, LedgerRow, MigrationName};
 use crate::system::{DatabaseError, Reached};
 use async_trait::async_trait;
 use std::time::Duration;
@@ -58,8 +58,21 @@ pub enum After {
 /// A change of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowChange {
-    Insert { name: MigrationName, after: After },
+    /// With what goes into the journal, where that can be written.
+    Insert { name: MigrationName, after: After, journal: Option<Box<JournalEntry>> },
+    /// The journal keeps its row, marked as undone.
     Delete { name: MigrationName },
+    /// A new time for a row that stays: one millisecond behind the row before it, or its own where that is later.
+    Restamp {
+        name: MigrationName,
+        /// The ledger's text until now.
+        was: String,
+        /// Its own time in milliseconds since the epoch; none where that cannot be read or cannot be true.
+        not_before: Option<i64>,
+        after: After,
+    },
+    /// The file has another name than it was executed under.
+    Rename { from: MigrationName, to: MigrationName },
 }
 
 /// SQL that goes to the server as one message, and the row that belongs to it.
@@ -67,6 +80,27 @@ pub enum RowChange {
 pub struct Part<'a> {
     pub sql: &'a str,
     pub row: Option<RowChange>,
+}
+
+/// What is written down about a repair before it begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepairRecord {
+    /// `repair`, `sync` or `mark`.
+    pub verb: &'static str,
+    /// A JSON document.
+    pub plan: String,
+    pub git_commit: Option<String>,
+}
+
+/// Changes of the ledger that hold together: they are made all or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepairOrder<'a> {
+    /// The rows that the plan was made of, in any order.
+    pub before: &'a [LedgerRow],
+    pub parts: Vec<Part<'a>>,
+    /// What must be in the ledger then, and in which order; none where that is not promised.
+    pub after: Option<Vec<MigrationName>>,
+    pub record: RepairRecord,
 }
 
 /// How long a statement may queue for a table's lock.
@@ -125,6 +159,21 @@ pub trait MigrationDatabase: Send {
     /// The rows, or `None` without a ledger. Writes nothing, locks nothing. One round trip.
     async fn read_ledger(&mut self) -> Result<Option<Vec<LedgerRow>>, DatabaseError>;
 
+    /// Whether the journal can be written, as the ledger was last read.
+    fn journal(&self) -> JournalState;
+
+    /// The server's clock when the ledger was last read, in milliseconds since the epoch.
+    fn clock(&self) -> i64;
+
+    /// Whether the table has rows, or, with a column, rows in which that is not null; false where there is no such
+    /// table or column. One round trip. Both names as a statement writes them.
+    async fn holds_rows(&mut self, table: &str, column: Option<&str>) -> Result<bool, DatabaseError>;
+
+    /// What the journal says; empty without one. Comes after the ledger was read. One round trip.
+    ///
+    /// The SQL can be large, so it comes only where it is asked for.
+    async fn read_journal(&mut self, with_sql: bool) -> Result<Vec<JournalRow>, DatabaseError>;
+
     /// Begins a transaction, tries the lock and reads the ledger. One round trip.
     ///
     /// With `create`, missing tables are made in the same transaction.
@@ -142,6 +191,13 @@ pub trait MigrationDatabase: Send {
         parts: &[Part<'_>],
         done: &mut (dyn FnMut(usize) + Send),
     ) -> Result<(), BatchError>;
+
+    /// Repairs the ledger and commits, in the transaction of [`Self::open`]. One round trip.
+    ///
+    /// The server compares the rows with the plan's first, writes them down, and looks at the order of the new ones
+    /// before the commit; where either is wrong, the error is the server's, with SQLSTATE 55000 and without a part.
+    async fn repair(&mut self, order: &RepairOrder<'_>, done: &mut (dyn FnMut(usize) + Send))
+    -> Result<(), BatchError>;
 
     /// Runs one statement outside of any transaction, then changes its row. One round trip, two with a row.
     async fn run_alone(&mut self, part: &Part<'_>, queueing: Queueing) -> Result<(), BatchError>;

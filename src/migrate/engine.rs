@@ -1,8 +1,8 @@
 use super::plan::{Direction, PlanError, Route, Target, route, segments};
 use super::run::Run;
 use super::{
-    Holder, LedgerRow, MigrateError, MigrationDatabase, MigrationName, MigrationResult, MigrationSource, Opened,
-    PlanReport, Remains, RunReport, Script, StatusReport,
+    Holder, JournalEntry, JournalState, LedgerRow, MigrateError, MigrationDatabase, MigrationName, MigrationResult,
+    MigrationSource, Opened, PlanReport, Remains, RunReport, Script, StatusReport,
 };
 use std::time::Duration;
 use tokio::time::Instant;
@@ -16,11 +16,13 @@ pub struct Options {
     pub lock_wait: Duration,
     /// How often a run is tried again after a table's lock could not be had in time.
     pub retries: usize,
+    /// What is checked out; goes into the journal.
+    pub git_commit: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { allow_unordered: false, lock_wait: Duration::from_secs(300), retries: 3 }
+        Self { allow_unordered: false, lock_wait: Duration::from_secs(300), retries: 3, git_commit: None }
     }
 }
 
@@ -38,6 +40,8 @@ pub enum Event {
     LockBusy(Option<Holder>),
     /// What will run, in order; never empty.
     Planned { direction: Direction, names: Vec<MigrationName>, transactions: usize },
+    /// This role may neither write to the journal nor make one.
+    WithoutJournal,
     /// A migration succeeded; it counts once its transaction is committed.
     Finished { name: MigrationName, direction: Direction },
     /// A table's lock was not free in time; everything was rolled back and is tried again.
@@ -110,14 +114,18 @@ impl Engine<'_> {
         }
     }
 
-    /// Compares the files with the ledger. One round trip; nothing is written, created or locked.
+    /// Compares the files with the ledger, then with the journal. Two round trips; nothing is written, created or locked.
     ///
     /// # Errors
     /// The database's.
     pub async fn status(&self, database: &mut dyn MigrationDatabase) -> Result<StatusReport, MigrateError> {
         let rows = database.read_ledger().await?.unwrap_or_default();
         let problem = self.route(&rows, &Target::Latest).err();
-        Ok(StatusReport::new(self.source.names(), &rows, problem.as_ref()))
+        let mut report = StatusReport::new(self.source.names(), &rows, problem.as_ref());
+        if !rows.is_empty() {
+            report.mark_edited(self.source, &database.read_journal(false).await?);
+        }
+        Ok(report)
     }
 
     /// What [`Self::migrate`] would do. One round trip; nothing is written, created or locked.
@@ -168,7 +176,14 @@ impl Engine<'_> {
             names: route.names.clone(),
             transactions: segments.len(),
         });
-        Run { route: &route, scripts: &scripts, segments: &segments, options: &self.options }
+        let is_up = route.direction == Direction::Up;
+        if is_up && database.journal() == JournalState::Unavailable {
+            on_event(Event::WithoutJournal);
+        }
+        let commit = self.options.git_commit.as_deref();
+        let entry = |(name, script)| JournalEntry::of(self.source, name, script, commit);
+        let journal: Vec<_> = route.names.iter().zip(&scripts).filter(|_| is_up).map(entry).collect();
+        Run { route: &route, scripts: &scripts, segments: &segments, options: &self.options, journal: &journal }
             .execute(database, report, on_event)
             .await
     }

@@ -68,6 +68,9 @@ pub enum MigrateError {
     /// The connection was lost and could not be made again in time to ask.
     #[error("the connection was lost while the migrations ran; whether they were committed is not known")]
     OutcomeUnknown { error: DatabaseError },
+    /// Somebody else was faster. Nothing was changed.
+    #[error("the ledger has changed since the plan was made; nothing was changed")]
+    LedgerChanged,
     /// The connection was lost, and the ledger says that nothing was committed.
     #[error("the connection was lost before the migrations were committed")]
     LostBeforeCommit { remains: Remains, error: DatabaseError },
@@ -82,7 +85,7 @@ impl MigrateError {
             | Self::OutcomeUnknown { error }
             | Self::LostBeforeCommit { error, .. } => Some(error),
             Self::Failed(failed) => Some(&failed.error),
-            Self::Plan(_) | Self::Source(_) | Self::LockBusy { .. } => None,
+            Self::Plan(_) | Self::Source(_) | Self::LockBusy { .. } | Self::LedgerChanged => None,
         }
     }
 
@@ -92,7 +95,9 @@ impl MigrateError {
             Self::CommitFailed { remains, .. } | Self::LostBeforeCommit { remains, .. } => Some(remains),
             Self::Failed(failed) => Some(&failed.remains),
             Self::OutcomeUnknown { .. } => None,
-            Self::Plan(_) | Self::Source(_) | Self::Database(_) | Self::LockBusy { .. } => Some(&Remains::Nothing),
+            Self::Plan(_) | Self::Source(_) | Self::Database(_) | Self::LockBusy { .. } | Self::LedgerChanged => {
+                Some(&Remains::Nothing)
+            }
         }
     }
 }

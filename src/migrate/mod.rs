@@ -10,6 +10,8 @@ mod check;
 mod database;
 mod engine;
 mod error;
+mod history;
+mod journal;
 mod ledger;
 mod lint;
 mod name;
@@ -18,6 +20,7 @@ mod plan;
 mod plan_tests;
 mod preview;
 mod rehearsal;
+pub mod repair;
 mod report;
 mod resolve;
 mod run;
@@ -30,10 +33,13 @@ pub use check::{
     Base, CheckError, CheckFinding, CheckProblem, CheckReport, Rename, Repository, RepositoryError, Tree, check,
 };
 pub use database::{
-    After, BatchError, Ended, Holder, MigrationDatabase, Opened, Part, Queueing, RowChange, SessionSpec, StandingIndex,
+    After, BatchError, Ended, Holder, MigrationDatabase, Opened, Part, Queueing, RepairOrder, RepairRecord, RowChange,
+    SessionSpec, StandingIndex,
 };
 pub use engine::{Engine, Event, Options, Recognition};
 pub use error::{FailedMigration, InTheWay, MigrateError, Remains};
+pub use history::{FileHistory, FoundFiles};
+pub use journal::{JournalEntry, JournalRow, JournalState, alias, fingerprint};
 pub use ledger::{LedgerNames, LedgerRow, kysely_time};
 pub use lint::{Advice, LintFinding, LintReport, Linter, lint};
 pub use name::{MigrationName, NameError};

@@ -1,4 +1,7 @@
-use super::{Direction, History, LedgerRow, MigrateError, MigrationName, PlanError, Route, history};
+use super::{
+    Direction, History, JournalRow, LedgerRow, MigrateError, MigrationName, MigrationSource, PlanError, Route,
+    fingerprint, history,
+};
 use serde::Serialize;
 
 /// Kysely's `MigrationResult.status`.
@@ -118,6 +121,8 @@ pub struct StatusRow {
     pub state: MigrationState,
     /// The ledger's own text.
     pub executed_at: Option<String>,
+    /// The file is not what was executed: its statements were edited since.
+    pub edited: bool,
 }
 
 /// What the ledger and the files say together.
@@ -143,12 +148,30 @@ impl StatusReport {
             name: name.to_owned(),
             state: if times.contains_key(name) && known.contains(name) { MigrationState::Executed } else { otherwise },
             executed_at: times.get(name).map(|time| (*time).to_owned()),
+            edited: false,
         };
         let listed = files.iter().map(|name| row(name.as_str(), MigrationState::Pending));
         let missing = executed.iter().filter(|name| !known.contains(name.as_str()));
         Self {
             migrations: listed.chain(missing.map(|name| row(name, MigrationState::Missing))).collect(),
             problem: problem.map(ToString::to_string),
+        }
+    }
+
+    /// Compares the files with what the journal says was executed: those of the newest thousand, because each of them
+    /// has to be read.
+    pub(super) fn mark_edited(&mut self, source: &dyn MigrationSource, journal: &[JournalRow]) {
+        const NEWEST: usize = 1000;
+        let known: std::collections::BTreeMap<&str, &JournalRow> =
+            journal.iter().map(|row| (row.name.as_str(), row)).collect();
+        let executed = self.migrations.iter_mut().rev().filter(|row| row.state == MigrationState::Executed);
+        for row in executed.take(NEWEST) {
+            let entry = known.get(row.name.as_str()).filter(|entry| row.executed_at.as_ref() == Some(&entry.timestamp));
+            if let (Some(entry), Ok(name)) = (entry, MigrationName::parse(&row.name)) {
+                // A file that cannot be read is no edit that could be told.
+                let script = source.script(&name, Direction::Up).ok().flatten();
+                row.edited = script.is_some_and(|script| fingerprint(&script) != entry.hash);
+            }
         }
     }
 

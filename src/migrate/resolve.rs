@@ -34,6 +34,10 @@ pub(super) async fn ask_outcome(
                 let took_place = |change: &&RowChange| match change {
                     RowChange::Insert { name, .. } => rows.iter().any(|row| row.name == name.as_str()),
                     RowChange::Delete { name } => !rows.iter().any(|row| row.name == name.as_str()),
+                    RowChange::Rename { to, .. } => rows.iter().any(|row| row.name == to.as_str()),
+                    RowChange::Restamp { name, was, .. } => {
+                        !rows.iter().any(|row| row.name == name.as_str() && row.timestamp == *was)
+                    }
                 };
                 return if changes.iter().all(took_place) { Outcome::Committed } else { Outcome::RolledBack };
             }

@@ -4,8 +4,8 @@ use super::report::{ResultStatus, RunReport};
 use super::resolve::{Outcome, ask_outcome};
 use super::sql::StatementKind;
 use super::{
-    After, BatchError, Ended, FailedMigration, InTheWay, MigrateError, MigrationDatabase, Part, Queueing, Remains,
-    RowChange, Script, StandingIndex,
+    After, BatchError, Ended, FailedMigration, InTheWay, JournalEntry, MigrateError, MigrationDatabase, Part, Queueing,
+    Remains, RowChange, Script, StandingIndex,
 };
 use crate::system::DatabaseError;
 
@@ -15,6 +15,8 @@ pub(super) struct Run<'a> {
     pub(super) scripts: &'a [Script],
     pub(super) segments: &'a [Segment],
     pub(super) options: &'a Options,
+    /// One for each step of a run up.
+    pub(super) journal: &'a [JournalEntry],
 }
 
 impl Run<'_> {
@@ -165,13 +167,14 @@ impl Run<'_> {
         let name = &self.route.names[piece.step];
         let row = piece.completes.then(|| match (self.route.direction, piece.step.checked_sub(1)) {
             (Direction::Down, _) => RowChange::Delete { name: name.clone() },
-            (Direction::Up, Some(previous)) => {
-                RowChange::Insert { name: name.clone(), after: After::Row(self.route.names[previous].clone()) }
-            }
-            (Direction::Up, None) => {
-                let after = self.route.newest.map_or(After::Nothing, After::Time);
-                RowChange::Insert { name: name.clone(), after }
-            }
+            (Direction::Up, previous) => RowChange::Insert {
+                name: name.clone(),
+                after: match previous {
+                    Some(previous) => After::Row(self.route.names[previous].clone()),
+                    None => self.route.newest.map_or(After::Nothing, After::Time),
+                },
+                journal: self.journal.get(piece.step).cloned().map(Box::new),
+            },
         });
         Part { sql: self.scripts[piece.step].sql(&piece.statements), row }
     }

@@ -129,6 +129,12 @@ impl Script {
         Draft { file: &self.file, text: &self.text }.location(offset)
     }
 
+    /// All statements as a text of its own that can be read back whole: with the directive that stood in the file.
+    pub fn standalone(&self) -> String {
+        let directive = if self.transaction { "" } else { "-- devdb: transaction=false\n" };
+        format!("{directive}{}", self.sql(&(0..self.statements.len())))
+    }
+
     /// Where a statement begins.
     pub fn location(&self, statement: usize) -> Location {
         let offset = self.statements.get(statement).map_or(0, |statement| statement.range.start);

@@ -1,7 +1,7 @@
 use crate::migrate::sql::IndexBuild;
 use crate::migrate::{
-    After, BatchError, Ended, Holder, LedgerRow, MigrationDatabase, Opened, Part, Queueing, RowChange, SessionSpec,
-    StandingIndex, kysely_time,
+    After, BatchError, Ended, Holder, JournalRow, JournalState, LedgerRow, MigrationDatabase, Opened, Part, Queueing,
+    RepairOrder, RowChange, SessionSpec, StandingIndex, kysely_time,
 };
 use crate::system::{DatabaseError, Reached, ServerError};
 use async_trait::async_trait;
@@ -17,6 +17,7 @@ pub struct FakeLedger(Arc<Mutex<Server>>);
 struct Server {
     rows: Option<Vec<LedgerRow>>,
     committed: Vec<String>,
+    journal: Vec<JournalRow>,
     lock: Option<Holder>,
     sessions: i32,
     /// The next commit loses its connection: after it took place, or before.
@@ -109,17 +110,47 @@ fn nonsense(part: usize) -> BatchError {
     BatchError { part: Some(part), succeeded: Some(0), error, ended: Ended::RolledBack }
 }
 
-fn change(rows: &mut Vec<LedgerRow>, change: &RowChange) {
+fn change(rows: &mut Vec<LedgerRow>, journal: &mut Vec<JournalRow>, change: &RowChange) {
+    let behind = |rows: &[LedgerRow], after: &After| match after {
+        After::Nothing => None,
+        After::Time(time) => Some(*time + 1),
+        After::Row(previous) => {
+            let previous = rows.iter().find(|row| row.name == previous.as_str());
+            previous.and_then(LedgerRow::time).map(|time| time + 1)
+        }
+    };
     match change {
-        RowChange::Delete { name } => rows.retain(|row| row.name != name.as_str()),
-        RowChange::Insert { name, after } => {
-            let floor = match after {
-                After::Nothing => None,
-                After::Time(time) => Some(*time),
-                After::Row(previous) => rows.iter().find(|row| row.name == previous.as_str()).and_then(LedgerRow::time),
-            };
-            let time = floor.map_or(1_767_323_045_000, |floor| floor + 1);
-            rows.push(LedgerRow::new(name.as_str(), &kysely_time(time)));
+        RowChange::Delete { name } => {
+            rows.retain(|row| row.name != name.as_str());
+            journal.iter_mut().filter(|row| row.name == name.as_str()).for_each(|row| row.is_undone = true);
+        }
+        RowChange::Insert { name, after, journal: entry } => {
+            let row = LedgerRow::new(name.as_str(), &kysely_time(behind(rows, after).unwrap_or(1_767_323_045_000)));
+            if let Some(entry) = entry {
+                journal.retain(|row| row.name != name.as_str());
+                journal.push(JournalRow {
+                    name: row.name.clone(),
+                    timestamp: row.timestamp.clone(),
+                    hash: entry.hash.clone(),
+                    application_name: "devdb/fake/1".to_owned(),
+                    git_commit: entry.git_commit.clone(),
+                    is_undone: false,
+                    up_sql: entry.up_sql.clone(),
+                    down_sql: entry.down_sql.clone(),
+                });
+            }
+            rows.push(row);
+        }
+        RowChange::Restamp { name, not_before, after, .. } => {
+            let time = behind(rows, after).max(*not_before).unwrap_or(0);
+            if let Some(row) = rows.iter_mut().find(|row| row.name == name.as_str()) {
+                row.timestamp = kysely_time(time);
+            }
+        }
+        RowChange::Rename { from, to } => {
+            if let Some(row) = rows.iter_mut().find(|row| row.name == from.as_str()) {
+                row.name = to.to_string();
+            }
         }
     }
 }
@@ -133,6 +164,23 @@ impl MigrationDatabase for FakeMigrations {
     async fn read_ledger(&mut self) -> Result<Option<Vec<LedgerRow>>, DatabaseError> {
         self.check()?;
         Ok(self.ledger.server().rows.clone())
+    }
+
+    fn journal(&self) -> JournalState {
+        JournalState::Present
+    }
+
+    fn clock(&self) -> i64 {
+        1_767_323_045_000
+    }
+
+    async fn holds_rows(&mut self, _table: &str, _column: Option<&str>) -> Result<bool, DatabaseError> {
+        self.check().map(|()| false)
+    }
+
+    async fn read_journal(&mut self, _with_sql: bool) -> Result<Vec<JournalRow>, DatabaseError> {
+        self.check()?;
+        Ok(self.ledger.server().journal.clone())
     }
 
     async fn open(&mut self, create: bool) -> Result<Opened, DatabaseError> {
@@ -165,13 +213,14 @@ impl MigrationDatabase for FakeMigrations {
         let unknown = |error| BatchError { part: None, succeeded: None, error, ended: Ended::Unknown };
         self.check().map_err(unknown)?;
         let mut rows = self.ledger.server().rows.clone().unwrap_or_default();
+        let mut journal = self.ledger.server().journal.clone();
         for (index, part) in parts.iter().enumerate() {
             if part.sql.contains("nonsense") {
                 self.end_transaction();
                 return Err(nonsense(index));
             }
             if let Some(row) = &part.row {
-                change(&mut rows, row);
+                change(&mut rows, &mut journal, row);
             }
             done(index);
         }
@@ -179,6 +228,7 @@ impl MigrationDatabase for FakeMigrations {
         if lose != Some(false) {
             let mut server = self.ledger.server();
             server.rows = Some(rows);
+            server.journal = journal;
             server.committed.extend(parts.iter().map(|part| part.sql.to_owned()));
         }
         if lose.is_some() {
@@ -195,11 +245,20 @@ impl MigrationDatabase for FakeMigrations {
             return Err(nonsense(0));
         }
         let mut server = self.ledger.server();
-        server.committed.push(part.sql.to_owned());
+        let Server { rows, journal, committed, .. } = &mut *server;
+        committed.push(part.sql.to_owned());
         if let Some(row) = &part.row {
-            change(server.rows.get_or_insert_default(), row);
+            change(rows.get_or_insert_default(), journal, row);
         }
         Ok(())
+    }
+
+    async fn repair(
+        &mut self,
+        order: &RepairOrder<'_>,
+        done: &mut (dyn FnMut(usize) + Send),
+    ) -> Result<(), BatchError> {
+        self.commit(false, &order.parts, done).await
     }
 
     async fn find_index(&mut self, _index: &IndexBuild) -> Result<Option<StandingIndex>, DatabaseError> {

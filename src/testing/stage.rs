@@ -5,7 +5,7 @@ use super::{
 use crate::bastion::{AddressEcho, KeyMaker, Shell};
 use crate::connection::Connection;
 use crate::host::{Aws, AwsTarget, Host, Surroundings, Tools, real_tools};
-use crate::migrate::{Linter, MigrationDatabase, Repository, Scratch, SessionSpec};
+use crate::migrate::{FileHistory, Linter, MigrationDatabase, Repository, Scratch, SessionSpec};
 use crate::schema::Catalog;
 use crate::system::{CloudError, DatabaseError, Processes};
 use crate::tunnel::{Probe, Ssh};
@@ -51,6 +51,11 @@ impl Tools for FakeTools {
         application_name: &str,
     ) -> Result<Box<dyn Catalog>, DatabaseError> {
         real_tools().catalog(connection, application_name).await
+    }
+
+    /// The project's own folder is asked for real.
+    fn file_history(&self, dir: &Path) -> Arc<dyn FileHistory> {
+        real_tools().file_history(dir)
     }
 
     async fn aws(&self, target: &AwsTarget) -> Result<Arc<dyn Aws>, CloudError> {

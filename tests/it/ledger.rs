@@ -36,7 +36,7 @@ fn name(text: &str) -> MigrationName {
 }
 
 fn insert(text: &str, after: After) -> Option<RowChange> {
-    Some(RowChange::Insert { name: name(text), after })
+    Some(RowChange::Insert { name: name(text), after, journal: None })
 }
 
 fn names(rows: Option<Vec<LedgerRow>>) -> Vec<String> {

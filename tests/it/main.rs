@@ -33,6 +33,7 @@ mod migrate_crash;
 mod migrate_kinds;
 mod migrate_kysely_cases;
 mod migrate_lint;
+mod migrate_journal;
 mod migrate_plan;
 mod migrate_progress;
 mod migrate_rehearsal;

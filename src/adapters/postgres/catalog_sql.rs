@@ -91,7 +91,7 @@ impl Filling<'_> {
 /// The list: relations, then types.
 pub(super) fn list() -> String {
     let rows = rows();
-    let relations = format!("{OWN_SCHEMA} and {}", no_member("pg_class", "c.oid"));
+    let relations = format!("{OWN_SCHEMA} and {SIDE_TABLES} and {}", no_member("pg_class", "c.oid"));
     let types = format!("{OWN_SCHEMA} and {}", no_member("pg_type", "t.oid"));
     let filling = |filter| Filling { filter, pretty: true, rows: &rows, size: SIZE, used_by: false };
     format!(

@@ -1,4 +1,5 @@
-use crate::migrate::{After, LedgerNames, RowChange, kysely_time};
+use super::side_tables::SideTables;
+use crate::migrate::{After, JournalState, LedgerNames, RowChange, SessionSpec, kysely_time};
 
 /// Kysely's advisory lock (0.29.9, `postgres-adapter.js`).
 const LOCK: &str = "3853314791062309107";
@@ -7,11 +8,25 @@ const LOCK: &str = "3853314791062309107";
 pub(super) struct LedgerSql {
     names: LedgerNames,
     lock_timeout_ms: u128,
+    side: SideTables,
 }
 
 impl LedgerSql {
-    pub(super) fn new(names: &LedgerNames, lock_timeout: std::time::Duration) -> Self {
-        Self { names: names.clone(), lock_timeout_ms: lock_timeout.as_millis() }
+    pub(super) fn new(spec: &SessionSpec) -> Self {
+        Self {
+            names: spec.ledger.clone(),
+            lock_timeout_ms: spec.lock_timeout.as_millis(),
+            side: SideTables::new(&spec.ledger, &spec.application_name),
+        }
+    }
+
+    pub(super) fn side(&self) -> &SideTables {
+        &self.side
+    }
+
+    /// The ledger where it was found.
+    pub(super) fn ledger(&self, schema: &str) -> String {
+        format!("{}.{}", identifier(schema), identifier(&self.names.table))
     }
 
     /// Begins a transaction in which the lock and the ledger can be looked at again after a wait.
@@ -78,12 +93,15 @@ impl LedgerSql {
         )
     }
 
-    /// Name, time and schema of each row; the schema pins the table for the rest of the run.
+    /// Name and time of each row; the last row holds the schema, which pins the table for the rest of the run, and
+    /// whether the journal beside it can be written.
     pub(super) fn rows(&self) -> String {
         format!(
-            "select l.\"name\", l.\"timestamp\" from {} l; select n.nspname from pg_catalog.pg_class c join \
-             pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = to_regclass({})",
+            "select l.\"name\", l.\"timestamp\" from {} l; select n.nspname, {}, floor(extract(epoch from clock_timestamp()) * 1000)::bigint from pg_catalog.pg_class c \
+             join pg_catalog.pg_namespace n on n.oid = c.relnamespace left join pg_catalog.pg_class j \
+             on j.relnamespace = n.oid and j.relname = 'devdb_migration_journal' where c.oid = to_regclass({})",
             self.table(),
+            SideTables::state_columns(),
             literal(&self.table())
         )
     }
@@ -127,32 +145,80 @@ impl LedgerSql {
     ///
     /// A migration may have moved the search path or the role (every `pg_dump` file empties the path); the next one,
     /// and the row, begin from the session's own.
-    pub(super) fn change(&self, change: &RowChange, schema: &str) -> String {
-        let table = format!("{}.{}", identifier(schema), identifier(&self.names.table));
-        let change = match change {
-            RowChange::Delete { name } => format!("delete from {table} where \"name\" = {}", literal(name.as_str())),
-            RowChange::Insert { name, after } => {
-                let after = match after {
-                    After::Nothing => None,
-                    After::Time(time) => Some(format!("timestamptz {}", literal(&kysely_time(*time)))),
-                    After::Row(row) => Some(format!(
-                        "(select \"timestamp\"::timestamptz from {table} where \"name\" = {})",
-                        literal(row.as_str())
-                    )),
-                };
+    pub(super) fn change(&self, change: &RowChange, schema: &str, journal: JournalState) -> String {
+        let table = self.ledger(schema);
+        let is_kept = journal != JournalState::Unavailable;
+        let mut parts = Vec::new();
+        match change {
+            RowChange::Delete { name } => {
+                parts.push(format!("delete from {table} where \"name\" = {}", literal(name.as_str())));
+                if journal == JournalState::Present {
+                    parts.push(self.side.mark_undone(schema, name));
+                }
+            }
+            RowChange::Insert { name, after, journal: entry } => {
                 let now = "date_trunc('milliseconds', clock_timestamp())";
-                let time = after.map_or_else(
-                    || now.to_owned(),
-                    |after| format!("greatest({now}, date_trunc('milliseconds', {after}) + interval '1 millisecond')"),
-                );
-                format!(
-                    "insert into {table} (\"name\", \"timestamp\") values ({}, to_char({time} at time zone 'UTC', \
-                     'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'))",
+                let time = Self::behind(after, &table)
+                    .map_or_else(|| now.to_owned(), |after| format!("greatest({now}, {after})"));
+                parts.push(format!(
+                    "insert into {table} (\"name\", \"timestamp\") values ({}, {})",
+                    literal(name.as_str()),
+                    Self::spelled(&time)
+                ));
+                let entry = entry.as_ref().filter(|_| is_kept);
+                if entry.is_some() && journal == JournalState::Absent {
+                    parts.push(SideTables::create(schema));
+                }
+                parts.extend(entry.map(|entry| self.side.insert(schema, &table, name, entry)));
+            }
+            RowChange::Restamp { name, was, not_before, after } => {
+                let floor = not_before.map(|time| format!("timestamptz {}", literal(&kysely_time(time))));
+                let times: Vec<String> = floor.into_iter().chain(Self::behind(after, &table)).collect();
+                // `greatest` of nothing is null; a first row without a readable time begins history.
+                let time = if times.is_empty() {
+                    "to_timestamp(0)".to_owned()
+                } else {
+                    format!("greatest({})", times.join(", "))
+                };
+                parts.push(format!(
+                    "update {table} set \"timestamp\" = {} where \"name\" = {}",
+                    Self::spelled(&time),
                     literal(name.as_str())
-                )
+                ));
+                if journal == JournalState::Present {
+                    parts.push(self.side.follow_time(schema, &table, name, was));
+                }
+            }
+            RowChange::Rename { from, to } => {
+                let (old, new) = (literal(from.as_str()), literal(to.as_str()));
+                parts.push(format!("update {table} set \"name\" = {new} where \"name\" = {old}"));
+                if journal == JournalState::Present {
+                    parts.push(self.side.follow_name(schema, from, to));
+                }
+            }
+        }
+        format!(
+            "reset role; reset search_path; set local lock_timeout = {}; {}",
+            self.lock_timeout_ms,
+            parts.join("; ")
+        )
+    }
+
+    /// One millisecond behind a row or a time.
+    fn behind(after: &After, table: &str) -> Option<String> {
+        let after = match after {
+            After::Nothing => return None,
+            After::Time(time) => format!("timestamptz {}", literal(&kysely_time(*time))),
+            After::Row(row) => {
+                format!("(select \"timestamp\"::timestamptz from {table} where \"name\" = {})", literal(row.as_str()))
             }
         };
-        format!("reset role; reset search_path; set local lock_timeout = {}; {change}", self.lock_timeout_ms)
+        Some(format!("date_trunc('milliseconds', {after}) + interval '1 millisecond'"))
+    }
+
+    /// A time in Kysely's spelling.
+    fn spelled(time: &str) -> String {
+        format!("to_char({time} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')")
     }
 
     fn table(&self) -> String {

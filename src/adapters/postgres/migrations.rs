@@ -1,10 +1,12 @@
 use super::connect::{Session, connect};
 use super::error::in_session;
 use super::ledger::{LedgerSql, literal};
+use super::side_tables::SideTables;
 use crate::connection::Connection;
 use crate::migrate::sql::IndexBuild;
 use crate::migrate::{
-    BatchError, Ended, Holder, LedgerRow, MigrationDatabase, Opened, Part, Queueing, SessionSpec, StandingIndex,
+    BatchError, Ended, Holder, JournalRow, JournalState, LedgerRow, MigrationDatabase, Opened, Part, Queueing,
+    RepairOrder, RowChange, SessionSpec, StandingIndex,
 };
 use crate::system::{DatabaseError, Reached};
 use async_trait::async_trait;
@@ -23,6 +25,9 @@ pub(crate) struct PostgresMigrations {
     session: Session,
     /// Where the ledger was found; a migration may change the search path.
     schema: String,
+    journal: JournalState,
+    /// The server's, in milliseconds since the epoch.
+    clock: i64,
 }
 
 impl PostgresMigrations {
@@ -30,8 +35,16 @@ impl PostgresMigrations {
     /// As [`connect`].
     pub(crate) async fn connect(connection: &Connection, spec: &SessionSpec) -> Result<Self, DatabaseError> {
         let session = connect(connection, &spec.application_name).await?;
-        let sql = LedgerSql::new(&spec.ledger, spec.lock_timeout);
-        Ok(Self { connection: connection.clone(), spec: spec.clone(), sql, session, schema: String::new() })
+        let sql = LedgerSql::new(spec);
+        Ok(Self {
+            connection: connection.clone(),
+            spec: spec.clone(),
+            sql,
+            session,
+            schema: String::new(),
+            journal: JournalState::default(),
+            clock: 0,
+        })
     }
 
     /// Queues a message; nothing is waited for.
@@ -81,6 +94,8 @@ impl PostgresMigrations {
         };
         if let Some(schema) = rows.pop() {
             self.schema = text(&schema, 0);
+            self.journal = SideTables::state(&text(&schema, 1));
+            self.clock = text(&schema, 2).parse().unwrap_or_default();
         }
         Ok(Some(rows.iter().map(|row| LedgerRow { name: text(row, 0), timestamp: text(row, 1) }).collect()))
     }
@@ -102,26 +117,98 @@ impl PostgresMigrations {
         Ok(Opened::Busy(self.ask(LedgerSql::holder()).await?.first().map(holder_row)))
     }
 
-    async fn send_batch(&self, begin: bool, parts: &[Part<'_>]) -> Result<Batch, DatabaseError> {
-        let begun = if begin { Some(self.send(&self.sql.begin()).await?) } else { None };
+    /// Queues everything; `before` and `behind` are what the parts depend on.
+    async fn send_batch(
+        &mut self,
+        before: Option<&str>,
+        parts: &[Part<'_>],
+        behind: Option<&str>,
+    ) -> Result<Batch, DatabaseError> {
+        let begun = match before {
+            Some(before) => Some(self.send(before).await?),
+            None => None,
+        };
+        self.send(&SideTables::begin_clock()).await?;
         let mut answers = Vec::with_capacity(parts.len());
+        let mut journal = self.journal;
         for part in parts {
+            // The server answers an empty text as it answers any other.
             let work = self.send(part.sql).await?;
             let row = match &part.row {
-                Some(change) => Some(self.send(&self.sql.change(change, &self.schema)).await?),
+                Some(change) => Some(self.send(&self.sql.change(change, &self.schema, journal)).await?),
                 None => None,
             };
+            if journal == JournalState::Absent && is_journaled(part) {
+                journal = JournalState::Present;
+            }
             answers.push((work, row));
         }
+        let verified = match behind {
+            Some(behind) => Some(self.send(behind).await?),
+            None => None,
+        };
         // After an error the server takes this as a rollback (PostgreSQL documentation, "COMMIT").
-        Ok(Batch { begun, answers, commit: self.send("commit").await? })
+        Ok(Batch { begun, answers, verified, commit: self.send("commit").await?, journal })
+    }
+
+    async fn run_batch(
+        &mut self,
+        before: Option<&str>,
+        parts: &[Part<'_>],
+        behind: Option<&str>,
+        done: &mut (dyn FnMut(usize) + Send),
+    ) -> Result<(), BatchError> {
+        let batch = self.send_batch(before, parts, behind).await.map_err(|error| failure(None, None, error))?;
+        let mut failed = None;
+        if let Some(begun) = batch.begun
+            && let Err(error) = begun.rows().await
+        {
+            failed = Some(failure(None, None, error));
+        }
+        for (index, (work, row)) in batch.answers.into_iter().enumerate() {
+            if failed.is_some() {
+                break;
+            }
+            if let Err((succeeded, error)) = work.statements().await {
+                failed = Some(failure(Some(index), Some(succeeded), error));
+                break;
+            }
+            if let Some(row) = row
+                && let Err((_, error)) = row.statements().await
+            {
+                failed = Some(failure(Some(index), None, error));
+                break;
+            }
+            done(index);
+        }
+        if let (None, Some(verified)) = (&failed, batch.verified)
+            && let Err((_, error)) = verified.statements().await
+        {
+            failed = Some(failure(None, None, error));
+        }
+        let committed = batch.commit.statements().await;
+        match (failed, committed) {
+            (Some(failed), _) => Err(failed),
+            (None, Err((_, error))) => Err(failure(None, None, error)),
+            (None, Ok(())) => {
+                self.journal = batch.journal;
+                Ok(())
+            }
+        }
     }
 }
 
 struct Batch {
     begun: Option<Answer>,
     answers: Vec<(Answer, Option<Answer>)>,
+    verified: Option<Answer>,
     commit: Answer,
+    /// Once it is committed.
+    journal: JournalState,
+}
+
+fn is_journaled(part: &Part<'_>) -> bool {
+    matches!(&part.row, Some(RowChange::Insert { journal: Some(_), .. }))
 }
 
 /// The answer to one message, still on its way.
@@ -156,6 +243,20 @@ fn text(row: &SimpleQueryRow, column: usize) -> String {
     row.try_get(column).ok().flatten().unwrap_or_default().to_owned()
 }
 
+fn journal_row(row: &SimpleQueryRow) -> JournalRow {
+    let optional = |column: usize| row.try_get(column).ok().flatten().map(str::to_owned);
+    JournalRow {
+        name: text(row, 0),
+        timestamp: text(row, 1),
+        hash: text(row, 2),
+        application_name: text(row, 3),
+        git_commit: optional(4),
+        is_undone: text(row, 5) == "t",
+        up_sql: text(row, 6),
+        down_sql: optional(7),
+    }
+}
+
 fn holder_row(row: &SimpleQueryRow) -> Holder {
     Holder {
         pid: text(row, 0).parse().unwrap_or_default(),
@@ -184,6 +285,32 @@ impl MigrationDatabase for PostgresMigrations {
         self.ledger(answer).await
     }
 
+    fn journal(&self) -> JournalState {
+        self.journal
+    }
+
+    fn clock(&self) -> i64 {
+        self.clock
+    }
+
+    async fn holds_rows(&mut self, table: &str, column: Option<&str>) -> Result<bool, DatabaseError> {
+        let condition = column.map(|column| format!(" where {column} is not null")).unwrap_or_default();
+        match self.ask(&format!("select exists (select from {table}{condition})")).await {
+            Ok(rows) => Ok(rows.first().is_some_and(|row| text(row, 0) == "t")),
+            // No such table, column or schema.
+            Err(error) if matches!(error.code(), Some("42P01" | "42703" | "3F000")) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn read_journal(&mut self, with_sql: bool) -> Result<Vec<JournalRow>, DatabaseError> {
+        if self.journal != JournalState::Present {
+            return Ok(Vec::new());
+        }
+        let rows = self.ask(&self.sql.side().rows(&self.schema, with_sql)).await?;
+        Ok(rows.iter().map(journal_row).collect())
+    }
+
     async fn open(&mut self, create: bool) -> Result<Opened, DatabaseError> {
         self.begin_and_lock(create).await
     }
@@ -198,40 +325,35 @@ impl MigrationDatabase for PostgresMigrations {
         parts: &[Part<'_>],
         done: &mut (dyn FnMut(usize) + Send),
     ) -> Result<(), BatchError> {
-        let batch = self.send_batch(begin, parts).await.map_err(|error| failure(None, None, error))?;
-        if let Some(begun) = batch.begun {
-            begun.rows().await.map_err(|error| failure(None, None, error))?;
-        }
-        let mut failed = None;
-        for (index, (work, row)) in batch.answers.into_iter().enumerate() {
-            if let Err((succeeded, error)) = work.statements().await {
-                failed = Some(failure(Some(index), Some(succeeded), error));
-                break;
-            }
-            if let Some(row) = row
-                && let Err((_, error)) = row.statements().await
-            {
-                failed = Some(failure(Some(index), None, error));
-                break;
-            }
-            done(index);
-        }
-        let committed = batch.commit.statements().await;
-        match (failed, committed) {
-            (Some(failed), _) => Err(failed),
-            (None, Err((_, error))) => Err(failure(None, None, error)),
-            (None, Ok(())) => Ok(()),
-        }
+        let before = begin.then(|| self.sql.begin());
+        self.run_batch(before.as_deref(), parts, None, done).await
+    }
+
+    async fn repair(
+        &mut self,
+        order: &RepairOrder<'_>,
+        done: &mut (dyn FnMut(usize) + Send),
+    ) -> Result<(), BatchError> {
+        let (ledger, side) = (self.sql.ledger(&self.schema), self.sql.side());
+        let guard = SideTables::guard(&ledger, order.before);
+        let before = format!("{guard}; {}", side.log(&self.schema, &ledger, &order.record));
+        let behind = order.after.as_ref().map(|after| SideTables::verify(&ledger, after));
+        self.run_batch(Some(&before), &order.parts, behind.as_deref(), done).await
     }
 
     async fn run_alone(&mut self, part: &Part<'_>, queueing: Queueing) -> Result<(), BatchError> {
+        let began = self.send(&SideTables::begin_clock()).await.map(|_| ());
+        began.map_err(|error| failure(Some(0), Some(0), error))?;
         let work = self.watched(part.sql, queueing).await;
         work.map_err(|(succeeded, error)| failure(Some(0), Some(succeeded), error))?;
         if let Some(change) = &part.row {
-            let sql = format!("begin; {}; commit", self.sql.change(change, &self.schema));
+            let sql = format!("begin; {}; commit", self.sql.change(change, &self.schema, self.journal));
             if let Err(error) = self.ask(&sql).await {
                 let _ = self.ask("rollback").await;
                 return Err(failure(Some(0), None, error));
+            }
+            if self.journal == JournalState::Absent && is_journaled(part) {
+                self.journal = JournalState::Present;
             }
         }
         Ok(())

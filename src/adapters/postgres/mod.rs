@@ -9,6 +9,7 @@ mod ledger;
 mod migrations;
 #[cfg(feature = "cli")]
 mod scratch;
+mod side_tables;
 
 pub(crate) use catalog::PostgresCatalog;
 pub(crate) use migrations::PostgresMigrations;

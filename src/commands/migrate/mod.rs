@@ -3,12 +3,17 @@
 mod check;
 mod down;
 mod lint;
+mod mark;
 mod new;
 mod plan;
+mod repair;
+mod repair_text;
 mod status;
 mod test;
+mod sync;
 mod to;
 mod up;
+mod workbench;
 
 use super::context::Context;
 use crate::error::CommandError;
@@ -26,6 +31,9 @@ pub(crate) enum MigrateCommand {
     Check(check::CheckArgs),
     Lint(lint::LintArgs),
     Test(test::TestArgs),
+    Repair(repair::RepairArgs),
+    Sync(sync::SyncArgs),
+    Mark(mark::MarkArgs),
 }
 
 pub(crate) async fn run(command: MigrateCommand, context: &Context) -> Result<ExitStatus, CommandError> {
@@ -39,5 +47,8 @@ pub(crate) async fn run(command: MigrateCommand, context: &Context) -> Result<Ex
         MigrateCommand::Check(args) => check::run(&args, context),
         MigrateCommand::Lint(args) => lint::run(&args, context).await,
         MigrateCommand::Test(args) => test::run(&args, context).await,
+        MigrateCommand::Repair(args) => repair::run(&args, context).await,
+        MigrateCommand::Sync(args) => sync::run(&args, context).await,
+        MigrateCommand::Mark(args) => mark::run(&args, context).await,
     }
 }

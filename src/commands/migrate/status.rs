@@ -23,6 +23,11 @@ pub(crate) async fn run(args: &StatusArgs, context: &Context) -> Result<ExitStat
     let options = Options { allow_unordered: settings.allow_unordered, ..Options::default() };
     let report = Engine { source: &source, options }.status(session.as_mut()).await?;
     context.printer().report(&report)?;
+    for row in report.migrations.iter().filter(|row| row.edited) {
+        context
+            .printer()
+            .warning(&format!("{} was edited after it was executed; the database has what it said before", row.name));
+    }
     if let Some(problem) = &report.problem {
         context.printer().warning(problem);
         return Ok(ExitStatus::No);

@@ -26,13 +26,13 @@ pub(crate) struct ToArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
-    database: DatabaseArgs,
+    pub(super) database: DatabaseArgs,
     /// Wait so many seconds for another run to end
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
-    lock_wait: u64,
+    pub(super) lock_wait: u64,
     /// Let a statement queue so many seconds for a table; then everything is rolled back and tried again
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
-    lock_timeout: u64,
+    pub(super) lock_timeout: u64,
 }
 
 pub(crate) async fn run(args: &ToArgs, context: &Context) -> Result<ExitStatus, CommandError> {
@@ -45,7 +45,7 @@ pub(super) async fn migrate(context: &Context, args: &RunArgs, target: &Target) 
         Ok(report) => report,
         Err(error) => {
             if context.printer().settings().json {
-                context.printer().report(&NotBegun { results: [], error: Message { message: &error.message } })?;
+                context.printer().report(&NotBegun::of(&error))?;
             }
             return Err(error);
         }
@@ -67,17 +67,11 @@ async fn execute(context: &Context, args: &RunArgs, target: &Target) -> Result<R
     let options = Options {
         allow_unordered: settings.allow_unordered,
         lock_wait: Duration::from_secs(args.lock_wait),
+        git_commit: context.host().tools.file_history(&settings.dir).head(),
         ..Options::default()
     };
-    let mut progress = Progress { step: context.printer().step("migrating"), names: Vec::new(), done: 0 };
-    let mut tell = |event: Event| {
-        progress.follow(&event);
-        match narrate(&event) {
-            Telling::Line(text) => context.printer().status(&text),
-            Telling::Warning(text) => context.printer().warning(&text),
-            Telling::Nothing => {}
-        }
-    };
+    let mut progress = Progress::new(context, "migrating");
+    let mut tell = |event: Event| progress.tell(&event);
     let mut ask = |holder: &Holder| {
         let question = format!(
             "{} holds the migration lock and does nothing. If that is a run of yours whose connection was cut, it stays so \
@@ -91,15 +85,26 @@ async fn execute(context: &Context, args: &RunArgs, target: &Target) -> Result<R
     Ok(Engine { source: &source, options }.migrate_asking(session.as_mut(), target, recognition, &mut tell).await)
 }
 
-/// What the screen shows while the run is under way.
-struct Progress {
+/// What the screen shows while a run is under way.
+pub(super) struct Progress<'a> {
+    context: &'a Context,
     step: Step,
     names: Vec<MigrationName>,
     done: usize,
 }
 
-impl Progress {
-    fn follow(&mut self, event: &Event) {
+impl<'a> Progress<'a> {
+    pub(super) fn new(context: &'a Context, label: &str) -> Self {
+        Self { context, step: context.printer().step(label), names: Vec::new(), done: 0 }
+    }
+
+    /// Says what happens while it happens.
+    pub(super) fn tell(&mut self, event: &Event) {
+        match narrate(event) {
+            Telling::Line(text) => self.context.printer().status(&text),
+            Telling::Warning(text) => self.context.printer().warning(&text),
+            Telling::Nothing => {}
+        }
         match event {
             Event::Planned { names, .. } => (self.names, self.done) = (names.clone(), 0),
             Event::Finished { .. } => self.done += 1,
@@ -130,6 +135,9 @@ fn narrate(event: &Event) -> Telling {
             Telling::Line(format!("{} to {}, in {transactions}", migration_count(names.len()), action(*direction)))
         }
         Event::Finished { .. } => Telling::Nothing,
+        Event::WithoutJournal => Telling::Line(
+            "devdb_migration_journal cannot be written or made by this role; the run goes on without it".to_owned(),
+        ),
         Event::TableLockBusy { attempt, of } => Telling::Warning(format!(
             "another session holds a table; everything was rolled back, trying again ({attempt} of {of})"
         )),
@@ -156,8 +164,9 @@ fn migration_count(count: usize) -> String {
     if count == 1 { "1 migration".to_owned() } else { format!("{count} migrations") }
 }
 
-impl Report for RunReport {
-    fn text(&self, paint: Paint) -> String {
+impl RunReport {
+    /// Each migration, its direction, and how it ended.
+    pub(super) fn rows(&self, paint: Paint) -> String {
         let mut table = Table::new();
         for MigrationResult { migration_name, direction, status, rolled_back } in &self.results {
             let shown = match status {
@@ -168,23 +177,38 @@ impl Report for RunReport {
             };
             table.row([migration_name.to_string(), format!("{direction:?}"), shown]);
         }
-        let done = match self.results.first().map(|result| result.direction) {
-            Some(Direction::Down) => "undone",
-            _ => "done",
+        table.render(2)
+    }
+}
+
+impl Report for RunReport {
+    fn text(&self, paint: Paint) -> String {
+        let count = |direction: Direction, word: &str| {
+            let count = self.results.iter().filter(|result| result.direction == direction).count();
+            (count > 0).then(|| format!("{} {word}", migration_count(count)))
         };
+        let counts = [count(Direction::Down, "undone"), count(Direction::Up, "done")];
         match (&self.error, self.results.is_empty()) {
             (None, true) => "nothing to do\n".to_owned(),
-            (None, false) => format!("{}{} {done}\n", table.render(2), migration_count(self.succeeded())),
-            (Some(_), _) => table.render(2),
+            (None, false) => {
+                format!("{}{}\n", self.rows(paint), counts.into_iter().flatten().collect::<Vec<_>>().join(", "))
+            }
+            (Some(_), _) => self.rows(paint),
         }
     }
 }
 
 /// The document of a run that never began.
 #[derive(Serialize)]
-struct NotBegun<'a> {
+pub(super) struct NotBegun<'a> {
     results: [(); 0],
     error: Message<'a>,
+}
+
+impl<'a> NotBegun<'a> {
+    pub(super) fn of(error: &'a CommandError) -> Self {
+        Self { results: [], error: Message { message: &error.message } }
+    }
 }
 
 #[derive(Serialize)]

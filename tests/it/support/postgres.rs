@@ -91,11 +91,20 @@ impl Database {
 
     /// The schema as PostgreSQL's own tool writes it.
     pub(crate) fn pg_dump(&self) -> String {
+        self.dump(&["--schema-only"])
+    }
+
+    fn dump(&self, args: &[&str]) -> String {
         let mut command = Command::new(binary("pg_dump"));
-        command.args(["--schema-only", "-h", "127.0.0.1", "-U", "postgres", "-d", &self.name]);
+        command.args(args).args(["-h", "127.0.0.1", "-U", "postgres", "-d", &self.name]);
         let dump = run(command.env("PGPORT", cluster().port.to_string()).env("PGPASSWORD", PASSWORD));
         // Newer releases put a random key around the dump.
         dump.lines().filter(|line| !line.contains("restrict ")).map(|line| format!("{line}\n")).collect()
+    }
+
+    /// Everything, rows included, as PostgreSQL's own tool writes it.
+    pub(crate) fn pg_dump_with_rows(&self) -> String {
+        self.dump(&[])
     }
 
     /// Runs SQL in a transaction that stays open until the answer is dropped.

@@ -1,0 +1,26 @@
+//! Brings the ledger back to what Kysely accepts: the executed migrations, in the order of their times, are the first
+//! of the files.
+//!
+//! [`diagnose`] finds what is wrong, [`Facts`] are what the files, the journal and git know about the migrations
+//! concerned, [`plan`] decides (all pure but for the gathering), and [`Repairer`] reads and applies. What is planned
+//! either leaves rows that Kysely accepts, or is refused with its reasons; nothing is done half.
+
+mod classify;
+mod facts;
+mod footprint;
+mod loss;
+mod repairer;
+mod report;
+mod steps;
+mod strategy;
+#[cfg(test)]
+mod strategy_tests;
+
+pub use classify::{Diagnosis, Problem, diagnose};
+pub use facts::{Fact, Facts, NO_FILE_NO_DOWN, Origin, Undo};
+pub use footprint::{Conflict, Footprint};
+pub use loss::{Loss, losses};
+pub use repairer::{Mark, RepairError, Repairer};
+pub use report::{PlanReport as RepairPlanReport, RepairReport, StepReport};
+pub use steps::{RepairStep, rows_after};
+pub use strategy::{Limits, Reason, Refused, RepairPlan, Replay, Strategy, plan};

@@ -1,0 +1,393 @@
+use super::classify::{Diagnosis, Problem};
+use super::facts::{Fact, Facts, Undo};
+use super::footprint::{Conflict, Footprint};
+use super::steps::RepairStep;
+use crate::migrate::name::locale_compare;
+use crate::migrate::sql::StatementKind;
+use crate::migrate::{LedgerRow, MigrationName, Script};
+use serde::Serialize;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How a repair goes about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// Only times and names in the ledger change.
+    ReStamp,
+    /// What is pending runs on top of what is there, and takes its place in the ledger.
+    SlideIn,
+    /// What has no file here is undone; the rest stays.
+    RollBack,
+    /// What ran too early is undone, and runs again in its turn.
+    Replay,
+}
+
+impl Strategy {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ReStamp => "re-stamp",
+            Self::SlideIn => "slide-in",
+            Self::RollBack => "roll-back",
+            Self::Replay => "replay",
+        }
+    }
+}
+
+/// Whose migrations may be undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replay {
+    /// A personal database.
+    Anybodys,
+    /// A shared one: only what this user ran.
+    Mine,
+    /// A protected one.
+    Never,
+}
+
+/// What is allowed, and what is wished for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    pub replay: Replay,
+    /// None: whatever can be proved to keep the most.
+    pub strategy: Option<Strategy>,
+}
+
+/// Why a way is closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// The order of these two matters, or may matter.
+    Conflict {
+        first: String,
+        second: String,
+        conflict: Conflict,
+    },
+    /// A clause that follows the name.
+    CannotUndo {
+        name: String,
+        why: String,
+    },
+    CannotRun {
+        name: String,
+        why: String,
+    },
+    /// Somebody else ran it, or nobody knows who.
+    NotMine {
+        name: String,
+    },
+    /// The environment is protected.
+    Protected {
+        name: String,
+    },
+    /// No file, no journal, no branch knows it.
+    Unknown {
+        name: String,
+    },
+    /// A statement in it cannot share a transaction.
+    NotTransactional {
+        name: String,
+        statement: String,
+    },
+    /// The strategy that was asked for does something else.
+    OtherStrategy {
+        wanted: Strategy,
+        needed: Strategy,
+    },
+}
+
+/// What was not planned, and why. The reasons of the gentle way come first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub problems: Vec<Problem>,
+    pub reasons: Vec<Reason>,
+}
+
+/// What a repair will do.
+#[derive(Debug, Clone)]
+pub struct RepairPlan {
+    pub problems: Vec<Problem>,
+    pub strategy: Strategy,
+    pub steps: Vec<RepairStep>,
+    /// The rows that it was made of.
+    pub before: Vec<LedgerRow>,
+    /// The executed migrations afterwards, in order: the first of the files.
+    pub after: Vec<MigrationName>,
+}
+
+/// Decides. `None` where nothing is wrong.
+///
+/// # Errors
+/// [`Refused`], with everything that stands against each way.
+pub fn plan(
+    files: &[MigrationName],
+    rows: &[LedgerRow],
+    diagnosis: &Diagnosis,
+    facts: &Facts,
+    limits: Limits,
+) -> Result<Option<RepairPlan>, Refused> {
+    if diagnosis.problems.is_empty() {
+        return Ok(None);
+    }
+    let refused = |reasons: Vec<Reason>| Refused { problems: diagnosis.problems.clone(), reasons };
+    let case = Case::new(files, rows, diagnosis, facts);
+    let unknown: Vec<Reason> = case.unknown.iter().map(|name| Reason::Unknown { name: name.clone() }).collect();
+    if !unknown.is_empty() {
+        return Err(refused(unknown));
+    }
+    let mut reasons = Vec::new();
+    if limits.strategy != Some(Strategy::Replay) {
+        match case.in_place(limits.replay) {
+            Ok(plan) => match limits.strategy {
+                Some(wanted) if wanted != plan.strategy => {
+                    reasons.push(Reason::OtherStrategy { wanted, needed: plan.strategy });
+                }
+                _ => return Ok(Some(plan)),
+            },
+            Err(found) => reasons.extend(found),
+        }
+    }
+    if matches!(limits.strategy, None | Some(Strategy::Replay)) {
+        match case.replay(limits.replay) {
+            Ok(plan) => return Ok(Some(plan)),
+            Err(found) => {
+                reasons.extend(found.into_iter().filter(|reason| !reasons.contains(reason)).collect::<Vec<_>>())
+            }
+        }
+    }
+    Err(refused(reasons))
+}
+
+/// The ledger as it really is, with what has only another name put right.
+struct Case<'a> {
+    files: &'a [MigrationName],
+    rows: &'a [LedgerRow],
+    diagnosis: &'a Diagnosis,
+    facts: &'a Facts,
+    place: BTreeMap<&'a str, usize>,
+    renames: Vec<(MigrationName, MigrationName)>,
+    /// In the order of execution, under the names that they will have.
+    order: Vec<String>,
+    /// Of those, what has no file here.
+    foreign: BTreeSet<String>,
+    unknown: Vec<String>,
+}
+
+impl<'a> Case<'a> {
+    fn new(files: &'a [MigrationName], rows: &'a [LedgerRow], diagnosis: &'a Diagnosis, facts: &'a Facts) -> Self {
+        let place: BTreeMap<&str, usize> = files.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
+        let (mut renames, mut foreign, mut unknown, mut order) = (Vec::new(), BTreeSet::new(), Vec::new(), Vec::new());
+        let mut taken = BTreeSet::new();
+        for name in &diagnosis.order {
+            if place.contains_key(name.as_str()) {
+                order.push(name.clone());
+                continue;
+            }
+            let fact = facts.get(name);
+            let renamed = fact.and_then(|fact| fact.renamed_to.clone()).filter(|to| taken.insert(to.clone()));
+            match (renamed, MigrationName::parse(name)) {
+                (Some(to), Ok(from)) => {
+                    order.push(to.to_string());
+                    renames.push((from, to));
+                }
+                (_, parsed) => {
+                    if parsed.is_err() || fact.is_none_or(|fact| fact.found.is_none()) {
+                        unknown.push(name.clone());
+                    }
+                    foreign.insert(name.clone());
+                    order.push(name.clone());
+                }
+            }
+        }
+        Self { files, rows, diagnosis, facts, place, renames, order, foreign, unknown }
+    }
+
+    fn at(&self, name: &str) -> usize {
+        self.place.get(name).copied().unwrap_or(usize::MAX)
+    }
+
+    /// What the facts say; a renamed one is known under its old name.
+    fn fact(&self, name: &str) -> Option<&Fact> {
+        let renamed = self.renames.iter().find(|(_, to)| to.as_str() == name);
+        self.facts.get(renamed.map_or(name, |(from, _)| from.as_str()))
+    }
+
+    /// The first files, as many as it takes to hold everything that stays.
+    fn target(&self) -> &'a [MigrationName] {
+        let newest = self.order.iter().filter_map(|name| self.place.get(name.as_str())).max();
+        &self.files[..newest.map_or(0, |newest| newest + 1)]
+    }
+
+    /// Keeps what was executed, where nobody could tell the difference.
+    fn in_place(&self, replay: Replay) -> Result<RepairPlan, Vec<Reason>> {
+        let executed: BTreeSet<&str> = self.order.iter().map(String::as_str).collect();
+        let holes: Vec<&str> =
+            self.target().iter().map(MigrationName::as_str).filter(|name| !executed.contains(name)).collect();
+        let mut reasons = Vec::new();
+        for (at, name) in self.order.iter().enumerate() {
+            for later in self.order[at + 1..].iter().filter(|later| !self.foreign.contains(*later)) {
+                let is_inverted =
+                    self.at(later) < self.at(name) && !self.is_untrusted(later) && !self.is_untrusted(name);
+                if self.foreign.contains(name) || is_inverted {
+                    reasons.extend(self.conflict(name, later));
+                }
+            }
+            let passed = |hole: &&&str| !self.foreign.contains(name) && self.at(hole) < self.at(name);
+            for hole in holes.iter().filter(passed) {
+                reasons.extend(self.conflict(hole, name));
+            }
+        }
+        let undone: Vec<&str> =
+            self.order.iter().rev().map(String::as_str).filter(|name| self.foreign.contains(*name)).collect();
+        let strategy = match (holes.is_empty(), undone.is_empty()) {
+            (false, _) => Strategy::SlideIn,
+            (true, false) => Strategy::RollBack,
+            (true, true) => Strategy::ReStamp,
+        };
+        self.finish(strategy, &undone, replay, reasons)
+    }
+
+    /// Undoes everything from the first wrong one on, and runs it again in its turn.
+    fn replay(&self, replay: Replay) -> Result<RepairPlan, Vec<Reason>> {
+        let is_right = |(name, file): &(&String, &MigrationName)| name.as_str() == file.as_str();
+        let right = self.order.iter().zip(self.files).take_while(is_right).count();
+        let undone: Vec<&str> = self.order[right..].iter().rev().map(String::as_str).collect();
+        self.finish(Strategy::Replay, &undone, replay, Vec::new())
+    }
+
+    fn finish(
+        &self,
+        strategy: Strategy,
+        undone: &[&str],
+        replay: Replay,
+        mut reasons: Vec<Reason>,
+    ) -> Result<RepairPlan, Vec<Reason>> {
+        let mut steps: Vec<RepairStep> = Vec::new();
+        // A row that is undone has its old name until then; only what stays is renamed.
+        let renamed = self.renames.iter().filter(|(_, to)| !undone.contains(&to.as_str()));
+        steps.extend(renamed.map(|(from, to)| RepairStep::Rename { from: from.clone(), to: to.clone() }));
+        for name in undone {
+            match self.undo(name, replay) {
+                Ok(step) => steps.push(step),
+                Err(reason) => reasons.push(reason),
+            }
+        }
+        let mut previous: Option<(&MigrationName, Option<i64>)> = None;
+        let mut after = Vec::new();
+        for name in self.target() {
+            let stays = self.order.iter().any(|executed| executed == name.as_str()) && !undone.contains(&name.as_str());
+            let behind = previous.map(|(name, _)| name.clone());
+            let time = if stays {
+                let (step, time) = self.keep(name, previous);
+                steps.extend(step);
+                time
+            } else {
+                match self.run(name) {
+                    Ok(script) => steps.push(RepairStep::Run { name: name.clone(), script, after: behind }),
+                    Err(reason) => reasons.push(reason),
+                }
+                None
+            };
+            previous = Some((name, time));
+            after.push(name.clone());
+        }
+        if !reasons.is_empty() {
+            return Err(reasons);
+        }
+        let (problems, before) = (self.diagnosis.problems.clone(), self.rows.to_vec());
+        Ok(RepairPlan { problems, strategy, steps, before, after })
+    }
+
+    /// A row that stays: its step if its time must change, and its time then, if that is known beforehand.
+    fn keep(
+        &self,
+        name: &MigrationName,
+        previous: Option<(&MigrationName, Option<i64>)>,
+    ) -> (Option<RepairStep>, Option<i64>) {
+        let old = self.renames.iter().find(|(_, to)| to == name).map_or(name, |(from, _)| from);
+        let Some(row) = self.rows.iter().find(|row| row.name == old.as_str()) else { return (None, None) };
+        let own = row.time();
+        let is_last = self.target().last() == Some(name);
+        let trusted = own.filter(|_| is_last || !self.is_untrusted(old.as_str()));
+        let fits = match (previous, trusted) {
+            (_, None) | (Some((_, None)), _) => false,
+            (None, Some(_)) => true,
+            (Some((before, Some(time))), Some(own)) => {
+                own > time || (own == time && locale_compare(before.as_str(), name.as_str()) == Ordering::Less)
+            }
+        };
+        if fits {
+            return (None, own);
+        }
+        let not_before = own.filter(|_| !self.is_untrusted(old.as_str()));
+        let time = match previous {
+            Some((_, None)) => None,
+            Some((_, Some(time))) => Some((time + 1).max(not_before.unwrap_or(i64::MIN))),
+            None => Some(not_before.unwrap_or(0)),
+        };
+        let after = previous.map(|(name, _)| name.clone());
+        (Some(RepairStep::Restamp { name: name.clone(), was: row.timestamp.clone(), not_before, after }), time)
+    }
+
+    fn is_untrusted(&self, name: &str) -> bool {
+        self.diagnosis.untrusted.contains(name)
+    }
+
+    fn undo(&self, name: &str, replay: Replay) -> Result<RepairStep, Reason> {
+        let old = self.renames.iter().find(|(_, to)| to.as_str() == name).map_or(name, |(from, _)| from.as_str());
+        let own = || name.to_owned();
+        let (Some(fact), Ok(parsed)) = (self.facts.get(old), MigrationName::parse(old)) else {
+            return Err(Reason::Unknown { name: own() });
+        };
+        match replay {
+            Replay::Never => return Err(Reason::Protected { name: own() }),
+            Replay::Mine if !fact.is_mine => return Err(Reason::NotMine { name: own() }),
+            Replay::Mine | Replay::Anybodys => {}
+        }
+        match &fact.undo {
+            Undo::Impossible(why) => Err(Reason::CannotUndo { name: own(), why: why.clone() }),
+            Undo::Script(script, origin) => {
+                check_transactional(name, script)?;
+                Ok(RepairStep::Undo { name: parsed, script: script.clone(), origin: origin.clone() })
+            }
+        }
+    }
+
+    fn run(&self, name: &MigrationName) -> Result<Script, Reason> {
+        let file = self.facts.get(name.as_str()).map(|fact| &fact.file);
+        match file {
+            Some(Ok(script)) => check_transactional(name.as_str(), script).map(|()| script.clone()),
+            Some(Err(why)) => Err(Reason::CannotRun { name: name.to_string(), why: why.clone() }),
+            None => Err(Reason::Unknown { name: name.to_string() }),
+        }
+    }
+
+    fn conflict(&self, first: &str, second: &str) -> Option<Reason> {
+        let footprint = |name: &str| {
+            let fact = self.fact(name);
+            let script = fact.and_then(|fact| fact.executed.as_ref().or(fact.file.as_ref().ok()));
+            script.map_or_else(|| Err(format!("what {name} did is not known")), Footprint::of)
+        };
+        let conflict = match (footprint(first), footprint(second)) {
+            (Ok(left), Ok(right)) => {
+                let shared = left.shared(&right);
+                if shared.is_empty() {
+                    return None;
+                }
+                Conflict::Shared(shared)
+            }
+            (Err(statement), _) | (_, Err(statement)) => Conflict::Opaque(statement),
+        };
+        Some(Reason::Conflict { first: first.to_owned(), second: second.to_owned(), conflict })
+    }
+}
+
+/// A repair is one transaction or nothing.
+fn check_transactional(name: &str, script: &Script) -> Result<(), Reason> {
+    let other = script.statements().iter().position(|statement| statement.kind != StatementKind::Ordinary);
+    let alone = other.or_else(|| (!script.is_transactional()).then_some(0));
+    alone.map_or(Ok(()), |at| {
+        let excerpt = script.excerpt(at);
+        let statement = excerpt.lines().next().unwrap_or_default().to_owned();
+        Err(Reason::NotTransactional { name: name.to_owned(), statement })
+    })
+}
