@@ -29,9 +29,12 @@ mod migrate;
 mod migrate_alone;
 mod migrate_journal;
 mod migrate_plan;
+mod migrate_sync;
 mod permissions;
 mod processes;
 mod prompter;
+mod readme;
+mod repair_cases;
 #[cfg(feature = "aws")]
 mod sandbox;
 #[cfg(feature = "aws")]

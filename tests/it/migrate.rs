@@ -258,7 +258,7 @@ fn whoever_holds_the_lock_is_shown() {
         );
         let outcome = stage(&database, &[USERS]).run(["devdb", "migrate", "to", "latest", "--lock-wait", "0"]);
         assert_code(&outcome, 1);
-        assert!(outcome.stderr.contains("Caused by: devdb/unknown/"), "{outcome}");
+        assert!(outcome.stderr.contains("Caused by: devdb/ada/"), "{outcome}");
         assert!(outcome.stderr.contains("user postgres, server process"), "{outcome}");
         database.sql("select pg_cancel_backend(pid) from pg_stat_activity where query like 'select pg_sleep(600)%' and datname = current_database()");
         assert_code(&running.join().unwrap(), 1);
