@@ -38,6 +38,17 @@ impl Git {
     }
 }
 
+impl Git {
+    /// A branch behind this commit that still has the file.
+    fn branch_with(&self, commit: &str, file: &str) -> Option<String> {
+        let branches = self.ask(&["branch", "--all", "--contains", commit, "--format=%(refname:short)"])?;
+        let branches = String::from_utf8(branches).ok()?;
+        // A detached head is no branch: `(HEAD detached at …)`.
+        let mut named = branches.lines().filter(|branch| !branch.starts_with('('));
+        named.find(|branch| self.ask(&["cat-file", "-e", &format!("{branch}:./{file}")]).is_some()).map(str::to_owned)
+    }
+}
+
 impl FileHistory for Git {
     fn head(&self) -> Option<String> {
         self.line(&["rev-parse", "--verify", "--quiet", "HEAD"])
@@ -45,20 +56,20 @@ impl FileHistory for Git {
 
     fn find(&self, name: &str) -> Option<FoundFiles> {
         let files = ["up.sql", "down.sql", "sql"].map(|ending| format!("{name}.{ending}"));
-        let log = ["log", "--all", "-1", "--full-history", "--diff-filter=d", "--format=%H%x09%an", "--"];
+        let log = ["log", "--all", "-1", "--full-history", "--diff-filter=AM", "--format=%H%x09%an", "--"];
         let log: Vec<&str> = log.into_iter().chain(files.iter().map(String::as_str)).collect();
         let line = self.line(&log)?;
         let (commit, author) = line.split_once('\t')?;
-        let contents = files.iter().filter_map(|file| {
-            let content = self.ask(&["show", &format!("{commit}:./{file}")])?;
-            Some((file.clone(), content))
-        });
-        let branches = ["branch", "--all", "--contains", commit, "--format=%(refname:short)"];
+        let contents: Vec<(String, Vec<u8>)> = files
+            .iter()
+            .filter_map(|file| Some((file.clone(), self.ask(&["show", &format!("{commit}:./{file}")])?)))
+            .collect();
+        let first = contents.first().map(|(file, _)| file.clone())?;
         Some(FoundFiles {
             commit: commit.to_owned(),
             author: author.to_owned(),
-            branch: self.line(&branches),
-            files: contents.collect(),
+            branch: self.branch_with(commit, &first),
+            files: contents,
         })
     }
 }

@@ -37,9 +37,12 @@ mod migrate_journal;
 mod migrate_plan;
 mod migrate_progress;
 mod migrate_rehearsal;
+mod migrate_sync;
 mod permissions;
 mod processes;
 mod prompter;
+mod readme;
+mod repair_cases;
 #[cfg(feature = "aws")]
 mod sandbox;
 #[cfg(feature = "aws")]
