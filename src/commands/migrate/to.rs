@@ -71,8 +71,10 @@ async fn execute(context: &Context, args: &RunArgs, target: &Target) -> Result<R
     };
     let mut progress = Progress { step: context.printer().step("migrating"), names: Vec::new(), done: 0 };
     let mut tell = |event: Event| {
-        progress.follow(&event);
+        // Another attempt at the same plan is not announced again.
+        let is_news = progress.follow(&event);
         match narrate(&event) {
+            _ if !is_news => {}
             Telling::Line(text) => context.printer().status(&text),
             Telling::Warning(text) => context.printer().warning(&text),
             Telling::Nothing => {}
@@ -99,14 +101,17 @@ struct Progress {
 }
 
 impl Progress {
-    fn follow(&mut self, event: &Event) {
+    /// Whether the event says anything new.
+    fn follow(&mut self, event: &Event) -> bool {
+        let is_news = !matches!(event, Event::Planned { names, .. } if *names == self.names);
         match event {
             Event::Planned { names, .. } => (self.names, self.done) = (names.clone(), 0),
             Event::Finished { .. } => self.done += 1,
-            _ => return,
+            _ => return is_news,
         }
         let current = self.names.get(self.done).map_or("committing", MigrationName::as_str);
         self.step.progress(self.done, self.names.len(), current);
+        is_news
     }
 }
 
