@@ -44,11 +44,11 @@ impl Step {
     /// Says how much of the work is done and what it is at now; a bar on a terminal.
     pub fn progress(&self, done: usize, of: usize, current: &str) {
         let Some(bar) = &self.bar else { return self.note(&format!("{current} ({} of {of})", (done + 1).min(of))) };
-        if bar.length().is_none() {
-            if let Ok(style) = ProgressStyle::with_template("  [{bar:20}] {pos} of {len} {seconds:.dim} · {wide_msg}")
-            {
-                bar.set_style(style.progress_chars("=> ").with_key("seconds", seconds));
-            }
+        let template = "  [{bar:20}] {pos} of {len} {seconds:.dim} · {wide_msg}";
+        if bar.length().is_none()
+            && let Ok(style) = ProgressStyle::with_template(template)
+        {
+            bar.set_style(style.progress_chars("=> ").with_key("seconds", seconds));
         }
         bar.set_length(of as u64);
         bar.set_position(done as u64);

@@ -100,7 +100,10 @@ impl<'a> Progress<'a> {
 
     /// Says what happens while it happens.
     pub(super) fn tell(&mut self, event: &Event) {
+        // Another attempt at the same plan is not announced again.
+        let is_news = !matches!(event, Event::Planned { names, .. } if *names == self.names);
         match narrate(event) {
+            _ if !is_news => {}
             Telling::Line(text) => self.context.printer().status(&text),
             Telling::Warning(text) => self.context.printer().warning(&text),
             Telling::Nothing => {}
