@@ -129,3 +129,34 @@ fn a_token_is_for_the_endpoint_itself_and_needs_no_secret() {
     ------- exit 1
     ");
 }
+
+#[test]
+fn yesterdays_variables_never_redirect_a_command() {
+    let (today, yesterday) = (Database::create(), Database::create());
+    yesterday.sql("create table left_behind ()");
+    let cloud = Arc::new(FakeCloud::default());
+    let secret = serde_json::json!({ "username": "postgres", "password": PASSWORD }).to_string();
+    cloud.set_secret(&[Some(&secret)]);
+    let port = cluster().port.to_string();
+    let exported = [
+        ("PGHOST", "127.0.0.1"),
+        ("PGHOSTADDR", "127.0.0.1"),
+        ("PGPORT", &port),
+        ("PGUSER", "postgres"),
+        ("PGPASSWORD", PASSWORD),
+        ("PGDATABASE", &yesterday.name),
+        ("PGSSLMODE", "disable"),
+        ("DATABASE_URL", &yesterday.url()),
+    ];
+    let stage = in_front_of_postgres(&cloud, &today);
+    let stage = exported.iter().fold(stage, |stage, (name, value)| stage.var(name, value));
+    let schema = stage.run(["devdb", "schema"]);
+    assert_eq!((schema.code, schema.stdout.as_str()), (0, "0 tables, 0 B\n"), "{schema}");
+    assert!(schema.stderr.contains("warning: the variables name another database"), "{schema}");
+    let migrated = stage.run(["devdb", "migrate", "to", "latest"]);
+    assert_eq!(migrated.code, 0, "{migrated}");
+    let ledger = "select count(*) from pg_tables where tablename = 'kysely_migration'";
+    assert_eq!((today.sql(ledger), yesterday.sql(ledger)), ("1".to_owned(), "0".to_owned()));
+    // Whoever means them says so.
+    assert!(stage.run(["devdb", "schema", "--from-env"]).stdout.contains("left_behind"));
+}
