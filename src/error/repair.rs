@@ -18,6 +18,14 @@ fn explain(Refused { problems, reasons }: &Refused) -> CommandError {
     shown.causes.extend(reasons.iter().map(told));
     let mut hints: Vec<String> = reasons.iter().filter_map(advice).collect();
     hints.dedup();
+    if hints.is_empty() {
+        let is_gap = problems.iter().any(|problem| matches!(problem, Problem::Gap { .. }));
+        hints.push(if is_gap {
+            "if what is pending ran nowhere yet, rename its file so that it sorts last, and run `devdb migrate to latest`".to_owned()
+        } else {
+            "`devdb migrate status` shows every row; check out the branch that has what is missing, and undo it there".to_owned()
+        });
+    }
     hints.into_iter().fold(shown, CommandError::hint)
 }
 

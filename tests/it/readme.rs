@@ -31,7 +31,7 @@ fn git(folder: &Path, words: &str) {
 #[test]
 fn the_story_of_the_branch_that_ran_before_main() {
     let database = Database::create();
-    let stage = Stage::new().terminal().var("DATABASE_URL", &database.url());
+    let stage = Stage::new().terminal().var("NO_COLOR", "1").var("DATABASE_URL", &database.url());
     let folder = stage.project();
     let commit = |name: &str, text: &str| {
         let file = folder.join(format!("db/migrations/{name}.sql"));

@@ -1,5 +1,6 @@
 //! PostgreSQL through tokio-postgres, with rustls: the only home of both.
 
+mod answer;
 mod cancel;
 mod catalog;
 mod catalog_sql;
