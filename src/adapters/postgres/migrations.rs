@@ -6,8 +6,8 @@ use super::side_tables::SideTables;
 use crate::connection::Connection;
 use crate::migrate::sql::IndexBuild;
 use crate::migrate::{
-    BatchError, Ended, Holder, JournalRow, JournalState, LedgerRow, MigrationDatabase, Opened, Part, Queueing,
-    RepairOrder, RowChange, SessionSpec, StandingIndex,
+    BatchError, Holder, JournalRow, JournalState, LedgerRow, MigrationDatabase, Opened, Part, Queueing, RepairOrder,
+    RowChange, SessionSpec, StandingIndex,
 };
 use crate::system::{DatabaseError, Reached};
 use async_trait::async_trait;
