@@ -197,7 +197,7 @@ fn assert_true(output: &Output, before: &State, after: &State, story: &str) {
 fn suffer(seed: u64, misfortunes: usize, kinds: &[Misfortune]) {
     let (mut dice, world) = (Dice::seeded(seed), World::new());
     let mut story = format!("seed {seed}");
-    let (mut target, mut happened) = ("latest", 0);
+    let (mut target, mut happened, mut in_the_middle) = ("latest", 0, 0);
     let mut before = world.state();
     while happened < misfortunes {
         let kind = kinds[dice.roll(kinds.len())];
@@ -218,6 +218,7 @@ fn suffer(seed: u64, misfortunes: usize, kinds: &[Misfortune]) {
             assert_true(&output, &before, &state, &story);
         }
         happened += usize::from(!output.status.success());
+        in_the_middle += usize::from(!matches!(state.ledger.len(), 0 | 5));
         if output.status.success() {
             let (rows, index) = if target == "latest" { (FILES.len(), "valid") } else { (0, "none") };
             assert_eq!((state.ledger.len(), state.index.as_str()), (rows, index), "{story}");
@@ -225,6 +226,8 @@ fn suffer(seed: u64, misfortunes: usize, kinds: &[Misfortune]) {
         }
         before = state;
     }
+    // Few may all strike while it connects; many do not.
+    assert!(misfortunes < 25 || in_the_middle > 0, "{story}");
     // In peace it comes to its end.
     let output = world.run(target);
     assert!(output.status.success(), "{}\n{story}", String::from_utf8_lossy(&output.stderr));
@@ -233,13 +236,13 @@ fn suffer(seed: u64, misfortunes: usize, kinds: &[Misfortune]) {
 
 #[test]
 fn a_kill_at_a_random_moment_leaves_ledger_and_schema_together() {
-    let misfortunes = if seeds().is_some() { 60 } else { 12 };
+    let misfortunes = if seeds().is_some() { 50 } else { 12 };
     (1..=seeds().unwrap_or(1)).for_each(|seed| suffer(seed, misfortunes, &[Misfortune::Kill]));
 }
 
 #[test]
 fn a_session_or_link_that_ends_at_a_random_moment_is_told_as_it_really_ended() {
-    let misfortunes = if seeds().is_some() { 30 } else { 8 };
+    let misfortunes = if seeds().is_some() { 25 } else { 8 };
     let kinds = [Misfortune::Terminate, Misfortune::Cut];
     (1..=seeds().unwrap_or(1)).for_each(|seed| suffer(100 + seed, misfortunes, &kinds));
 }

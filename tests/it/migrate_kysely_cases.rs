@@ -110,13 +110,13 @@ fn play(settings: &str, ledger: &str) {
                     executed.retain(|other| other != name);
                 }
             }
-            let rows =
-                database.sql(&format!("select coalesce(string_agg(name, ' ' order by timestamp), '') from {ledger}"));
-            assert_eq!(rows, executed.join(" "), "{case}: {words} with {files}");
-            let tables = "select coalesce(string_agg(substr(tablename, 2), ' ' order by tablename), '') from pg_tables where tablename ~ '^t[0-9]$'";
             let mut sorted = executed.clone();
             sorted.sort();
-            assert_eq!(database.sql(tables), sorted.join(" "), "{case}: {words} with {files}");
+            let stands = database.sql(&format!(
+                "select coalesce(string_agg(name, ' ' order by timestamp), ''), (select coalesce(string_agg( \
+                 substr(tablename, 2), ' ' order by tablename), '') from pg_tables where tablename ~ '^t[0-9]$') from {ledger}"
+            ));
+            assert_eq!(stands, format!("{}|{}", executed.join(" "), sorted.join(" ")), "{case}: {words} with {files}");
         }
     }
 }
