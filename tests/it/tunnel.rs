@@ -145,7 +145,7 @@ fn another_database_behind_the_endpoint_is_refused() {
     world.database = Some(Database::start_on(&world.authority, "staging", world.database_port));
     let (code, said) = world.refused("up");
     assert_eq!(code, 4, "{said}");
-    assert!(said.contains("the certificate is for staging, not for localhost"), "{said}");
+    assert!(said.contains("certificate is for staging, not for localhost"), "{said}");
     assert!(is_served(world.address(), LIMIT).is_err());
     eventually("no master", LIMIT, || world.masters().is_empty().then_some(()));
     world.done("down");
