@@ -70,7 +70,7 @@ pub trait Tools: Send + Sync {
     fn probe(&self) -> Arc<dyn Probe>;
 
     /// Asks git about the migrations folder.
-    fn repository(&self) -> Arc<dyn Repository>;
+    fn repository(&self, dir: &Path) -> Arc<dyn Repository>;
 
     /// Knows what SQL does to a busy database.
     fn linter(&self) -> Arc<dyn Linter>;
@@ -192,7 +192,7 @@ impl Tools for RealTools {
         Arc::new(crate::adapters::lint::Squawk)
     }
 
-    fn repository(&self) -> Arc<dyn Repository> {
-        Arc::new(crate::adapters::repository::GitRepository::new(Arc::new(crate::adapters::process::SystemProcesses)))
+    fn repository(&self, dir: &Path) -> Arc<dyn Repository> {
+        Arc::new(crate::adapters::git::Git::new(Arc::new(crate::adapters::process::SystemProcesses), dir))
     }
 }

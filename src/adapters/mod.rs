@@ -21,8 +21,6 @@ pub(crate) mod probe;
 #[cfg(feature = "cli")]
 pub(crate) mod process;
 #[cfg(feature = "cli")]
-pub(crate) mod repository;
-#[cfg(feature = "cli")]
 mod sockets;
 #[cfg(feature = "cli")]
 pub(crate) mod ssh;

@@ -34,13 +34,13 @@ pub trait Repository: Send + Sync {
     ///
     /// # Errors
     /// [`RepositoryError`]; a folder that is not there yet is an empty one.
-    fn base(&self, dir: &Path, reference: &str) -> Result<Base, RepositoryError>;
+    fn base(&self, reference: &str) -> Result<Base, RepositoryError>;
 
     /// The ids that git would give these files of the folder, line endings as they would be committed.
     ///
     /// # Errors
     /// [`RepositoryError`].
-    fn contents(&self, dir: &Path, files: &[&str]) -> Result<Tree, RepositoryError>;
+    fn contents(&self, files: &[&str]) -> Result<Tree, RepositoryError>;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -93,10 +93,10 @@ pub fn check(
     now: jiff::Timestamp,
 ) -> Result<CheckReport, CheckError> {
     let own = FolderSource::open(dir, dir)?;
-    let base = repository.base(dir, reference)?;
+    let base = repository.base(reference)?;
     let names: Vec<String> = own.names().iter().flat_map(|name| own.files(name)).collect();
     let known: Vec<&str> = names.iter().map(String::as_str).filter(|name| base.tip.contains_key(*name)).collect();
-    let contents = repository.contents(dir, &known)?;
+    let contents = repository.contents(&known)?;
     compare(&own, &contents, &base, allow_unordered, now)
         .map(|report| CheckReport { base: reference.to_owned(), ..report })
 }

@@ -97,8 +97,8 @@ impl Tools for FakeTools {
     }
 
     /// The project's own folder is all that git is asked about.
-    fn repository(&self) -> Arc<dyn Repository> {
-        real_tools().repository()
+    fn repository(&self, dir: &Path) -> Arc<dyn Repository> {
+        real_tools().repository(dir)
     }
 }
 

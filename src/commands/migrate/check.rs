@@ -20,7 +20,7 @@ pub(crate) struct CheckArgs {
 
 pub(crate) fn run(args: &CheckArgs, context: &Context) -> Result<ExitStatus, CommandError> {
     let settings = database::migration_settings(context)?;
-    let repository = context.host().tools.repository();
+    let repository = context.host().tools.repository(&settings.dir);
     let now = context.host().clock.now();
     let found = check(repository.as_ref(), &settings.dir, &args.base, settings.allow_unordered, now)?;
     let folder = settings.dir.strip_prefix(&context.host().surroundings.cwd).unwrap_or(&settings.dir).to_owned();
