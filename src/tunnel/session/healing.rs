@@ -12,6 +12,8 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const CREDENTIALS_PAUSE: Duration = Duration::from_secs(15);
 const FIRST_PAUSE: Duration = Duration::from_secs(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// Most visits that fail do so because there is no network: they cost AWS nothing, and it may be back any moment.
+const LONGEST_PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(20);
 
 /// The supervisor's visits to AWS during one trouble.
 #[derive(Default)]
@@ -39,8 +41,11 @@ impl Healing {
     fn returned(&mut self, outcome: HealOutcome, now: Instant) {
         self.runs = false;
         let doubled = FIRST_PAUSE.saturating_mul(1 << self.visits.saturating_sub(1).min(5));
-        let pause =
-            if outcome == HealOutcome::NeedsCredentials { CREDENTIALS_PAUSE } else { doubled.min(LONGEST_PAUSE) };
+        let pause = match outcome {
+            HealOutcome::NeedsCredentials => CREDENTIALS_PAUSE,
+            HealOutcome::Failed => doubled.min(LONGEST_PAUSE_AFTER_FAILURE),
+            _ => doubled.min(LONGEST_PAUSE),
+        };
         self.next = Some(now + pause);
     }
 }
@@ -115,5 +120,7 @@ mod tests {
         assert!(healing.is_due(false, at(160)));
         healing.returned(HealOutcome::NeedsCredentials, at(160));
         assert!(healing.is_due(false, at(175)), "whoever logs in wants it back soon");
+        healing.returned(HealOutcome::Failed, at(180));
+        assert!(healing.is_due(false, at(200)), "the network may be back");
     }
 }
