@@ -142,6 +142,7 @@ fn node_postgres_is_told_what_it_understands() {
 }
 
 /// PgJDBC verifies the authority through a tunnel, and without one the name as well.
+#[cfg(feature = "aws")] // a Java compiler keeps two processors busy for 20 seconds
 #[test]
 fn pgjdbc_is_told_what_it_understands() {
     let place = Place::new();
@@ -176,6 +177,7 @@ fn the_template_for_node_postgres_verifies_the_name_too() {
     place.is_refused("db.example", "other-ca", "ssh", "libpq", &main, "unable to verify the first certificate");
 }
 
+#[cfg(feature = "aws")] // a Java compiler keeps two processors busy for 20 seconds
 #[test]
 fn the_template_for_pgjdbc_verifies_the_name_too() {
     let place = Place::new();

@@ -16,23 +16,20 @@ mod bastion_rig;
 mod bastion_ssh;
 mod bastion_user_data;
 mod bastion_verbs;
+#[cfg_attr(not(feature = "aws"), allow(dead_code, reason = "PgJDBC is tried with everything only"))]
 mod clients;
 mod config;
 mod database;
 mod discovery;
 mod env;
 mod help;
-mod kysely;
 mod ledger;
 mod login;
 mod migrate;
 mod migrate_alone;
 mod migrate_bad_input;
 mod migrate_check;
-mod migrate_crash;
 mod migrate_journal;
-mod migrate_kinds;
-mod migrate_kysely_cases;
 mod migrate_lint;
 mod migrate_plan;
 mod migrate_progress;
@@ -42,7 +39,6 @@ mod permissions;
 mod processes;
 mod prompter;
 mod readme;
-mod repair_cases;
 #[cfg(feature = "aws")]
 mod sandbox;
 #[cfg(feature = "aws")]
@@ -69,13 +65,11 @@ mod sandbox_tunnel;
 mod sandbox_wrap;
 mod schema;
 mod shells;
+#[allow(dead_code, reason = "each test binary needs a part of it")]
 mod support;
 mod terminal;
 mod tidy;
 mod tls;
-mod tunnel;
-mod tunnel_robust;
 mod tunnel_seams;
-mod tunnel_stale;
 mod whole;
 mod wrap;

@@ -1,0 +1,18 @@
+//! Tests that nobody waits for after each edit: dozens of real servers, every spelling, hundreds of kills.
+//!
+//! `cargo test --test slow` runs them, and so does the gate; `cargo test` alone does not (`test = false`).
+
+#![expect(clippy::disallowed_methods, reason = "tests start real programs")]
+#![expect(clippy::unwrap_used, reason = "a test may fail anywhere, the functions around it included")]
+
+mod kysely;
+mod migrate_crash;
+mod migrate_kinds;
+mod migrate_kysely_cases;
+mod repair_cases;
+#[allow(dead_code, reason = "each test binary needs a part of it")]
+#[path = "../it/support/mod.rs"]
+mod support;
+mod tunnel;
+mod tunnel_robust;
+mod tunnel_stale;
