@@ -276,6 +276,19 @@ async fn only_the_yes_to_tls_reaches_a_client_before_the_database_is_identified(
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_was_told_the_yes_goes_on_with_the_next_ssh() {
+    let late = || Err(ProbeError::Silent { limit: Duration::from_secs(3) });
+    let rehearsal = Rehearsal::begin(|_, probe| probe.answer([late(), late()]));
+    let mut client = greeted(&rehearsal).await;
+    rehearsal.link().kill();
+    let mut answer = [0; 5];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"hello", "one yes, and one answer");
+    assert_eq!(rehearsal.ssh.links().len(), 2);
+    talk(&mut client).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn restart_holds_new_connections_and_lets_old_ones_finish() {
     let rehearsal = Rehearsal::up().await;
     let (mut old, first) = (rehearsal.connect(), rehearsal.link());

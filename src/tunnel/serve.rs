@@ -66,11 +66,11 @@ pub(super) async fn serve<S: Stream>(client: S, target: usize, hub: Arc<Hub>) {
     counters.arrived();
     let mut client = Metered::new(client, counters.clone());
     let mut gate = hub.gate.clone();
-    let mut greeting = Vec::new();
+    let mut greeting = Greeting::default();
     let deadline = Instant::now() + hub.hold;
     let mut last = 0;
     loop {
-        let waited = hold(&mut client, &mut greeting, &mut gate, last, &hub, &counters);
+        let waited = hold(&mut client, &mut greeting.bytes, &mut gate, last, &hub, &counters);
         let Ok(Some(generation)) = timeout_at(deadline, waited).await else { return };
         last = generation.id;
         let open = counters.count(Count::Open);
@@ -154,11 +154,22 @@ async fn listen<S: Stream>(client: &mut S, greeting: &mut Vec<u8>) -> bool {
     }
 }
 
+/// What a client said before it was told anything that ties it to one database.
+#[derive(Default)]
+struct Greeting {
+    bytes: Vec<u8>,
+    /// It knows that its SSLRequest was taken, and says its part of the TLS handshake.
+    was_told_yes: bool,
+}
+
 /// Carries the greeting to the endpoint until its first answer. Nothing that a database says but its yes to TLS
 /// reaches the client before its certificate was seen: a reconnect may end at another machine than before.
+///
+/// The yes tells nothing of who says it, and saves the client a round trip; what a client says next holds no secret. If
+/// the generation ends there, the next database is asked for its own yes, and then told the same.
 async fn attempt<S: Stream>(
     client: &mut S,
-    greeting: &mut Vec<u8>,
+    greeting: &mut Greeting,
     gate: &mut watch::Receiver<Gate>,
     generation: &Generation,
     target: usize,
@@ -179,24 +190,42 @@ async fn attempt<S: Stream>(
         }
     };
     let (upstream, lane) = (&mut passage.stream, passage.seat.lane());
+    let remark_answer = || {
+        let is_known = generation.verdict(target) != Verdict::Pending;
+        let _ = hub.remarks.send(if is_known { Remark::Answered(target) } else { Remark::Unidentified(target) });
+    };
     let mut said = 0;
+    let mut has_agreed = false;
     let mut answer = vec![0; 8192];
     let mut doubtful = false;
     let doubt = sleep(DOUBT_AFTER);
     tokio::pin!(doubt);
     let first = loop {
-        if said < greeting.len() {
-            if upstream.write_all(&greeting[said..]).await.is_err() {
-                return ended_early(greeting, lane, hub).await;
+        // PostgreSQL takes nothing behind an SSLRequest before it has answered that.
+        let sayable = if greeting.was_told_yes && !has_agreed { SSL_REQUEST.len() } else { greeting.bytes.len() };
+        if said < sayable {
+            if upstream.write_all(&greeting.bytes[said..sayable]).await.is_err() {
+                return ended_early(&greeting.bytes, lane, hub).await;
             }
-            said = greeting.len();
+            said = sayable;
         }
+        let is_heard = said > 0 && !(has_agreed && said == SSL_REQUEST.len());
         tokio::select! {
-            read = upstream.read(&mut answer) => match read {
-                Ok(count) if count > 0 => break count,
-                _ => return ended_early(greeting, lane, hub).await,
+            read = upstream.read(&mut answer) => {
+                let Ok(count @ 1..) = read else { return ended_early(&greeting.bytes, lane, hub).await };
+                let is_yes = greeting.bytes[..said] == SSL_REQUEST && answer[..count] == *b"S";
+                if has_agreed || !is_yes {
+                    break count;
+                }
+                has_agreed = true;
+                remark_answer();
+                doubt.as_mut().reset(Instant::now() + DOUBT_AFTER);
+                if !greeting.was_told_yes && client.write_all(b"S").await.is_err() {
+                    return Attempt::Over;
+                }
+                greeting.was_told_yes = true;
             },
-            more = listen(client, greeting), if greeting.len() < LONGEST_GREETING => {
+            more = listen(client, &mut greeting.bytes), if greeting.bytes.len() < LONGEST_GREETING => {
                 if !more {
                     return Attempt::Over;
                 }
@@ -204,42 +233,24 @@ async fn attempt<S: Stream>(
             () = replaced(gate, generation.id) => return Attempt::GenerationGone,
             () = lane.set_aside() => return Attempt::Elsewhere,
             Ok(()) = moves.changed() => return Attempt::Elsewhere,
-            () = &mut doubt, if !doubtful && said > 0 => {
+            () = &mut doubt, if !doubtful && is_heard => {
                 doubtful = true;
                 let _ = hub.remarks.send(Remark::Doubt("a client gets no answer"));
             }
         }
     };
-    let is_known = generation.verdict(target) != Verdict::Pending;
-    let _ = hub.remarks.send(if is_known { Remark::Answered(target) } else { Remark::Unidentified(target) });
-    let is_yes = *greeting == SSL_REQUEST && answer[..first] == *b"S";
-    let early: &[u8] = if is_yes { b"S" } else { &[] };
-    // The yes to TLS tells nothing of who says it, and saves the client a round trip.
-    if client.write_all(early).await.is_err() {
-        return Attempt::Over;
-    }
-    let (mut said, mut more) = (Vec::new(), [0; 2048]);
-    let judged = timeout_at(deadline, generation.trusted(target));
-    tokio::pin!(judged);
-    let trusted = loop {
-        tokio::select! {
-            biased;
-            trusted = &mut judged => break trusted.unwrap_or(false),
-            // Whoever has been told something cannot begin again with the next one.
-            () = replaced(gate, generation.id) => return if is_yes { Attempt::Over } else { Attempt::GenerationGone },
-            // Before a database has shown its certificate, a client says nothing secret.
-            read = client.read(&mut more), if is_yes && said.is_empty() => match read {
-                Ok(count @ 1..) => said.extend_from_slice(&more[..count]),
-                _ => return Attempt::Over,
-            },
-            written = upstream.write(&said), if !said.is_empty() => match written {
-                Ok(count) => drop(said.drain(..count)),
-                Err(_) => return Attempt::Over,
-            },
+    if !has_agreed {
+        remark_answer();
+        if greeting.was_told_yes {
+            // This database has no TLS, and the client is in the middle of it.
+            return Attempt::Over;
         }
+    }
+    let trusted = tokio::select! {
+        trusted = timeout_at(deadline, generation.trusted(target)) => trusted.unwrap_or(false),
+        () = replaced(gate, generation.id) => return Attempt::GenerationGone,
     };
-    let late = &answer[early.len()..first];
-    if !trusted || upstream.write_all(&said).await.is_err() || client.write_all(late).await.is_err() {
+    if !trusted || client.write_all(&answer[..first]).await.is_err() {
         return Attempt::Over;
     }
     Attempt::Answered(passage, moves)
