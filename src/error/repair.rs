@@ -38,7 +38,9 @@ fn told(reason: &Reason) -> String {
             format!("whether the order of {first} and {second} matters cannot be told: {statement}")
         }
         Reason::CannotUndo { name, why } | Reason::CannotRun { name, why } => format!("{name} {why}"),
-        Reason::NotMine { name } => format!("{name} would have to be undone, and you did not run it"),
+        Reason::NotMine { name } => {
+            format!("{name} would have to be undone, and the journal does not say that you ran it")
+        }
         Reason::Protected { name } => {
             format!("{name} would have to be undone, which never happens in a protected environment")
         }
@@ -70,7 +72,7 @@ fn advice(reason: &Reason) -> Option<String> {
         }
         Reason::CannotUndo { name, .. } => Some(format!("write the down part of {name}, then run this again")),
         Reason::NotMine { .. } => {
-            Some("ask whoever ran it (`devdb migrate status` and the table devdb_migration_journal know)".to_owned())
+            Some("ask whoever ran it (the table devdb_migration_journal knows); you are known there by your alias, or DEVDB_ALIAS".to_owned())
         }
         Reason::OtherStrategy { needed, .. } => Some(format!("`devdb migrate repair --strategy {}`", needed.word())),
         Reason::Conflict { .. }

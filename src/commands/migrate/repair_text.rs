@@ -20,11 +20,7 @@ impl RepairReport {
         if plan.after.len() > newest.len() {
             newest.insert(0, "…".to_owned());
         }
-        table.row([
-            "result".to_owned(),
-            newest.join(", "),
-            "in the order of the files, which Kysely accepts".to_owned(),
-        ]);
+        table.row(["result".to_owned(), "in order".to_owned(), newest.join(", ")]);
         table.row([
             "cost".to_owned(),
             "1 transaction".to_owned(),
