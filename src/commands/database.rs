@@ -270,7 +270,8 @@ fn how_known(reached: &Reached, connection: &Connection) -> String {
     }
 }
 
-/// The alias that marks this person's sessions. A login's name marks nobody: on many machines it is the same one.
+/// The alias that proves what this person did: sessions, and rows of the journal. A login's name proves nothing, for on
+/// many machines it is the same one.
 pub(crate) fn own_alias(context: &Context) -> Option<String> {
     match context.resolved() {
         Ok(Resolved::Environment(settings)) => Some(shortened(settings.alias.as_str())),
@@ -279,19 +280,15 @@ pub(crate) fn own_alias(context: &Context) -> Option<String> {
     .filter(|alias| !alias.is_empty())
 }
 
-/// How this user is called in the journal: the alias, or else the login's name; empty where nobody knows.
-pub(crate) fn journal_alias(context: &Context) -> String {
-    let login = || context.host().surroundings.vars.get("USER").map(|login| shortened(login));
-    own_alias(context).or_else(login).unwrap_or_default()
-}
-
 fn shortened(alias: &str) -> String {
     alias.chars().filter(char::is_ascii_graphic).take(32).collect()
 }
 
 /// `devdb/<alias>/<run>`; PostgreSQL cuts it at 63 bytes.
 pub(crate) fn application_name(context: &Context) -> String {
-    let alias = Some(journal_alias(context)).filter(|alias| !alias.is_empty()).unwrap_or_else(|| "unknown".to_owned());
+    let login = || context.host().surroundings.vars.get("USER").map(|login| shortened(login));
+    let alias = own_alias(context).or_else(login).filter(|alias| !alias.is_empty());
+    let alias = alias.unwrap_or_else(|| "unknown".to_owned());
     // The hasher's keys are random: two runs never share a name.
     format!("devdb/{alias}/{:08x}", RandomState::new().build_hasher().finish() & 0xffff_ffff)
 }

@@ -113,6 +113,27 @@ fn a_protected_environment_follows_nobody_and_a_shared_one_keeps_what_others_ran
 }
 
 #[test]
+fn a_logins_name_proves_nobody_where_no_environment_tells_an_alias() {
+    let database = Database::create();
+    let on_branch = |files: &[&str], alias: &str| {
+        let stage = Stage::new().var("DATABASE_URL", &database.url()).var("USER", "ubuntu").var("DEVDB_ALIAS", alias);
+        files.iter().fold(stage, |stage, name| {
+            let text = format!("-- migrate:up\ncreate table {name} ();\n-- migrate:down\ndrop table {name};\n");
+            stage.file(&format!("db/migrations/{name}.sql"), &text)
+        })
+    };
+    ends_with(&on_branch(&["a1", "b2"], "").run(["devdb", "migrate", "to", "latest"]), 0);
+    let refused = on_branch(&["a1"], "").run(["devdb", "--yes", "migrate", "sync"]);
+    ends_with(&refused, 4);
+    assert!(refused.stderr.contains("known there by your alias, or DEVDB_ALIAS"), "{refused}");
+    assert_eq!(database.sql("select to_regclass('b2')"), "b2");
+    ends_with(&on_branch(&["a1", "b2"], "ada").run(["devdb", "migrate", "down"]), 0);
+    ends_with(&on_branch(&["a1", "b2"], "ada").run(["devdb", "migrate", "up"]), 0);
+    ends_with(&on_branch(&["a1"], "ada").run(["devdb", "--yes", "migrate", "sync"]), 0);
+    assert_eq!(database.sql("select to_regclass('b2')"), "");
+}
+
+#[test]
 fn a_mark_changes_the_ledger_alone_and_never_into_disorder() {
     let project = Project::new("shared");
     project.commit("main", "2_b", "create table b (id int);\n-- migrate:down\ndrop table b;");

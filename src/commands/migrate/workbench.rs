@@ -32,7 +32,7 @@ impl Workbench {
             git_commit: history.head(),
             ..Options::default()
         };
-        let alias = database::journal_alias(context);
+        let alias = database::own_alias(context).unwrap_or_default();
         Ok(Self { source, history, alias, options, session, kind: database::kind(context)? })
     }
 
