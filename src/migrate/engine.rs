@@ -1,14 +1,15 @@
 use super::plan::{Direction, PlanError, Route, Target, route, segments};
 use super::run::Run;
 use super::{
-    Holder, JournalEntry, JournalState, LedgerRow, MigrateError, MigrationDatabase, MigrationName, MigrationResult,
-    MigrationSource, Opened, PlanReport, Remains, RunReport, Script, StatusReport,
+    Blocker, FileHistory, Holder, JournalEntry, JournalState, JournalWish, LedgerRow, MigrateError, MigrationDatabase,
+    MigrationName, MigrationResult, MigrationSource, Opened, PlanReport, Remains, RunReport, Script, StatusReport,
 };
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How a run behaves.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// Kysely's `allowUnorderedMigrations`.
     pub allow_unordered: bool,
@@ -16,13 +17,20 @@ pub struct Options {
     pub lock_wait: Duration,
     /// How often a run is tried again after a table's lock could not be had in time.
     pub retries: usize,
-    /// What is checked out; goes into the journal.
-    pub git_commit: Option<String>,
+    /// Knows what is checked out, which goes into the journal. Asked only where something runs: that starts a process.
+    pub history: Option<Arc<dyn FileHistory>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { allow_unordered: false, lock_wait: Duration::from_secs(300), retries: 3, git_commit: None }
+        Self { allow_unordered: false, lock_wait: Duration::from_secs(300), retries: 3, history: None }
+    }
+}
+
+impl Options {
+    /// What is checked out.
+    pub(super) fn git_commit(&self) -> Option<String> {
+        self.history.as_ref().and_then(|history| history.head())
     }
 }
 
@@ -45,7 +53,7 @@ pub enum Event {
     /// A migration succeeded; it counts once its transaction is committed.
     Finished { name: MigrationName, direction: Direction },
     /// A table's lock was not free in time; everything was rolled back and is tried again.
-    TableLockBusy { attempt: usize, of: usize },
+    TableLockBusy { attempt: usize, of: usize, blockers: Vec<Blocker> },
     /// Another session was in the way of a concurrent build; its invalid index is dropped and it is built anew.
     BuildFailed { index: String, attempt: usize, of: usize },
     /// A failed build had left this invalid index; it was dropped.
@@ -99,7 +107,7 @@ impl Engine<'_> {
                         Some(Remains::Unfinished { index: Some(index), .. }) => {
                             Event::BuildFailed { index: index.clone(), attempt, of }
                         }
-                        _ => Event::TableLockBusy { attempt, of },
+                        _ => Event::TableLockBusy { attempt, of, blockers: error.blockers().to_vec() },
                     });
                     earlier.extend(report.results.into_iter().filter(MigrationResult::counts));
                     tokio::time::sleep(Duration::from_millis(500) * u32::try_from(attempt).unwrap_or(1)).await;
@@ -123,7 +131,9 @@ impl Engine<'_> {
         let problem = self.route(&rows, &Target::Latest).err();
         let mut report = StatusReport::new(self.source.names(), &rows, problem.as_ref());
         if !rows.is_empty() {
-            report.mark_edited(self.source, &database.read_journal(false).await?);
+            // Each of them is a file to read, and whoever edits one edits a new one.
+            const LOOKED_AT: usize = 1000;
+            report.mark_edited(self.source, &database.read_journal(JournalWish::Newest(LOOKED_AT)).await?);
         }
         Ok(report)
     }
@@ -180,8 +190,8 @@ impl Engine<'_> {
         if is_up && database.journal() == JournalState::Unavailable {
             on_event(Event::WithoutJournal);
         }
-        let commit = self.options.git_commit.as_deref();
-        let entry = |(name, script)| JournalEntry::of(self.source, name, script, commit);
+        let commit = if is_up { self.options.git_commit() } else { None };
+        let entry = |(name, script)| JournalEntry::of(self.source, name, script, commit.as_deref());
         let journal: Vec<_> = route.names.iter().zip(&scripts).filter(|_| is_up).map(entry).collect();
         Run { route: &route, scripts: &scripts, segments: &segments, options: &self.options, journal: &journal }
             .execute(database, report, on_event)

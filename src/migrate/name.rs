@@ -68,8 +68,11 @@ impl fmt::Display for MigrationName {
 }
 
 impl Ord for MigrationName {
+    /// UTF-8 sorts as UTF-16 does, but for U+E000 to U+FFFF (which begin with 0xEE and 0xEF): in UTF-16 these come behind
+    /// everything that takes two units.
     fn cmp(&self, other: &Self) -> Ordering {
-        self.0.encode_utf16().cmp(other.0.encode_utf16())
+        let place = |byte: u8| if matches!(byte, 0xee | 0xef) { byte + 0x10 } else { byte };
+        self.0.bytes().map(place).cmp(other.0.bytes().map(place))
     }
 }
 
@@ -107,9 +110,18 @@ pub(super) fn locale_compare(left: &str, right: &str) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn name(text: &str) -> MigrationName {
         MigrationName::parse(text).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn any_two_names_compare_as_their_utf16(left in "[a0_\u{7f}-\u{10ffff}]{1,4}", right in "[a0_\u{7f}-\u{10ffff}]{1,4}") {
+            let wanted = left.encode_utf16().cmp(right.encode_utf16());
+            prop_assert_eq!(MigrationName(left).cmp(&MigrationName(right)), wanted);
+        }
     }
 
     #[test]

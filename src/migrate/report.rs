@@ -1,8 +1,9 @@
 use super::{
-    Direction, History, JournalRow, LedgerRow, MigrateError, MigrationName, MigrationSource, PlanError, Route,
+    Blocker, Direction, History, JournalRow, LedgerRow, MigrateError, MigrationName, MigrationSource, PlanError, Route,
     fingerprint, history,
 };
 use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Kysely's `MigrationResult.status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -74,6 +75,9 @@ pub struct ErrorReport {
     pub detail: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Who had a lock that was not free in time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub blockers: Vec<Blocker>,
 }
 
 impl From<&MigrateError> for ErrorReport {
@@ -97,6 +101,7 @@ impl From<&MigrateError> for ErrorReport {
             sqlstate: server.map(|server| server.code.clone()),
             detail: server.and_then(|server| server.detail.clone()),
             hint: server.and_then(|server| server.hint.clone()),
+            blockers: error.blockers().to_vec(),
         }
     }
 }
@@ -141,9 +146,8 @@ impl StatusReport {
             Ok(History { executed, .. }) => executed,
             Err(_) => rows.iter().map(|row| row.name.clone()).collect(),
         };
-        let times: std::collections::BTreeMap<&str, &str> =
-            rows.iter().map(|row| (row.name.as_str(), row.timestamp.as_str())).collect();
-        let known: std::collections::BTreeSet<&str> = files.iter().map(MigrationName::as_str).collect();
+        let times: BTreeMap<&str, &str> = rows.iter().map(|row| (row.name.as_str(), row.timestamp.as_str())).collect();
+        let known: BTreeSet<&str> = files.iter().map(MigrationName::as_str).collect();
         let row = |name: &str, otherwise: MigrationState| StatusRow {
             name: name.to_owned(),
             state: if times.contains_key(name) && known.contains(name) { MigrationState::Executed } else { otherwise },
@@ -158,14 +162,10 @@ impl StatusReport {
         }
     }
 
-    /// Compares the files with what the journal says was executed: those of the newest thousand, because each of them
-    /// has to be read.
+    /// Compares the files with what these rows of the journal say was executed; each of them has to be read.
     pub(super) fn mark_edited(&mut self, source: &dyn MigrationSource, journal: &[JournalRow]) {
-        const NEWEST: usize = 1000;
-        let known: std::collections::BTreeMap<&str, &JournalRow> =
-            journal.iter().map(|row| (row.name.as_str(), row)).collect();
-        let executed = self.migrations.iter_mut().rev().filter(|row| row.state == MigrationState::Executed);
-        for row in executed.take(NEWEST) {
+        let known: BTreeMap<&str, &JournalRow> = journal.iter().map(|row| (row.name.as_str(), row)).collect();
+        for row in self.migrations.iter_mut().filter(|row| row.state == MigrationState::Executed) {
             let entry = known.get(row.name.as_str()).filter(|entry| row.executed_at.as_ref() == Some(&entry.timestamp));
             if let (Some(entry), Ok(name)) = (entry, MigrationName::parse(&row.name)) {
                 // A file that cannot be read is no edit that could be told.

@@ -2,7 +2,7 @@ use super::script::{Layout, Script, ScriptError};
 use super::{Direction, MigrationName, NameError};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -38,10 +38,11 @@ pub trait MigrationSource: Send + Sync {
     fn script(&self, name: &MigrationName, direction: Direction) -> Result<Option<Script>, SourceError>;
 }
 
+/// Names of files in the folder.
 #[derive(Debug)]
 enum Files {
-    Pair { up: PathBuf, down: Option<PathBuf> },
-    Single(PathBuf),
+    Pair { up: String, down: Option<String> },
+    Single(String),
 }
 
 /// A folder of `NAME.up.sql` with `NAME.down.sql`, or `NAME.sql` with parts. Subfolders and other files are left alone.
@@ -49,6 +50,7 @@ enum Files {
 pub struct FolderSource {
     names: Vec<MigrationName>,
     files: BTreeMap<MigrationName, Files>,
+    dir: PathBuf,
     /// Files are named in messages relative to this folder.
     shown_from: PathBuf,
 }
@@ -63,13 +65,13 @@ impl FolderSource {
             io::ErrorKind::NotFound => SourceError::NoFolder { dir: dir.to_owned() },
             _ => SourceError::Unreadable { path: dir.to_owned(), source },
         };
-        let mut paths = Vec::new();
+        let mut files = Vec::new();
         for entry in std::fs::read_dir(dir).map_err(unreadable)? {
-            paths.push(entry.map_err(unreadable)?.path());
+            files.push(entry.map_err(unreadable)?.file_name());
         }
         // The folder's order is the file system's; the first of two clashing files must always be the same one.
-        paths.sort();
-        Self::from_paths(paths, shown_from)
+        files.sort_unstable();
+        Self::from_files(dir, files, shown_from)
     }
 
     /// A folder that is known by its files' names alone, such as another branch's; nothing of it can be read.
@@ -77,61 +79,59 @@ impl FolderSource {
     /// # Errors
     /// As [`Self::open`], for the names.
     pub fn listed<'a>(names: impl Iterator<Item = &'a String>) -> Result<Self, SourceError> {
-        Self::from_paths(names.map(PathBuf::from).collect(), Path::new(""))
+        Self::from_files(Path::new(""), names.map(OsString::from).collect(), Path::new(""))
     }
 
     /// The names of a migration's files.
     pub fn files(&self, name: &MigrationName) -> Vec<String> {
-        let paths: Vec<&PathBuf> = match self.files.get(name) {
-            Some(Files::Single(path)) => vec![path],
-            Some(Files::Pair { up, down }) => [up].into_iter().chain(down).collect(),
+        match self.files.get(name) {
+            Some(Files::Single(file)) => vec![file.clone()],
+            Some(Files::Pair { up, down }) => [up].into_iter().chain(down).cloned().collect(),
             None => Vec::new(),
-        };
-        paths.into_iter().filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect()
+        }
     }
 
-    fn from_paths(paths: Vec<PathBuf>, shown_from: &Path) -> Result<Self, SourceError> {
+    fn from_files(dir: &Path, listed: Vec<OsString>, shown_from: &Path) -> Result<Self, SourceError> {
+        let shown = |file: &OsStr| shown(&dir.join(file), shown_from);
         let mut files: BTreeMap<MigrationName, Files> = BTreeMap::new();
         let mut downs = Vec::new();
-        for path in paths.into_iter().filter(|path| path.extension() == Some(OsStr::new("sql"))) {
-            let shown = || shown(&path, shown_from);
-            let stem =
-                path.file_stem().and_then(OsStr::to_str).ok_or_else(|| SourceError::NameNotUtf8 { path: shown() })?;
+        for file in listed.into_iter().filter(|file| Path::new(file).extension() == Some(OsStr::new("sql"))) {
+            let file = file.into_string().map_err(|file| SourceError::NameNotUtf8 { path: shown(&file) })?;
+            let stem = file.strip_suffix(".sql").unwrap_or(&file);
             if stem.starts_with('.') {
                 continue;
             }
-            let (text, found) = match stem.strip_suffix(".up") {
-                Some(name) => (name, Files::Pair { up: path.clone(), down: None }),
-                None => (stem, Files::Single(path.clone())),
-            };
-            let (text, is_down) = text.strip_suffix(".down").map_or((text, false), |name| (name, true));
-            let name = MigrationName::parse(text).map_err(|reason| SourceError::BadName { path: shown(), reason })?;
+            let (stem, is_pair) = stem.strip_suffix(".up").map_or((stem, false), |name| (name, true));
+            let (text, is_down) = stem.strip_suffix(".down").map_or((stem, false), |name| (name, true));
+            let bad = |reason| SourceError::BadName { path: shown(file.as_ref()), reason };
+            let name = MigrationName::parse(text).map_err(bad)?;
             if is_down {
-                downs.push((name, path));
+                downs.push((name, file));
                 continue;
             }
             match files.entry(name) {
                 Entry::Vacant(vacant) => {
-                    vacant.insert(found);
+                    vacant.insert(if is_pair { Files::Pair { up: file, down: None } } else { Files::Single(file) });
                 }
                 Entry::Occupied(taken) => {
                     let (Files::Pair { up: first, .. } | Files::Single(first)) = taken.get();
-                    let first = self::shown(first, shown_from);
-                    return Err(SourceError::Duplicate { name: text.to_owned(), first, second: shown() });
+                    let (first, second) = (shown(first.as_ref()), shown(file.as_ref()));
+                    return Err(SourceError::Duplicate { name: taken.key().to_string(), first, second });
                 }
             }
         }
-        for (name, path) in downs {
+        for (name, file) in downs {
             match files.get_mut(&name) {
-                Some(Files::Pair { down, .. }) => *down = Some(path),
+                Some(Files::Pair { down, .. }) => *down = Some(file),
                 Some(Files::Single(first)) => {
-                    let (first, second) = (shown(first, shown_from), shown(&path, shown_from));
+                    let (first, second) = (shown(first.as_ref()), shown(file.as_ref()));
                     return Err(SourceError::Duplicate { name: name.to_string(), first, second });
                 }
-                None => return Err(SourceError::NoUp { name: name.to_string(), path: shown(&path, shown_from) }),
+                None => return Err(SourceError::NoUp { name: name.to_string(), path: shown(file.as_ref()) }),
             }
         }
-        Ok(Self { names: files.keys().cloned().collect(), files, shown_from: shown_from.to_owned() })
+        let (dir, shown_from) = (dir.to_owned(), shown_from.to_owned());
+        Ok(Self { names: files.keys().cloned().collect(), files, dir, shown_from })
     }
 }
 
@@ -145,14 +145,15 @@ impl MigrationSource for FolderSource {
     }
 
     fn script(&self, name: &MigrationName, direction: Direction) -> Result<Option<Script>, SourceError> {
-        let (path, layout) = match (self.files.get(name), direction) {
-            (Some(Files::Single(path)), _) => (path, Layout::Parts),
+        let (file, layout) = match (self.files.get(name), direction) {
+            (Some(Files::Single(file)), _) => (file, Layout::Parts),
             (Some(Files::Pair { up, .. }), Direction::Up) => (up, Layout::Whole),
             (Some(Files::Pair { down: Some(down), .. }), Direction::Down) => (down, Layout::Whole),
             (Some(Files::Pair { down: None, .. }), Direction::Down) | (None, _) => return Ok(None),
         };
-        let shown = shown(path, &self.shown_from);
-        let bytes = std::fs::read(path).map_err(|source| SourceError::Unreadable { path: shown.clone(), source })?;
+        let path = self.dir.join(file);
+        let shown = shown(&path, &self.shown_from);
+        let bytes = std::fs::read(&path).map_err(|source| SourceError::Unreadable { path: shown.clone(), source })?;
         Ok(Script::parse(&shown, &bytes, layout, direction)?)
     }
 }
@@ -162,7 +163,7 @@ mod tests {
     use super::*;
 
     fn source(names: &[&str]) -> Result<FolderSource, SourceError> {
-        FolderSource::from_paths(names.iter().map(|name| Path::new("/p/m").join(name)).collect(), Path::new("/p"))
+        FolderSource::from_files(Path::new("/p/m"), names.iter().map(OsString::from).collect(), Path::new("/p"))
     }
 
     #[test]

@@ -18,4 +18,4 @@ pub use progress::Step;
 pub use prompt::{PromptError, Prompter};
 pub use selection::Selection;
 pub use sparkline::sparkline;
-pub use table::Table;
+pub use table::{Table, grouped};

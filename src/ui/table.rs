@@ -39,10 +39,25 @@ impl Table {
     }
 }
 
+/// A number with a comma before each third digit.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// Columns that the text takes on a terminal; escape sequences take none.
 fn width(text: &str) -> usize {
-    let plain = anstream::adapter::strip_str(text).to_string();
-    plain.chars().count()
+    if !text.contains('\u{1b}') {
+        return text.chars().count();
+    }
+    anstream::adapter::strip_str(text).to_string().chars().count()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 // Kysely's Migrator, driven line by line: a JSON document on stdin asks, one on stdout answers.
 //
-//   {"kysely": "0.29", "url": "postgres://…", "folder": "…", "verb": "latest|up|down|to|none", "name"?, "unordered"?}
+//   {"kysely": "0.29", "url": "postgres://…", "folder": "…", "verb": "latest|up|down|to|none|status", "name"?, "unordered"?}
 //   {"results": [{"migrationName", "direction", "status"}, …] | null, "error": "…" | null}
 import { readdir, readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
@@ -43,6 +43,7 @@ async function migrate({ kysely, url, folder, verb, name, unordered }) {
       down: () => migrator.migrateDown(),
       to: () => migrator.migrateTo(name),
       none: () => migrator.migrateTo(NO_MIGRATIONS),
+      status: () => migrator.getMigrations().then(() => ({})),
     }[verb];
     const { results, error } = await run();
     return { results: results ?? null, error: error === undefined ? null : String(error.message ?? error) };

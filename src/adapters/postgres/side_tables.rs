@@ -1,5 +1,5 @@
 use super::ledger::{identifier, literal};
-use crate::migrate::{JournalEntry, JournalState, LedgerNames, LedgerRow, MigrationName, RepairRecord};
+use crate::migrate::{JournalEntry, JournalState, JournalWish, LedgerNames, LedgerRow, MigrationName, RepairRecord};
 
 /// When the migration that is under way began, in seconds since the epoch; kept by the session, so that it is taken
 /// back with a transaction that is rolled back.
@@ -113,10 +113,16 @@ impl SideTables {
         )
     }
 
-    pub(super) fn rows(&self, schema: &str, with_sql: bool) -> String {
-        let sql = if with_sql { "up_sql, down_sql" } else { "'', null" };
+    pub(super) fn rows(&self, schema: &str, wish: JournalWish) -> String {
+        let (sql, limit) = match wish {
+            JournalWish::Everything => ("up_sql, down_sql", String::new()),
+            // Times in Kysely's spelling sort as texts.
+            JournalWish::Newest(count) => {
+                ("'', null", format!(" and undone_at is null order by executed_at collate \"C\" desc limit {count}"))
+            }
+        };
         format!(
-            "select name, executed_at, hash, application_name, git_commit, undone_at is not null, {sql} from {} where ledger = {}",
+            "select name, executed_at, hash, application_name, git_commit, undone_at is not null, {sql} from {} where ledger = {}{limit}",
             Self::table(schema),
             literal(&self.ledger)
         )

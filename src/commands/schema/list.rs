@@ -1,5 +1,5 @@
 use crate::schema::{Listed, Listing, RelationKind};
-use crate::ui::{Paint, Report, Table};
+use crate::ui::{Paint, Report, Table, grouped};
 use std::collections::BTreeMap;
 
 /// How wide a line may become.
@@ -98,24 +98,12 @@ pub(super) fn rows_text(rows: Option<i64>) -> String {
     match rows {
         None => "?".to_owned(),
         Some(0) => "0".to_owned(),
-        Some(rows) => format!("~{}", grouped(rows)),
+        Some(rows) => format!("~{}", grouped(rows.unsigned_abs())),
     }
 }
 
 fn estimate(rows: Option<i64>) -> String {
     rows.map_or_else(String::new, |rows| rows_text(Some(rows)))
-}
-
-fn grouped(number: i64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Binary units, as `pg_size_pretty` counts.
