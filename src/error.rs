@@ -10,7 +10,7 @@ mod tunnel;
 
 pub(crate) use bastion::reach_hints;
 pub(crate) use database::describe_holder;
-pub(crate) use repair::data_loss;
+pub(crate) use repair::{another_plan, data_loss};
 pub(crate) use tunnel::remedy_hint;
 
 use crate::config::ConfigError;

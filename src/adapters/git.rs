@@ -44,6 +44,15 @@ impl Git {
         text.lines().next().map(str::to_owned).filter(|line| !line.is_empty())
     }
 
+    /// The newest commit that these options find, and its author.
+    fn newest(&self, options: &[&str], files: &[String]) -> Option<(String, String)> {
+        let log = [&["log", "-1", "--format=%H%x09%an"], options, &["--"]].concat();
+        let log: Vec<&str> = log.into_iter().chain(files.iter().map(String::as_str)).collect();
+        let line = self.line(&log)?;
+        let (commit, author) = line.split_once('\t')?;
+        Some((commit.to_owned(), author.to_owned()))
+    }
+
     fn ask(&self, args: &[&str]) -> Result<String, RepositoryError> {
         let found = self.capture(args)?;
         if found.code == 0 {
@@ -80,28 +89,29 @@ impl Git {
     }
 }
 
+/// What the files of a migration may be called.
+fn files(name: &str) -> [String; 3] {
+    ["up.sql", "down.sql", "sql"].map(|ending| format!("{name}.{ending}"))
+}
+
 impl FileHistory for Git {
     fn head(&self) -> Option<String> {
         self.line(&["rev-parse", "--verify", "--quiet", "HEAD"])
     }
 
+    fn written(&self, name: &str) -> Option<(String, String)> {
+        self.newest(&["--diff-filter=A"], &files(name))
+    }
+
     fn find(&self, name: &str) -> Option<FoundFiles> {
-        let files = ["up.sql", "down.sql", "sql"].map(|ending| format!("{name}.{ending}"));
-        let log = ["log", "--all", "-1", "--full-history", "--diff-filter=AM", "--format=%H%x09%an", "--"];
-        let log: Vec<&str> = log.into_iter().chain(files.iter().map(String::as_str)).collect();
-        let line = self.line(&log)?;
-        let (commit, author) = line.split_once('\t')?;
+        let files = files(name);
+        let (commit, author) = self.newest(&["--all", "--full-history", "--diff-filter=AM"], &files)?;
         let contents: Vec<(String, Vec<u8>)> = files
             .iter()
             .filter_map(|file| Some((file.clone(), self.bytes(&["show", &format!("{commit}:./{file}")])?)))
             .collect();
         let first = contents.first().map(|(file, _)| file.clone())?;
-        Some(FoundFiles {
-            commit: commit.to_owned(),
-            author: author.to_owned(),
-            branch: self.branch_with(commit, &first),
-            files: contents,
-        })
+        Some(FoundFiles { branch: self.branch_with(&commit, &first), commit, author, files: contents })
     }
 }
 

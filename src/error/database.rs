@@ -156,7 +156,8 @@ impl From<MigrateError> for CommandError {
                 shown.hint("wait for the other run to end, then run this again; nothing was changed")
             }
             MigrateError::Failed(failed) => {
-                let FailedMigration { migration, direction, location, statement, remains, in_the_way, error } = *failed;
+                let FailedMigration { migration, direction, location, statement, remains, in_the_way, blockers, error } =
+                    *failed;
                 let what =
                     format!("migration {migration} failed ({}); {}", direction.word(), describe_remains(&remains));
                 let mut shown = Self::failed(what);
@@ -165,6 +166,7 @@ impl From<MigrateError> for CommandError {
                     Some(statement) => format!("statement: {}", statement.replace('\n', "\n       ")),
                     None => "its row could not be written to the ledger".to_owned(),
                 });
+                shown.causes.extend(blockers.iter().map(|blocker| format!("in the way: {blocker}")));
                 let shown = explain(shown, &error, &remains);
                 in_the_way.iter().fold(shown, explain_what_is_in_the_way)
             }

@@ -1,7 +1,7 @@
 //! The notice board's part for repairs of the ledger.
 
 use super::{CommandError, ErrorKind};
-use crate::migrate::repair::{Conflict, Loss, NO_FILE_NO_DOWN, Problem, Reason, Refused, RepairError, Strategy};
+use crate::migrate::repair::{Loss, NO_FILE_NO_DOWN, Problem, Reason, Refused, RepairError};
 
 impl From<RepairError> for CommandError {
     fn from(error: RepairError) -> Self {
@@ -15,7 +15,7 @@ impl From<RepairError> for CommandError {
 fn explain(Refused { problems, reasons }: &Refused) -> CommandError {
     let mut shown = CommandError::new(ErrorKind::Refused, "the ledger cannot be repaired safely; nothing was changed");
     shown.causes.extend(problems.iter().map(Problem::to_string));
-    shown.causes.extend(reasons.iter().map(told));
+    shown.causes.extend(reasons.iter().map(Reason::to_string));
     let mut hints: Vec<String> = reasons.iter().filter_map(advice).collect();
     hints.dedup();
     if hints.is_empty() {
@@ -27,39 +27,6 @@ fn explain(Refused { problems, reasons }: &Refused) -> CommandError {
         });
     }
     hints.into_iter().fold(shown, CommandError::hint)
-}
-
-fn told(reason: &Reason) -> String {
-    match reason {
-        Reason::Conflict { first, second, conflict: Conflict::Shared(objects) } => {
-            format!("the order of {first} and {second} matters: both have to do with {}", objects.join(", "))
-        }
-        Reason::Conflict { first, second, conflict: Conflict::Opaque(statement) } => {
-            format!("whether the order of {first} and {second} matters cannot be told: {statement}")
-        }
-        Reason::CannotUndo { name, why } | Reason::CannotRun { name, why } => format!("{name} {why}"),
-        Reason::NotMine { name } => {
-            format!("{name} would have to be undone, and the journal does not say that you ran it")
-        }
-        Reason::Protected { name } => {
-            format!("{name} would have to be undone, which never happens in a protected environment")
-        }
-        Reason::Unknown { name } => {
-            format!("{name} is known nowhere: there is no file, no journal and no branch that has it")
-        }
-        Reason::NotTransactional { name, statement } => {
-            format!("{name} cannot be part of one transaction: {statement}")
-        }
-        Reason::OtherStrategy { wanted, needed } => format!("{} is not enough: {}", wanted.word(), takes(*needed)),
-    }
-}
-
-fn takes(strategy: Strategy) -> String {
-    match strategy {
-        Strategy::ReStamp => "only the ledger has to change".to_owned(),
-        Strategy::SlideIn => "something pending has to run".to_owned(),
-        Strategy::RollBack | Strategy::Replay => "something has to be undone".to_owned(),
-    }
 }
 
 fn advice(reason: &Reason) -> Option<String> {
@@ -80,6 +47,13 @@ fn advice(reason: &Reason) -> Option<String> {
         | Reason::Protected { .. }
         | Reason::NotTransactional { .. } => None,
     }
+}
+
+/// Files, rows or strategy are not what was reviewed.
+pub(crate) fn another_plan(reviewed: &str, now: &str) -> CommandError {
+    let message = format!("the plan is {now} by now, not {reviewed}; nothing was changed");
+    CommandError::new(ErrorKind::Refused, message)
+        .hint("`devdb migrate repair --dry-run` shows it; files, ledger or strategy are not what they were")
 }
 
 /// What would be lost, and how to agree.

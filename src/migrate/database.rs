@@ -1,7 +1,8 @@
 use super::sql::IndexBuild;
-use super::{JournalEntry, JournalRow, JournalState, LedgerNames, LedgerRow, MigrationName};
+use super::{Blocker, JournalEntry, JournalRow, JournalState, LedgerNames, LedgerRow, MigrationName};
 use crate::system::{DatabaseError, Reached};
 use async_trait::async_trait;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What a session for migrations is opened with.
@@ -92,6 +93,15 @@ pub struct RepairRecord {
     pub git_commit: Option<String>,
 }
 
+/// Which rows of the journal, and what of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JournalWish {
+    /// All of them, with their SQL, which can be large.
+    Everything,
+    /// So many that are not undone, the newest first, without their SQL.
+    Newest(usize),
+}
+
 /// Changes of the ledger that hold together: they are made all or not at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepairOrder<'a> {
@@ -144,6 +154,8 @@ pub struct BatchError {
     pub succeeded: Option<usize>,
     pub error: DatabaseError,
     pub ended: Ended,
+    /// Who was in the way, where a lock was not free in time and somebody could be seen.
+    pub blockers: Vec<Blocker>,
 }
 
 /// A session on the database that is migrated.
@@ -169,10 +181,12 @@ pub trait MigrationDatabase: Send {
     /// table or column. One round trip. Both names as a statement writes them.
     async fn holds_rows(&mut self, table: &str, column: Option<&str>) -> Result<bool, DatabaseError>;
 
+    /// Of these relations, written as in a statement, those that are there, and about how many rows they have as far as
+    /// somebody has counted (`pg_class.reltuples`). One round trip.
+    async fn sizes(&mut self, relations: &BTreeSet<String>) -> Result<BTreeMap<String, Option<u64>>, DatabaseError>;
+
     /// What the journal says; empty without one. Comes after the ledger was read. One round trip.
-    ///
-    /// The SQL can be large, so it comes only where it is asked for.
-    async fn read_journal(&mut self, with_sql: bool) -> Result<Vec<JournalRow>, DatabaseError>;
+    async fn read_journal(&mut self, wish: JournalWish) -> Result<Vec<JournalRow>, DatabaseError>;
 
     /// Begins a transaction, tries the lock and reads the ledger. One round trip.
     ///

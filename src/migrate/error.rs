@@ -1,4 +1,4 @@
-use super::{Direction, Holder, Location, MigrationName, PlanError, SourceError, StandingIndex};
+use super::{Blocker, Direction, Holder, Location, MigrationName, PlanError, SourceError, StandingIndex};
 use crate::system::DatabaseError;
 use std::time::Duration;
 
@@ -45,6 +45,8 @@ pub struct FailedMigration {
     pub statement: Option<String>,
     pub remains: Remains,
     pub in_the_way: Option<InTheWay>,
+    /// Who had a lock that was not free in time, as far as that was seen.
+    pub blockers: Vec<Blocker>,
     pub error: DatabaseError,
 }
 
@@ -86,6 +88,14 @@ impl MigrateError {
             | Self::LostBeforeCommit { error, .. } => Some(error),
             Self::Failed(failed) => Some(&failed.error),
             Self::Plan(_) | Self::Source(_) | Self::LockBusy { .. } | Self::LedgerChanged => None,
+        }
+    }
+
+    /// Who had a lock that was not free in time.
+    pub fn blockers(&self) -> &[Blocker] {
+        match self {
+            Self::Failed(failed) => &failed.blockers,
+            _ => &[],
         }
     }
 

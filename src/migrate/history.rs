@@ -15,6 +15,9 @@ pub trait FileHistory: Send + Sync {
     /// The commit that is checked out; none outside of a repository.
     fn head(&self) -> Option<String>;
 
+    /// The commit, in full, that brought the files of this migration here, and its author.
+    fn written(&self, name: &str) -> Option<(String, String)>;
+
     /// The newest commit on any branch that has files of this migration.
     fn find(&self, name: &str) -> Option<FoundFiles>;
 }

@@ -6,6 +6,7 @@
 //!
 //! The counterpart of the team's `migration-core` is `engine.rs`, of its `migration-provider` `source.rs`.
 
+mod blocker;
 mod check;
 mod database;
 mod engine;
@@ -29,12 +30,13 @@ mod source;
 pub mod sql;
 mod trace;
 
+pub use blocker::{Blocker, first_words};
 pub use check::{
     Base, CheckError, CheckFinding, CheckProblem, CheckReport, Rename, Repository, RepositoryError, Tree, check,
 };
 pub use database::{
-    After, BatchError, Ended, Holder, MigrationDatabase, Opened, Part, Queueing, RepairOrder, RepairRecord, RowChange,
-    SessionSpec, StandingIndex,
+    After, BatchError, Ended, Holder, JournalWish, MigrationDatabase, Opened, Part, Queueing, RepairOrder,
+    RepairRecord, RowChange, SessionSpec, StandingIndex,
 };
 pub use engine::{Engine, Event, Options, Recognition};
 pub use error::{FailedMigration, InTheWay, MigrateError, Remains};

@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 pub trait Scratch: Send {
     fn name(&self) -> &str;
 
+    /// What runs that were killed had left behind, and what was removed before this one was made.
+    fn orphans(&self) -> &[String];
+
     /// Removes it, whoever is connected to it.
     async fn remove(&mut self) -> Result<(), DatabaseError>;
 }

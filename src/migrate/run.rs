@@ -159,7 +159,7 @@ impl Run<'_> {
         };
         clearing.await.map_err(|error: DatabaseError| {
             let ended = if error.is_lost() { Ended::Unknown } else { Ended::RolledBack };
-            BatchError { part: Some(0), succeeded: Some(0), error, ended }
+            BatchError { part: Some(0), succeeded: Some(0), error, ended, blockers: Vec::new() }
         })
     }
 
@@ -264,6 +264,7 @@ impl Run<'_> {
             statement: statement.map(|statement| script.excerpt(statement)),
             remains,
             in_the_way,
+            blockers: failure.blockers,
             error: failure.error,
         }))
     }

@@ -1,10 +1,11 @@
 use crate::migrate::sql::IndexBuild;
 use crate::migrate::{
-    After, BatchError, Ended, Holder, JournalRow, JournalState, LedgerRow, MigrationDatabase, Opened, Part, Queueing,
-    RepairOrder, RowChange, SessionSpec, StandingIndex, kysely_time,
+    After, BatchError, Ended, Holder, JournalRow, JournalState, JournalWish, LedgerRow, MigrationDatabase, Opened,
+    Part, Queueing, RepairOrder, RowChange, SessionSpec, StandingIndex, kysely_time,
 };
 use crate::system::{DatabaseError, Reached, ServerError};
 use async_trait::async_trait;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A server with nothing but a ledger, the lock, and a memory of the SQL that was committed.
@@ -107,7 +108,7 @@ fn nonsense(part: usize) -> BatchError {
         position: None,
     };
     let error = DatabaseError::Server(Box::new(error));
-    BatchError { part: Some(part), succeeded: Some(0), error, ended: Ended::RolledBack }
+    BatchError { part: Some(part), succeeded: Some(0), error, ended: Ended::RolledBack, blockers: Vec::new() }
 }
 
 fn change(rows: &mut Vec<LedgerRow>, journal: &mut Vec<JournalRow>, change: &RowChange) {
@@ -178,7 +179,11 @@ impl MigrationDatabase for FakeMigrations {
         self.check().map(|()| false)
     }
 
-    async fn read_journal(&mut self, _with_sql: bool) -> Result<Vec<JournalRow>, DatabaseError> {
+    async fn sizes(&mut self, _relations: &BTreeSet<String>) -> Result<BTreeMap<String, Option<u64>>, DatabaseError> {
+        self.check().map(|()| BTreeMap::new())
+    }
+
+    async fn read_journal(&mut self, _wish: JournalWish) -> Result<Vec<JournalRow>, DatabaseError> {
         self.check()?;
         Ok(self.ledger.server().journal.clone())
     }
@@ -210,7 +215,8 @@ impl MigrationDatabase for FakeMigrations {
         done: &mut (dyn FnMut(usize) + Send),
     ) -> Result<(), BatchError> {
         let lost = || DatabaseError::Lost { source: None };
-        let unknown = |error| BatchError { part: None, succeeded: None, error, ended: Ended::Unknown };
+        let unknown =
+            |error| BatchError { part: None, succeeded: None, error, ended: Ended::Unknown, blockers: Vec::new() };
         self.check().map_err(unknown)?;
         let mut rows = self.ledger.server().rows.clone().unwrap_or_default();
         let mut journal = self.ledger.server().journal.clone();

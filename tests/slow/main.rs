@@ -9,7 +9,9 @@ mod kysely;
 mod migrate_crash;
 mod migrate_kinds;
 mod migrate_kysely_cases;
+mod migrate_locked;
 mod repair_cases;
+mod repair_moments;
 #[allow(dead_code, reason = "each test binary needs a part of it")]
 #[path = "../it/support/mod.rs"]
 mod support;

@@ -67,6 +67,54 @@ fn every_writing_verb_asks_for_the_name_of_a_protected_environment_and_of_no_oth
     }
 }
 
+/// Words, and the ledger behind them where `1_a` and `3_c` were executed before `2_b` was there.
+const MENDING: [(&[&str], &str); 3] =
+    [(&["repair"], "1_a,2_b,3_c"), (&["sync"], "1_a,2_b,3_c"), (&["mark", "--unapplied", "3_c"], "1_a")];
+
+#[test]
+fn the_verbs_that_mend_the_ledger_ask_for_a_yes_and_in_a_protected_environment_for_its_name() {
+    // The kind, what is added to the command line, and the exit code.
+    let table: [(&str, &[&str], u8); 10] = [
+        ("personal", &[], 1),
+        ("personal", &["--no-input"], 1),
+        ("personal", &["--yes"], 0),
+        ("shared", &[], 1),
+        ("shared", &["--yes"], 0),
+        ("protected", &[], 4),
+        ("protected", &["--yes"], 4),
+        ("protected", &["--yes", "--confirm", "prod"], 4),
+        ("protected", &["--confirm", "dev"], 0),
+        ("protected", &["--no-input", "--confirm", "dev"], 0),
+    ];
+    let c = "-- migrate:up\ncreate table c ();\n-- migrate:down\ndrop table c;\n";
+    let mixed_up = || {
+        let database = halfway();
+        let branch = stage(&database, "personal").file("db/migrations/3_c.sql", c);
+        std::fs::remove_file(branch.project().join("db/migrations/2_b.sql")).unwrap();
+        assert_eq!(branch.run(["devdb", "migrate", "to", "latest", "--from-env"]).code, 0);
+        database
+    };
+    for (verb, written) in MENDING {
+        let mut database = mixed_up();
+        for (kind, more, code) in table {
+            let follows = verb == ["sync"] && kind == "protected";
+            let code = if follows { 4 } else { code };
+            let words = [&["devdb", "migrate"], verb, &["--from-env"], more].concat();
+            let outcome = stage(&database, kind).file("db/migrations/3_c.sql", c).run_all(&words);
+            assert_eq!(outcome.code, code, "{kind} {words:?}: {outcome}");
+            assert_eq!(ledger(&database), if code == 0 { written } else { "1_a,3_c" }, "{kind} {words:?}: {outcome}");
+            match code {
+                0 => database = mixed_up(),
+                1 => assert!(outcome.stderr.contains("there is no terminal to ask at"), "{outcome}"),
+                _ if follows => {
+                    assert!(outcome.stderr.contains("is not made to follow a branch"), "{outcome}");
+                }
+                _ => assert!(outcome.stderr.contains("add `--confirm dev` if you mean it"), "{outcome}"),
+            }
+        }
+    }
+}
+
 #[test]
 fn a_pasted_address_is_no_way_around_the_question_and_the_typed_name_is_the_answer() {
     let database = halfway();

@@ -4,13 +4,12 @@
 use crate::support::kysely::Kysely;
 use crate::support::postgres::Database;
 use devdb::testing::{Outcome, Stage};
-use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
 /// What the two migrations have to do with each other; the branch's ran first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Interplay {
+pub(crate) enum Interplay {
     Apart,
     /// The same columns, in another order.
     ColumnOrder,
@@ -21,14 +20,14 @@ enum Interplay {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Downs {
+pub(crate) enum Downs {
     Both,
     MainOnly,
     None,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+pub(crate) enum Form {
     Plain,
     /// `CREATE INDEX CONCURRENTLY`.
     Concurrently,
@@ -37,7 +36,7 @@ enum Form {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Problem {
+pub(crate) enum Problem {
     Gap,
     PartialDown,
     Reorder,
@@ -49,11 +48,11 @@ enum Problem {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Case {
-    problem: Problem,
-    interplay: Interplay,
-    downs: Downs,
-    form: Form,
+pub(crate) struct Case {
+    pub(crate) problem: Problem,
+    pub(crate) interplay: Interplay,
+    pub(crate) downs: Downs,
+    pub(crate) form: Form,
 }
 
 const INTERPLAYS: [Interplay; 4] = [Interplay::Apart, Interplay::ColumnOrder, Interplay::Conflict, Interplay::Rows];
@@ -124,14 +123,14 @@ impl Case {
 }
 
 /// A project, its database, and the folder's three migrations.
-struct Project {
-    stage: Stage,
-    database: Database,
+pub(crate) struct Project {
+    pub(crate) stage: Stage,
+    pub(crate) database: Database,
     case: Case,
 }
 
 impl Project {
-    fn new(case: Case) -> Self {
+    pub(crate) fn new(case: Case) -> Self {
         let database = Database::create();
         let stage = Stage::new().file(
             "db/migrations/1_base.sql",
@@ -140,7 +139,7 @@ impl Project {
         Self { stage, database, case }
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.stage.project().join(format!("db/migrations/{name}.sql")), text).unwrap();
     }
 
@@ -148,7 +147,7 @@ impl Project {
         fs::remove_file(self.stage.project().join(format!("db/migrations/{name}.sql"))).unwrap();
     }
 
-    fn devdb(&self, kind: &str, words: &[&str]) -> Outcome {
+    pub(crate) fn devdb(&self, kind: &str, words: &[&str]) -> Outcome {
         let settings = format!("project = \"shop\"\n[environment.dev]\nkind = \"{kind}\"\n");
         fs::write(self.stage.project().join("devdb.toml"), settings).unwrap();
         let url = self.database.url();
@@ -162,16 +161,17 @@ impl Project {
         assert_eq!(outcome.code, 0, "{:?} {outcome}", self.case);
     }
 
-    fn git(&self, args: &[&str]) {
+    pub(crate) fn git(&self, args: &[&str]) -> String {
         let mut git = Command::new("git");
         git.args(["-c", "user.name=eve", "-c", "user.email=eve@example.com", "-c", "init.defaultBranch=main"])
             .args(args);
         let output = git.current_dir(self.stage.project()).output().unwrap();
         assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// Runs and removes things until the ledger is what the case says.
-    fn mix_up(&self) {
+    pub(crate) fn mix_up(&self) {
         let (main, branch) = (self.case.main(), self.case.branch());
         if self.case.problem == Problem::Gap {
             self.write("3_branch", &branch);
@@ -363,65 +363,4 @@ fn names_of_the_same_time_and_times_that_nobody_can_read() {
             assert_eq!((answer.error, answer.results), (None, Vec::new()), "{sql}, Kysely {version}");
         }
     }
-}
-
-/// The rows are what the plan was made of, and somebody else may change them while the question is on the screen.
-#[test]
-fn a_failure_in_the_middle_changes_nothing() {
-    let case = Case { problem: Problem::Gap, interplay: Interplay::Conflict, downs: Downs::Both, form: Form::Plain };
-    let project = Project::new(case);
-    project.mix_up();
-    // What the branch's file says now fails when it runs again.
-    project.write("2_main", "-- migrate:up\nalter table t add column main int;\nselect 1/0;\n");
-    let before = project.database.pg_dump_with_rows();
-    let outcome = project.devdb("personal", &["repair"]);
-    assert_eq!(outcome.code, 1, "{outcome}");
-    assert!(outcome.stderr.contains("migration 2_main failed (up); nothing was changed"), "{outcome}");
-    assert!(outcome.stderr.contains("2_main.sql:3:1: division by zero"), "{outcome}");
-    let shown = "  3_branch  Down  Success, rolled back\n  2_main    Up    Error\n  3_branch  Up    NotExecuted\n";
-    assert_eq!(outcome.stdout, shown, "{outcome}");
-    assert_eq!(project.database.pg_dump_with_rows(), before);
-}
-
-#[test]
-fn rows_that_would_be_lost_are_told_and_have_to_be_agreed_to() {
-    let case = Case { problem: Problem::Foreign, interplay: Interplay::Apart, downs: Downs::Both, form: Form::Plain };
-    let project = Project::new(case);
-    project.mix_up();
-    project.database.sql("insert into main values (1)");
-    let before = project.database.pg_dump_with_rows();
-    let refused = project.devdb("personal", &["repair"]);
-    assert_eq!(refused.code, 4, "{refused}");
-    assert!(refused.stderr.contains("undoing 2_main takes away the rows of main"), "{refused}");
-    assert!(refused.stderr.contains("`devdb migrate repair --accept-data-loss`"), "{refused}");
-    assert_eq!(project.database.pg_dump_with_rows(), before);
-    project.database.sql("truncate main");
-    assert_eq!(project.devdb("personal", &["repair"]).code, 0);
-}
-
-#[test]
-fn what_is_shown_and_asked() {
-    let case = Case { problem: Problem::Gap, interplay: Interplay::Apart, downs: Downs::Both, form: Form::Plain };
-    let project = Project::new(case);
-    project.mix_up();
-    let time = project.database.sql("select timestamp from kysely_migration where name = '3_branch'");
-    let shown = |words: &[&str]| {
-        let outcome = project.devdb("shared", words);
-        assert_eq!(outcome.code, 0, "{outcome}");
-        outcome.stdout.replace(&time, "[TIME]")
-    };
-    insta::assert_snapshot!("repair_plan_slide_in", shown(&["repair", "--dry-run"]));
-    insta::assert_snapshot!("repair_plan_replay", shown(&["repair", "--dry-run", "--strategy", "replay"]));
-    insta::assert_snapshot!("repair_sql", shown(&["repair", "--sql", "--strategy", "replay"]));
-    let refused = project.devdb("protected", &["repair", "--strategy", "replay"]);
-    insta::assert_snapshot!("repair_refused", refused.stderr.split_once('\n').unwrap().1);
-    assert_eq!(shown(&["repair"]), "  2_main  Up  Success\nthe ledger is in order\n");
-    assert_eq!(shown(&["repair"]), "nothing to repair\n");
-    let names: BTreeSet<String> = project
-        .database
-        .sql("select jsonb_path_query(rows_before, '$[*].name') #>> '{}' from devdb_repair_log")
-        .lines()
-        .map(str::to_owned)
-        .collect();
-    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["1_base", "3_branch"]);
 }

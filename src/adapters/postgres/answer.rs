@@ -65,5 +65,5 @@ pub(super) fn holder_row(row: &SimpleQueryRow) -> Holder {
 pub(super) fn failure(part: Option<usize>, succeeded: Option<usize>, error: DatabaseError) -> BatchError {
     let ended =
         if matches!(error, DatabaseError::Server(_)) && !error.is_lost() { Ended::RolledBack } else { Ended::Unknown };
-    BatchError { part, succeeded, error, ended }
+    BatchError { part, succeeded, error, ended, blockers: Vec::new() }
 }

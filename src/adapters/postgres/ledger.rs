@@ -97,7 +97,7 @@ impl LedgerSql {
     /// whether the journal beside it can be written.
     pub(super) fn rows(&self) -> String {
         format!(
-            "select l.\"name\", l.\"timestamp\" from {} l; select n.nspname, {}, floor(extract(epoch from clock_timestamp()) * 1000)::bigint from pg_catalog.pg_class c \
+            "select l.\"name\", l.\"timestamp\" from {} l; select n.nspname, {}, floor(extract(epoch from clock_timestamp()) * 1000)::bigint, pg_backend_pid() from pg_catalog.pg_class c \
              join pg_catalog.pg_namespace n on n.oid = c.relnamespace left join pg_catalog.pg_class j \
              on j.relnamespace = n.oid and j.relname = 'devdb_migration_journal' where c.oid = to_regclass({})",
             self.table(),

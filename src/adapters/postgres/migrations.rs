@@ -1,4 +1,5 @@
 use super::answer::{Answer, failure, holder_row, journal_row, text};
+use super::blockers::Watch;
 use super::connect::{Session, connect};
 use super::error::in_session;
 use super::ledger::{LedgerSql, literal};
@@ -6,11 +7,12 @@ use super::side_tables::SideTables;
 use crate::connection::Connection;
 use crate::migrate::sql::IndexBuild;
 use crate::migrate::{
-    BatchError, Holder, JournalRow, JournalState, LedgerRow, MigrationDatabase, Opened, Part, Queueing, RepairOrder,
-    RowChange, SessionSpec, StandingIndex,
+    BatchError, Holder, JournalRow, JournalState, JournalWish, LedgerRow, MigrationDatabase, Opened, Part, Queueing,
+    RepairOrder, RowChange, SessionSpec, StandingIndex,
 };
 use crate::system::{DatabaseError, Reached};
 use async_trait::async_trait;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::SimpleQueryRow;
 
 /// A session for migrations on PostgreSQL.
@@ -27,6 +29,8 @@ pub(crate) struct PostgresMigrations {
     journal: JournalState,
     /// The server's, in milliseconds since the epoch.
     clock: i64,
+    /// The server process, as the ledger was last read.
+    pid: i32,
 }
 
 impl PostgresMigrations {
@@ -43,6 +47,7 @@ impl PostgresMigrations {
             schema: String::new(),
             journal: JournalState::default(),
             clock: 0,
+            pid: 0,
         })
     }
 
@@ -95,6 +100,7 @@ impl PostgresMigrations {
             self.schema = text(&schema, 0);
             self.journal = SideTables::state(&text(&schema, 1));
             self.clock = text(&schema, 2).parse().unwrap_or_default();
+            self.pid = text(&schema, 3).parse().unwrap_or_default();
         }
         Ok(Some(rows.iter().map(|row| LedgerRow { name: text(row, 0), timestamp: text(row, 1) }).collect()))
     }
@@ -150,7 +156,26 @@ impl PostgresMigrations {
         Ok(Batch { begun, answers, verified, commit: self.send("commit").await?, journal })
     }
 
+    fn watch(&self) -> Watch {
+        Watch {
+            connection: self.connection.clone(),
+            application_name: format!("{}/watch", self.spec.application_name),
+            pid: self.pid,
+            lock_timeout: self.spec.lock_timeout,
+        }
+    }
+
     async fn run_batch(
+        &mut self,
+        before: Option<&str>,
+        parts: &[Part<'_>],
+        behind: Option<&str>,
+        done: &mut (dyn FnMut(usize) + Send),
+    ) -> Result<(), BatchError> {
+        self.watch().during(self.run_unwatched(before, parts, behind, done)).await
+    }
+
+    async fn run_unwatched(
         &mut self,
         before: Option<&str>,
         parts: &[Part<'_>],
@@ -239,11 +264,24 @@ impl MigrationDatabase for PostgresMigrations {
         }
     }
 
-    async fn read_journal(&mut self, with_sql: bool) -> Result<Vec<JournalRow>, DatabaseError> {
+    async fn sizes(&mut self, relations: &BTreeSet<String>) -> Result<BTreeMap<String, Option<u64>>, DatabaseError> {
+        let names: Vec<String> = relations.iter().map(|name| format!("({})", literal(name))).collect();
+        let found = self
+            .ask(&format!(
+                "select v.name, c.reltuples::bigint from (values {}) v (name) \
+                 join pg_catalog.pg_class c on c.oid = to_regclass(v.name)",
+                names.join(", ")
+            ))
+            .await?;
+        // Less than nothing: never counted (PostgreSQL documentation, "pg_class").
+        Ok(found.iter().map(|row| (text(row, 0), text(row, 1).parse().ok())).collect())
+    }
+
+    async fn read_journal(&mut self, wish: JournalWish) -> Result<Vec<JournalRow>, DatabaseError> {
         if self.journal != JournalState::Present {
             return Ok(Vec::new());
         }
-        let rows = self.ask(&self.sql.side().rows(&self.schema, with_sql)).await?;
+        let rows = self.ask(&self.sql.side().rows(&self.schema, wish)).await?;
         Ok(rows.iter().map(journal_row).collect())
     }
 

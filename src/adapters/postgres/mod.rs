@@ -1,6 +1,7 @@
 //! PostgreSQL through tokio-postgres, with rustls: the only home of both.
 
 mod answer;
+mod blockers;
 mod cancel;
 mod catalog;
 mod catalog_sql;

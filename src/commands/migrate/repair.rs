@@ -2,7 +2,7 @@ use super::to::{NotBegun, Progress, RunArgs};
 use super::workbench::Workbench;
 use crate::commands::context::Context;
 use crate::commands::database;
-use crate::error::{CommandError, data_loss};
+use crate::error::{CommandError, another_plan, data_loss};
 use crate::migrate::repair::{Limits, Loss, Problem, RepairPlan, RepairReport, Strategy};
 use crate::ui::ExitStatus;
 
@@ -26,6 +26,9 @@ pub(crate) struct RepairArgs {
     /// Use this way or none
     #[arg(long, value_name = "WAY")]
     strategy: Option<Way>,
+    /// Go on only if the plan is still the one of this id, which --dry-run and --json tell; refused (exit code 4) otherwise
+    #[arg(long, value_name = "ID")]
+    plan: Option<String>,
     /// Agree that tables or columns with rows are dropped on the way
     #[arg(long)]
     accept_data_loss: bool,
@@ -92,6 +95,9 @@ async fn execute(args: &RepairArgs, context: &Context) -> Result<Ending, Command
         return ending(RepairReport::nothing(), ExitStatus::Success);
     };
     let planned = RepairReport::planned(&plan);
+    if let Some(reviewed) = args.plan.as_ref().filter(|reviewed| **reviewed != plan.id()) {
+        return Err(another_plan(reviewed, &plan.id()));
+    }
     if args.sql {
         return Ok(Ending::Sql(planned.sql()));
     }

@@ -1,5 +1,9 @@
-use crate::migrate::repair::{Origin, Problem, RepairReport, StepReport, Strategy};
-use crate::ui::{Paint, Report, Table};
+use crate::migrate::MigrationName;
+use crate::migrate::repair::{
+    Apart, LockReport, Origin, Problem, RepairPlanReport, RepairReport, StepReport, Story, Strategy, Work,
+};
+use crate::ui::{Paint, Report, Table, grouped};
+use std::collections::BTreeSet;
 
 impl RepairReport {
     /// What is wrong, what will be done, what comes of it.
@@ -10,22 +14,18 @@ impl RepairReport {
             let label = if at == 0 { "problem" } else { "" };
             table.row([label.to_owned(), paint.warn(class(problem)), problem.to_string()]);
         }
-        table.row(["strategy".to_owned(), paint.strong(plan.strategy.word()), about(plan.strategy).to_owned()]);
+        for story in &plan.migrations {
+            let label = if story.executed_at.is_some() { "  executed" } else { "  pending" };
+            table.row([label.to_owned(), story.name.clone(), told(story)]);
+        }
+        table.row(["strategy".to_owned(), paint.strong(plan.strategy.word()), reason(plan)]);
         for step in &plan.steps {
-            let [sign, name, detail] = shown(step);
-            table.row([sign, name, detail]);
+            table.row(shown(step));
         }
-        let names = plan.after.iter().rev().take(3).map(ToString::to_string).collect::<Vec<_>>();
-        let mut newest: Vec<String> = names.into_iter().rev().collect();
-        if plan.after.len() > newest.len() {
-            newest.insert(0, "…".to_owned());
-        }
-        table.row(["result".to_owned(), "in order".to_owned(), newest.join(", ")]);
-        table.row([
-            "cost".to_owned(),
-            "1 transaction".to_owned(),
-            "the rows of now are kept in devdb_repair_log".to_owned(),
-        ]);
+        table.row(["result".to_owned(), "in order".to_owned(), result(plan)]);
+        let kept = format!("{} round trips; the rows of now are kept in devdb_repair_log", plan.round_trips);
+        table.row(["cost".to_owned(), format!("{} transaction", plan.transactions), kept]);
+        table.row(["plan".to_owned(), paint.faint(&plan.id), String::new()]);
         table.render(0)
     }
 
@@ -35,10 +35,10 @@ impl RepairReport {
         let mut text = format!("-- {}: {}\nbegin;\n", plan.strategy.word(), about(plan.strategy));
         for step in &plan.steps {
             match step {
-                StepReport::Undo { name, sql, .. } => text.push_str(&format!("-- undo {name}\n{sql};\n")),
-                StepReport::Run { name, sql, .. } => text.push_str(&format!("-- run {name}\n{sql};\n")),
+                StepReport::Undo { name, work, .. } => text.push_str(&format!("-- undo {name}\n{};\n", work.sql)),
+                StepReport::Run { name, work } => text.push_str(&format!("-- run {name}\n{};\n", work.sql)),
                 StepReport::Rename { from, to } => text.push_str(&format!("-- the ledger's row {from} becomes {to}\n")),
-                StepReport::Restamp { name, was } => {
+                StepReport::Restamp { name, was, .. } => {
                     text.push_str(&format!("-- the ledger's row {name} gets a new time instead of {was}\n"))
                 }
             }
@@ -63,27 +63,83 @@ fn class(problem: &Problem) -> &'static str {
 fn about(strategy: Strategy) -> &'static str {
     match strategy {
         Strategy::ReStamp => "only the ledger changes",
-        Strategy::SlideIn => "what is pending has nothing in common with what ran too early",
+        Strategy::SlideIn => "what is pending runs on top, and takes its place in the ledger",
         Strategy::RollBack => "what is not on this branch is undone",
         Strategy::Replay => "what ran too early is undone, and runs again in its turn",
     }
 }
 
-fn shown(step: &StepReport) -> [String; 3] {
-    let size = |statements: usize, objects: &[String]| {
-        let count = if statements == 1 { "1 statement".to_owned() } else { format!("{statements} statements") };
-        if objects.is_empty() { count } else { format!("{count}: {}", objects.join(", ")) }
+/// Who ran it and when, who wrote it.
+fn told(story: &Story) -> String {
+    let ran = story.executed_ms_ago.map(|ago| match &story.executed_by {
+        Some(alias) if story.is_mine => format!("{} by you ({alias})", since(ago)),
+        Some(alias) => format!("{} by {alias}", since(ago)),
+        None => since(ago),
+    });
+    let wrote = story.commit.as_ref().zip(story.author.as_ref()).map(|(commit, author)| {
+        let place = story.branch.as_ref().map(|branch| format!(" on {branch}")).unwrap_or_default();
+        format!("written by {author} in {}{place}", commit.get(..7).unwrap_or(commit))
+    });
+    ran.into_iter().chain(wrote).collect::<Vec<_>>().join("; ")
+}
+
+fn since(milliseconds: i64) -> String {
+    let minutes = milliseconds / 60_000;
+    let (count, unit) = match (minutes / 1440, minutes / 60, minutes) {
+        (0, 0, 0) => return "just now".to_owned(),
+        (0, 0, minutes) => (minutes, "minute"),
+        (0, hours, _) => (hours, "hour"),
+        (days, ..) => (days, "day"),
     };
-    match step {
-        StepReport::Undo { name, origin, statements, objects, .. } => {
-            ["  - undo".to_owned(), name.to_string(), format!("{}{}", size(*statements, objects), from(origin))]
+    format!("{count} {unit}{} ago", if count == 1 { "" } else { "s" })
+}
+
+/// Why it is this way, and which others there are.
+fn reason(plan: &RepairPlanReport) -> String {
+    let set = |names: &BTreeSet<String>| format!("{{{}}}", names.iter().cloned().collect::<Vec<_>>().join(", "));
+    let because = match (&plan.apart, plan.instead.first()) {
+        (Some(Apart { moved, passed }), _) => {
+            format!("{}: {} and {} have nothing in common", about(plan.strategy), set(moved), set(passed))
         }
-        StepReport::Run { name, statements, objects, .. } => {
-            ["  + run".to_owned(), name.to_string(), size(*statements, objects)]
-        }
-        StepReport::Rename { from, to } => ["  ~ rename".to_owned(), from.to_string(), format!("to {to}")],
-        StepReport::Restamp { name, was } => ["  ~ re-stamp".to_owned(), name.to_string(), format!("was {was}")],
+        (None, Some(first)) => format!("{}; {first}", about(plan.strategy)),
+        (None, None) => about(plan.strategy).to_owned(),
+    };
+    let others: Vec<&str> = plan.alternatives.iter().map(|way| way.word()).collect();
+    if others.is_empty() { because } else { format!("{because} ({} is possible too)", others.join(", ")) }
+}
+
+fn result(plan: &RepairPlanReport) -> String {
+    let names = plan.after.iter().rev().take(3).map(ToString::to_string).collect::<Vec<_>>();
+    let mut newest: Vec<String> = names.into_iter().rev().collect();
+    if plan.after.len() > newest.len() {
+        newest.insert(0, "…".to_owned());
     }
+    let rest =
+        if plan.pending == 0 { "the files".to_owned() } else { format!("the files but {} pending", plan.pending) };
+    format!("{} = {rest}, as strict Kysely wants them", newest.join(", "))
+}
+
+fn shown(step: &StepReport) -> [String; 3] {
+    let cells = |sign: &str, name: &MigrationName, detail: String| [format!("  {sign}"), name.to_string(), detail];
+    match step {
+        StepReport::Undo { name, origin, work } => cells("- undo", name, format!("{}{}", size(work), from(origin))),
+        StepReport::Run { name, work } => cells("+ run", name, size(work)),
+        StepReport::Rename { from, to } => cells("~ rename", from, format!("to {to}")),
+        StepReport::Restamp { name, was, becomes, or_later } => {
+            cells("~ re-stamp", name, format!("{was} -> {becomes}{}", if *or_later { " or later" } else { "" }))
+        }
+    }
+}
+
+/// How many statements, what they touch, and whom they stop meanwhile.
+fn size(work: &Work) -> String {
+    let count = if work.statements == 1 { "1 statement".to_owned() } else { format!("{} statements", work.statements) };
+    let objects = if work.objects.is_empty() { String::new() } else { format!(": {}", work.objects.join(", ")) };
+    let locks = work.locks.iter().map(|LockReport { lock, relation, rows }| {
+        let rows = rows.map(|rows| format!(" (about {} rows)", grouped(rows))).unwrap_or_default();
+        format!("; {lock} lock on {relation}{rows}")
+    });
+    format!("{count}{objects}{}", locks.collect::<String>())
 }
 
 fn from(origin: &Origin) -> String {

@@ -37,6 +37,9 @@ pub(crate) async fn run(args: &TestArgs, context: &Context) -> Result<ExitStatus
     let name = database::application_name(context);
     let made = tools.scratch(&connection, &name).await;
     let mut scratch = made.map_err(|error| explain_no_scratch(error, &connection))?;
+    for orphan in scratch.orphans() {
+        context.printer().status(&format!("removed {orphan}, which a run of yours had left when it was killed"));
+    }
     let place = Connection { database: scratch.name().to_owned(), ..connection.clone() };
     let outcome = async {
         let mut session = database::migration_database(context, &place, &provenance, Duration::from_secs(5)).await?;

@@ -2,8 +2,8 @@ use crate::commands::context::Context;
 use crate::commands::database::{self, DatabaseArgs};
 use crate::error::{CommandError, describe_holder};
 use crate::migrate::{
-    Direction, Engine, Event, FolderSource, Holder, MigrationName, MigrationResult, Options, Recognition, ResultStatus,
-    RunReport, Target,
+    Blocker, Direction, Engine, Event, FolderSource, Holder, MigrationName, MigrationResult, Options, Recognition,
+    ResultStatus, RunReport, Target,
 };
 use crate::ui::{ExitStatus, Paint, Report, Step, Table};
 use serde::Serialize;
@@ -67,7 +67,7 @@ async fn execute(context: &Context, args: &RunArgs, target: &Target) -> Result<R
     let options = Options {
         allow_unordered: settings.allow_unordered,
         lock_wait: Duration::from_secs(args.lock_wait),
-        git_commit: context.host().tools.file_history(&settings.dir).head(),
+        history: Some(context.host().tools.file_history(&settings.dir)),
         ..Options::default()
     };
     let mut progress = Progress::new(context, "migrating");
@@ -91,11 +91,13 @@ pub(super) struct Progress<'a> {
     step: Step,
     names: Vec<MigrationName>,
     done: usize,
+    /// Told already.
+    blockers: Vec<Blocker>,
 }
 
 impl<'a> Progress<'a> {
     pub(super) fn new(context: &'a Context, label: &str) -> Self {
-        Self { context, step: context.printer().step(label), names: Vec::new(), done: 0 }
+        Self { context, step: context.printer().step(label), names: Vec::new(), done: 0, blockers: Vec::new() }
     }
 
     /// Says what happens while it happens.
@@ -107,6 +109,12 @@ impl<'a> Progress<'a> {
             Telling::Line(text) => self.context.printer().status(&text),
             Telling::Warning(text) => self.context.printer().warning(&text),
             Telling::Nothing => {}
+        }
+        if let Event::TableLockBusy { blockers, .. } = event
+            && *blockers != self.blockers
+        {
+            self.blockers.clone_from(blockers);
+            table(blockers).lines().for_each(|line| self.context.printer().status(line));
         }
         match event {
             Event::Planned { names, .. } => (self.names, self.done) = (names.clone(), 0),
@@ -141,7 +149,7 @@ fn narrate(event: &Event) -> Telling {
         Event::WithoutJournal => Telling::Line(
             "devdb_migration_journal cannot be written or made by this role; the run goes on without it".to_owned(),
         ),
-        Event::TableLockBusy { attempt, of } => Telling::Warning(format!(
+        Event::TableLockBusy { attempt, of, .. } => Telling::Warning(format!(
             "another session holds a table; everything was rolled back, trying again ({attempt} of {of})"
         )),
         Event::BuildFailed { index, attempt, of } => Telling::Warning(format!(
@@ -154,6 +162,19 @@ fn narrate(event: &Event) -> Telling {
             Telling::Warning("the connection was lost; asking the database what was committed".to_owned())
         }
     }
+}
+
+/// Who is in the way: those who stop another one of them stand below it.
+fn table(blockers: &[Blocker]) -> String {
+    let mut table = Table::new();
+    if !blockers.is_empty() {
+        table.row(["process", "user", "program", "state", "since", "lock", "query"]);
+    }
+    for Blocker { pid, stops, user, application_name, state, since, locks, query } in blockers {
+        let process = if stops.is_some() { format!("  {pid}") } else { pid.to_string() };
+        table.row([&process, user, application_name, state, since, locks, query]);
+    }
+    table.render(2)
 }
 
 fn action(direction: Direction) -> &'static str {

@@ -29,7 +29,7 @@ impl Workbench {
         let options = Options {
             allow_unordered: settings.allow_unordered,
             lock_wait: Duration::from_secs(args.lock_wait),
-            git_commit: history.head(),
+            history: Some(history.clone()),
             ..Options::default()
         };
         let alias = database::own_alias(context).unwrap_or_default();

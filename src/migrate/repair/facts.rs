@@ -80,12 +80,12 @@ impl Gathering<'_> {
     }
 
     /// The journal's row, if it is about this very execution.
-    fn entry(&self, name: &str) -> Option<&JournalRow> {
+    pub(super) fn entry(&self, name: &str) -> Option<&JournalRow> {
         let row = self.rows.iter().find(|row| row.name == name)?;
         self.journal.iter().find(|entry| entry.name == name && entry.timestamp == row.timestamp && !entry.is_undone)
     }
 
-    fn is_mine(&self, entry: Option<&JournalRow>) -> bool {
+    pub(super) fn is_mine(&self, entry: Option<&JournalRow>) -> bool {
         entry.is_some_and(|entry| !self.alias.is_empty() && entry.alias() == self.alias)
     }
 

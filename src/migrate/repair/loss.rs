@@ -1,5 +1,5 @@
 use super::steps::RepairStep;
-use crate::migrate::sql::{TokenKind, tokens};
+use crate::migrate::sql::Words;
 use std::fmt;
 
 /// Rows, or one column's values, that a down part would take away.
@@ -39,46 +39,8 @@ pub fn losses(steps: &[RepairStep]) -> Vec<Loss> {
     found
 }
 
-struct Words<'a>(Vec<&'a str>);
-
-impl Words<'_> {
-    fn is(&self, at: usize, wanted: &str) -> bool {
-        self.0.get(at).is_some_and(|word| word.eq_ignore_ascii_case(wanted))
-    }
-
-    fn behind(&self, from: usize, skipped: &[&str]) -> usize {
-        (from..self.0.len()).find(|at| !skipped.iter().any(|word| self.is(*at, word))).unwrap_or(self.0.len())
-    }
-
-    fn name(&self, from: usize) -> Option<(String, usize)> {
-        let mut at = from;
-        let mut name = (*self.0.get(at)?).to_owned();
-        while self.is(at + 1, ".") {
-            name.push('.');
-            name.push_str(self.0.get(at + 2)?);
-            at += 2;
-        }
-        Some((name, at + 1))
-    }
-
-    fn names(&self, from: usize, skipped: &[&str]) -> Vec<String> {
-        let (mut at, mut found) = (self.behind(from, skipped), Vec::new());
-        while let Some((name, end)) = self.name(at) {
-            found.push(name);
-            if !self.is(end, ",") {
-                break;
-            }
-            at = self.behind(end + 1, &["only"]);
-        }
-        found
-    }
-}
-
 fn taken(statement: &str) -> Vec<(String, Option<String>)> {
-    // A text that was split before has no open end.
-    let all = tokens(statement).unwrap_or_default();
-    let matters = all.iter().filter(|token| token.kind != TokenKind::Comment);
-    let words = Words(matters.map(|token| &statement[token.range.clone()]).collect());
+    let words = Words::of(statement);
     let whole = |names: Vec<String>| names.into_iter().map(|name| (name, None)).collect();
     if words.is(0, "drop") && words.is(1, "table") {
         return whole(words.names(2, &["if", "exists"]));
@@ -93,7 +55,7 @@ fn taken(statement: &str) -> Vec<(String, Option<String>)> {
         return Vec::new();
     }
     let Some((table, end)) = words.name(words.behind(2, &["if", "exists", "only"])) else { return Vec::new() };
-    let drops = (end..words.0.len()).filter(|at| words.is(*at, "drop"));
+    let drops = (end..words.len()).filter(|at| words.is(*at, "drop"));
     let columns = drops.filter(|at| {
         const OTHERS: [&str; 5] = ["constraint", "not", "default", "identity", "expression"];
         !OTHERS.iter().any(|other| words.is(at + 1, other))

@@ -1,17 +1,20 @@
 use super::classify::{Diagnosis, diagnose};
 use super::facts::Gathering;
 use super::loss::{Loss, losses};
-use super::report::RepairReport;
+use super::model::{Limits, Refused, RepairPlan, Seen};
+use super::report::{RepairReport, locks};
 use super::steps::RepairStep;
-use super::strategy::{Limits, Refused, RepairPlan, plan};
+use super::story::stories;
+use super::strategy::plan;
 use crate::migrate::engine::{Event, Events, Options, poll_lock};
 use crate::migrate::resolve::{Outcome, ask_outcome};
 use crate::migrate::{
-    After, BatchError, Direction, Ended, FailedMigration, FileHistory, JournalEntry, LedgerRow, MigrateError,
-    MigrationDatabase, MigrationName, MigrationSource, Part, PlanError, Remains, RepairOrder, RepairRecord,
-    ResultStatus, RowChange, Target, route,
+    After, BatchError, Direction, Ended, FailedMigration, FileHistory, JournalEntry, JournalWish, LedgerRow,
+    MigrateError, MigrationDatabase, MigrationName, MigrationSource, Part, PlanError, Remains, RepairOrder,
+    RepairRecord, ResultStatus, RowChange, Target, route,
 };
 use crate::system::DatabaseError;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +51,8 @@ pub struct Repairer<'a> {
 
 impl Repairer<'_> {
     /// What a repair would do, and which rows it would take away; `None` where nothing is wrong. Writes nothing, locks
-    /// nothing: two round trips, and one for each table or column that would be dropped.
+    /// nothing: two round trips, one more where something would be locked, and one for each table or column that would be
+    /// dropped.
     ///
     /// # Errors
     /// [`RepairError`].
@@ -62,15 +66,23 @@ impl Repairer<'_> {
         if diagnose(self.source.names(), &rows, &[], now).problems.is_empty() {
             return Ok(None);
         }
-        let journal = database.read_journal(true).await.map_err(MigrateError::from)?;
+        let journal = database.read_journal(JournalWish::Everything).await.map_err(MigrateError::from)?;
         let files = self.source.names();
         let diagnosis = diagnose(files, &rows, &journal, now);
         let gathering =
             Gathering { source: self.source, history: self.history, rows: &rows, journal: &journal, alias: self.alias };
         let facts = gathering.facts(&concerned(files, &diagnosis), &pending(files, &rows));
-        let Some(plan) = plan(files, &rows, &diagnosis, &facts, limits).map_err(RepairError::Refused)? else {
+        let Some(mut plan) = plan(files, &rows, &diagnosis, &facts, limits).map_err(RepairError::Refused)? else {
             return Ok(None);
         };
+        let scripts = plan.steps.iter().filter_map(RepairStep::script);
+        let relations: BTreeSet<String> = scripts.flat_map(|script| locks(script).into_keys()).collect();
+        let sizes = if relations.is_empty() {
+            BTreeMap::new()
+        } else {
+            database.sizes(&relations).await.map_err(MigrateError::from)?
+        };
+        plan.seen = Seen { now, stories: stories(&plan.problems, &gathering, &facts, now), sizes };
         let mut lost = Vec::new();
         for loss in losses(&plan.steps) {
             let holds = database.holds_rows(&loss.table, loss.column.as_deref()).await;
@@ -90,8 +102,13 @@ impl Repairer<'_> {
         on_event: Events<'_>,
     ) -> RepairReport {
         let mut report = RepairReport::planned(plan);
-        let record = self.record(verb, &report);
-        let parts: Vec<Part<'_>> = plan.steps.iter().map(|step| self.part(step)).collect();
+        let commit = self.history.head();
+        let record = RepairRecord {
+            verb,
+            plan: serde_json::to_string(&report.plan).unwrap_or_default(),
+            git_commit: commit.clone(),
+        };
+        let parts: Vec<Part<'_>> = plan.steps.iter().map(|step| self.part(step, commit.as_deref())).collect();
         let order = RepairOrder { before: &plan.before, parts, after: Some(plan.after.clone()), record };
         let run: Vec<usize> = (0..plan.steps.len()).filter(|at| plan.steps[*at].direction().is_some()).collect();
         let mut done = |at: usize| {
@@ -134,6 +151,7 @@ impl Repairer<'_> {
     ) -> Result<Vec<Mark>, MigrateError> {
         let rows = database.read_ledger().await?.unwrap_or_default();
         let files = self.source.names();
+        let commit = self.history.head();
         let mut after = rows.clone();
         let (mut parts, mut made) = (Vec::new(), Vec::new());
         for mark in marks {
@@ -142,7 +160,7 @@ impl Repairer<'_> {
                 Mark::Applied(name) if !is_there => {
                     let script = self.source.script(name, Direction::Up)?;
                     let script = script.ok_or_else(|| PlanError::Unknown { name: name.to_string() })?;
-                    let entry = JournalEntry::of(self.source, name, &script, self.options.git_commit.as_deref());
+                    let entry = JournalEntry::of(self.source, name, &script, commit.as_deref());
                     let newest = after.iter().filter_map(LedgerRow::time).max();
                     let time = newest.map_or(database.clock(), |newest| (newest + 1).max(database.clock()));
                     after.push(LedgerRow::new(name.as_str(), &crate::migrate::kysely_time(time)));
@@ -179,7 +197,7 @@ impl Repairer<'_> {
             })
             .collect();
         let plan = serde_json::json!(words).to_string();
-        let record = RepairRecord { verb: "mark", plan, git_commit: self.options.git_commit.clone() };
+        let record = RepairRecord { verb: "mark", plan, git_commit: commit };
         let order = RepairOrder { before: &rows, parts, after: is_in_order.then_some(order), record };
         match self.execute(database, &order, &mut |_| (), on_event).await {
             Ok(()) => Ok(made),
@@ -222,18 +240,13 @@ impl Repairer<'_> {
         })
     }
 
-    fn record(&self, verb: &'static str, report: &RepairReport) -> RepairRecord {
-        let plan = serde_json::to_string(&report.plan).unwrap_or_default();
-        RepairRecord { verb, plan, git_commit: self.options.git_commit.clone() }
-    }
-
-    fn part<'s>(&self, step: &'s RepairStep) -> Part<'s> {
+    fn part<'s>(&self, step: &'s RepairStep, commit: Option<&str>) -> Part<'s> {
         let behind = |after: &Option<MigrationName>| after.clone().map_or(After::Nothing, After::Row);
         let row = match step {
             RepairStep::Undo { name, .. } => RowChange::Delete { name: name.clone() },
             RepairStep::Rename { from, to } => RowChange::Rename { from: from.clone(), to: to.clone() },
             RepairStep::Run { name, script, after } => {
-                let entry = JournalEntry::of(self.source, name, script, self.options.git_commit.as_deref());
+                let entry = JournalEntry::of(self.source, name, script, commit);
                 RowChange::Insert { name: name.clone(), after: behind(after), journal: Some(Box::new(entry)) }
             }
             RepairStep::Restamp { name, was, not_before, after } => RowChange::Restamp {
@@ -267,7 +280,7 @@ fn concerned(files: &[MigrationName], diagnosis: &Diagnosis) -> Vec<String> {
 }
 
 fn pending(files: &[MigrationName], rows: &[LedgerRow]) -> Vec<MigrationName> {
-    let executed: std::collections::BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+    let executed: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
     files.iter().filter(|name| !executed.contains(name.as_str())).cloned().collect()
 }
 
@@ -321,6 +334,7 @@ fn failed(plan: &RepairPlan, failure: BatchError) -> MigrateError {
         statement: statement.map(|statement| script.excerpt(statement)),
         remains: Remains::Nothing,
         in_the_way: None,
+        blockers: failure.blockers,
         error: failure.error,
     }))
 }

@@ -22,6 +22,15 @@ impl RepairStep {
         }
     }
 
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Undo { .. } => "undo",
+            Self::Rename { .. } => "rename",
+            Self::Run { .. } => "run",
+            Self::Restamp { .. } => "re-stamp",
+        }
+    }
+
     /// The direction of what runs; none where only the ledger changes.
     pub fn direction(&self) -> Option<Direction> {
         match self {

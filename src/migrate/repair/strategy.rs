@@ -1,118 +1,13 @@
-use super::classify::{Diagnosis, Problem};
+use super::classify::Diagnosis;
 use super::facts::{Fact, Facts, Undo};
 use super::footprint::{Conflict, Footprint};
+use super::model::{Apart, Limits, Reason, Refused, RepairPlan, Replay, Seen, Strategy};
 use super::steps::RepairStep;
 use crate::migrate::name::locale_compare;
 use crate::migrate::sql::StatementKind;
 use crate::migrate::{LedgerRow, MigrationName, Script};
-use serde::Serialize;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// How a repair goes about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Strategy {
-    /// Only times and names in the ledger change.
-    ReStamp,
-    /// What is pending runs on top of what is there, and takes its place in the ledger.
-    SlideIn,
-    /// What has no file here is undone; the rest stays.
-    RollBack,
-    /// What ran too early is undone, and runs again in its turn.
-    Replay,
-}
-
-impl Strategy {
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::ReStamp => "re-stamp",
-            Self::SlideIn => "slide-in",
-            Self::RollBack => "roll-back",
-            Self::Replay => "replay",
-        }
-    }
-}
-
-/// Whose migrations may be undone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Replay {
-    /// A personal database.
-    Anybodys,
-    /// A shared one: only what this user ran.
-    Mine,
-    /// A protected one.
-    Never,
-}
-
-/// What is allowed, and what is wished for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    pub replay: Replay,
-    /// None: whatever can be proved to keep the most.
-    pub strategy: Option<Strategy>,
-}
-
-/// Why a way is closed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
-    /// The order of these two matters, or may matter.
-    Conflict {
-        first: String,
-        second: String,
-        conflict: Conflict,
-    },
-    /// A clause that follows the name.
-    CannotUndo {
-        name: String,
-        why: String,
-    },
-    CannotRun {
-        name: String,
-        why: String,
-    },
-    /// Somebody else ran it, or nobody knows who.
-    NotMine {
-        name: String,
-    },
-    /// The environment is protected.
-    Protected {
-        name: String,
-    },
-    /// No file, no journal, no branch knows it.
-    Unknown {
-        name: String,
-    },
-    /// A statement in it cannot share a transaction.
-    NotTransactional {
-        name: String,
-        statement: String,
-    },
-    /// The strategy that was asked for does something else.
-    OtherStrategy {
-        wanted: Strategy,
-        needed: Strategy,
-    },
-}
-
-/// What was not planned, and why. The reasons of the gentle way come first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    pub problems: Vec<Problem>,
-    pub reasons: Vec<Reason>,
-}
-
-/// What a repair will do.
-#[derive(Debug, Clone)]
-pub struct RepairPlan {
-    pub problems: Vec<Problem>,
-    pub strategy: Strategy,
-    pub steps: Vec<RepairStep>,
-    /// The rows that it was made of.
-    pub before: Vec<LedgerRow>,
-    /// The executed migrations afterwards, in order: the first of the files.
-    pub after: Vec<MigrationName>,
-}
 
 /// Decides. `None` where nothing is wrong.
 ///
@@ -141,14 +36,18 @@ pub fn plan(
                 Some(wanted) if wanted != plan.strategy => {
                     reasons.push(Reason::OtherStrategy { wanted, needed: plan.strategy });
                 }
-                _ => return Ok(Some(plan)),
+                _ => {
+                    let is_open = plan.strategy == Strategy::SlideIn && case.replay(limits.replay).is_ok();
+                    let alternatives = if is_open { vec![Strategy::Replay] } else { Vec::new() };
+                    return Ok(Some(RepairPlan { alternatives, ..plan }));
+                }
             },
             Err(found) => reasons.extend(found),
         }
     }
     if matches!(limits.strategy, None | Some(Strategy::Replay)) {
         match case.replay(limits.replay) {
-            Ok(plan) => return Ok(Some(plan)),
+            Ok(plan) => return Ok(Some(RepairPlan { instead: reasons, ..plan })),
             Err(found) => {
                 reasons.extend(found.into_iter().filter(|reason| !reasons.contains(reason)).collect::<Vec<_>>())
             }
@@ -222,20 +121,19 @@ impl<'a> Case<'a> {
         let executed: BTreeSet<&str> = self.order.iter().map(String::as_str).collect();
         let holes: Vec<&str> =
             self.target().iter().map(MigrationName::as_str).filter(|name| !executed.contains(name)).collect();
-        let mut reasons = Vec::new();
+        let mut pairs: Vec<(&str, &str)> = Vec::new();
         for (at, name) in self.order.iter().enumerate() {
             for later in self.order[at + 1..].iter().filter(|later| !self.foreign.contains(*later)) {
                 let is_inverted =
                     self.at(later) < self.at(name) && !self.is_untrusted(later) && !self.is_untrusted(name);
                 if self.foreign.contains(name) || is_inverted {
-                    reasons.extend(self.conflict(name, later));
+                    pairs.push((name, later));
                 }
             }
             let passed = |hole: &&&str| !self.foreign.contains(name) && self.at(hole) < self.at(name);
-            for hole in holes.iter().filter(passed) {
-                reasons.extend(self.conflict(hole, name));
-            }
+            pairs.extend(holes.iter().filter(passed).map(|hole| (*hole, name.as_str())));
         }
+        let reasons = pairs.iter().filter_map(|(first, second)| self.conflict(first, second)).collect();
         let undone: Vec<&str> =
             self.order.iter().rev().map(String::as_str).filter(|name| self.foreign.contains(*name)).collect();
         let strategy = match (holes.is_empty(), undone.is_empty()) {
@@ -243,7 +141,12 @@ impl<'a> Case<'a> {
             (true, false) => Strategy::RollBack,
             (true, true) => Strategy::ReStamp,
         };
-        self.finish(strategy, &undone, replay, reasons)
+        let plan = self.finish(strategy, &undone, replay, reasons)?;
+        let owned = |name: &str| self.footprint(name).map(|found| found.owned().map(str::to_owned).collect::<Vec<_>>());
+        let side = |names: Vec<&str>| names.into_iter().filter_map(|name| owned(name).ok()).flatten().collect();
+        let (moved, passed) = pairs.iter().copied().unzip();
+        let apart = (!pairs.is_empty()).then(|| Apart { moved: side(moved), passed: side(passed) });
+        Ok(RepairPlan { apart, ..plan })
     }
 
     /// Undoes everything from the first wrong one on, and runs it again in its turn.
@@ -293,8 +196,18 @@ impl<'a> Case<'a> {
         if !reasons.is_empty() {
             return Err(reasons);
         }
-        let (problems, before) = (self.diagnosis.problems.clone(), self.rows.to_vec());
-        Ok(RepairPlan { problems, strategy, steps, before, after })
+        Ok(RepairPlan {
+            problems: self.diagnosis.problems.clone(),
+            strategy,
+            apart: None,
+            instead: Vec::new(),
+            alternatives: Vec::new(),
+            steps,
+            before: self.rows.to_vec(),
+            pending: self.files.len() - after.len(),
+            after,
+            seen: Seen::default(),
+        })
     }
 
     /// A row that stays: its step if its time must change, and its time then, if that is known beforehand.
@@ -361,13 +274,14 @@ impl<'a> Case<'a> {
         }
     }
 
+    fn footprint(&self, name: &str) -> Result<Footprint, String> {
+        let fact = self.fact(name);
+        let script = fact.and_then(|fact| fact.executed.as_ref().or(fact.file.as_ref().ok()));
+        script.map_or_else(|| Err(format!("what {name} did is not known")), Footprint::of)
+    }
+
     fn conflict(&self, first: &str, second: &str) -> Option<Reason> {
-        let footprint = |name: &str| {
-            let fact = self.fact(name);
-            let script = fact.and_then(|fact| fact.executed.as_ref().or(fact.file.as_ref().ok()));
-            script.map_or_else(|| Err(format!("what {name} did is not known")), Footprint::of)
-        };
-        let conflict = match (footprint(first), footprint(second)) {
+        let conflict = match (self.footprint(first), self.footprint(second)) {
             (Ok(left), Ok(right)) => {
                 let shared = left.shared(&right);
                 if shared.is_empty() {

@@ -3,8 +3,9 @@
 use super::classify::diagnose;
 use super::facts::{Fact, Facts, Origin, Undo};
 use super::footprint::Conflict;
+use super::model::{Limits, Reason, Refused, RepairPlan, Replay, Strategy as Way};
 use super::steps::{RepairStep, rows_after};
-use super::strategy::{Limits, Reason, Refused, RepairPlan, Replay, Strategy as Way, plan};
+use super::strategy::plan;
 use crate::migrate::{Direction, Layout, LedgerRow, MigrationName, Script, Target, kysely_time, route};
 use proptest::prelude::*;
 use std::path::Path;

@@ -1,4 +1,5 @@
 use super::lexer::{Token, TokenKind, tokens};
+use super::words::Words;
 use serde::Serialize;
 use std::fmt;
 
@@ -77,6 +78,59 @@ pub(crate) fn table_lock(statement: &str) -> Option<TableLock> {
     })
 }
 
+/// The relations that a statement locks so that others must wait, as it writes them; [`table_lock`]'s, and the tables that
+/// its foreign keys refer to. Names that stand for something else are among them: whether there is such a relation, only
+/// the server knows.
+pub(crate) fn relation_locks(statement: &str) -> Vec<(String, TableLock)> {
+    const BEFORE: [&str; 16] = [
+        "table",
+        "view",
+        "index",
+        "materialized",
+        "foreign",
+        "if",
+        "exists",
+        "only",
+        "concurrently",
+        "full",
+        "verbose",
+        "analyze",
+        "schema",
+        "(",
+        ")",
+        "trigger",
+    ];
+    let Some(lock) = table_lock(statement).filter(|lock| lock.effect().is_some()) else { return Vec::new() };
+    let words = Words::of(statement);
+    let behind =
+        |wanted: &str| (0..words.len()).filter(|at| words.is(*at, wanted)).map(|at| at + 1).collect::<Vec<_>>();
+    let name = |at: usize| words.name(words.behind(at, &["only"])).map(|(name, _)| name);
+    let named = |at: Vec<usize>, lock: TableLock| at.into_iter().filter_map(name).map(|name| (name, lock)).collect();
+    let keys = || -> Vec<(String, TableLock)> { named(behind("references"), TableLock::ShareRowExclusive) };
+    let is_part = words.is(2, "trigger") || ["trigger", "policy", "rule"].iter().any(|kind| words.is(1, kind));
+    let is_table = (1..4).any(|at| words.is(at, "table"));
+    let is_create = words.is(0, "create");
+    match () {
+        () if is_create && is_table => {
+            let parents = behind("of").into_iter().filter(|at| words.is(at.saturating_sub(2), "partition")).collect();
+            let mut found: Vec<_> = named(parents, lock);
+            found.extend(keys());
+            found
+        }
+        () if is_create && words.is(3, "view") => named(vec![4], lock),
+        () if is_create && words.is(1, "rule") => named(behind("to"), lock),
+        () if is_create || is_part => named(behind("on").into_iter().take(1).collect(), lock),
+        () if words.is(0, "drop") || words.is(0, "truncate") || words.is(0, "lock") => {
+            words.names(1, &BEFORE).into_iter().map(|name| (name, lock)).collect()
+        }
+        () => {
+            let mut found: Vec<_> = named(vec![words.behind(1, &BEFORE)], lock);
+            found.extend(keys());
+            found
+        }
+    }
+}
+
 /// What one clause of `ALTER TABLE` asks for (PostgreSQL documentation, "ALTER TABLE": "ACCESS EXCLUSIVE lock is acquired
 /// unless explicitly noted").
 fn altered(clause: &[String]) -> TableLock {
@@ -116,4 +170,38 @@ fn clauses(text: &str, tokens: &[Token]) -> Vec<Vec<String>> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_locked_is_named() {
+        let said = |sql: &str| {
+            let found = relation_locks(sql).into_iter().map(|(name, lock)| format!("{name}: {lock}"));
+            found.collect::<Vec<_>>().join(", ")
+        };
+        for (sql, wanted) in [
+            ("alter table if exists only sales.\"Order\" add column x int", "sales.\"Order\": access exclusive"),
+            ("create unique index i on only invoice (number)", "invoice: share"),
+            ("create index on invoice (number)", "invoice: share"),
+            (
+                "create table a (b int references c, d int references s.e)",
+                "c: share row exclusive, s.e: share row exclusive",
+            ),
+            ("create table p1 partition of p for values in (1)", "p: access exclusive"),
+            ("alter table a add foreign key (x) references b", "a: share row exclusive, b: share row exclusive"),
+            ("drop table if exists a, public.b cascade", "a: access exclusive, public.b: access exclusive"),
+            ("create trigger t after insert on a for each row execute function f()", "a: share row exclusive"),
+            ("drop policy p on a", "a: access exclusive"),
+            ("truncate table only a, b", "a: access exclusive, b: access exclusive"),
+            ("vacuum full a", "a: access exclusive"),
+            ("insert into a values (1)", ""),
+            ("create table a ()", ""),
+            ("create index concurrently i on a (x)", ""),
+        ] {
+            assert_eq!(said(sql), wanted, "{sql}");
+        }
+    }
 }

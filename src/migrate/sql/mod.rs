@@ -4,10 +4,12 @@ mod kind;
 mod lexer;
 mod lock;
 mod split;
+mod words;
 
 pub use kind::{IndexBuild, Refusal, StatementKind};
 pub(crate) use lexer::{Token, TokenKind, tokens};
 pub use lock::TableLock;
-pub(crate) use lock::table_lock;
+pub(crate) use lock::{relation_locks, table_lock};
 pub(crate) use split::split;
 pub use split::{SplitError, Statement};
+pub(crate) use words::Words;
