@@ -38,5 +38,7 @@ fn whoever_holds_a_table_is_shown_while_it_is_tried_again_and_whoever_waits_too(
         text = text.replace(&pid(at), "[PID]").replace(blocker["since"].as_str().unwrap(), "[TIME]");
     }
     let spaceless = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ") + "\n";
-    insta::assert_snapshot!("locked", text.lines().map(spaceless).collect::<String>());
+    // The first line names the database; what it is at now is told only to whoever waits long.
+    let lines = text.lines().skip(1).filter(|line| !line.contains("migrating: "));
+    insta::assert_snapshot!("locked", lines.map(spaceless).collect::<String>());
 }

@@ -84,9 +84,14 @@ fn a_ledger_that_another_hand_changes_while_the_question_is_on_the_screen_is_lef
 }
 
 /// A hand in psql takes no lock of Kysely's; the table's own lock is what stops it.
-#[tokio::test]
-async fn a_ledger_that_changes_behind_the_lock_is_noticed_by_the_server() {
+#[test]
+fn a_ledger_that_changes_behind_the_lock_is_noticed_by_the_server() {
+    // A stage brings a runtime of its own.
     let project = mixed_up(Problem::Gap, Interplay::Apart);
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(is_noticed(&project));
+}
+
+async fn is_noticed(project: &Project) {
     let mut session = project.database.session().await;
     let Opened::Locked(Some(rows)) = session.open(false).await.unwrap() else { panic!("the lock is free") };
     project.database.sql("delete from kysely_migration where name = '3_branch'");
@@ -203,12 +208,7 @@ fn steady(text: &str) -> String {
     let is_digit = |letter: char| letter.is_ascii_hexdigit();
     let steady = |word: &str| match word.trim_end_matches(';') {
         time if time.len() == 24 && time.starts_with("20") && time.ends_with('Z') => "[TIME]".to_owned(),
-        hash if matches!(hash.len(), 7 | 8)
-            && hash.contains(|letter: char| letter.is_ascii_digit())
-            && hash.chars().all(is_digit) =>
-        {
-            "[HASH]".to_owned()
-        }
+        hash if matches!(hash.len(), 7 | 8) && hash.chars().all(is_digit) => "[HASH]".to_owned(),
         _ => word.to_owned(),
     };
     let line = |line: &str| line.split(' ').map(steady).collect::<Vec<_>>().join(" ") + "\n";

@@ -18,7 +18,14 @@ impl RepairReport {
             let label = if story.executed_at.is_some() { "  executed" } else { "  pending" };
             table.row([label.to_owned(), story.name.clone(), told(story)]);
         }
-        table.row(["strategy".to_owned(), paint.strong(plan.strategy.word()), reason(plan)]);
+        let others: Vec<&str> = plan.alternatives.iter().map(|way| way.word()).collect();
+        let others =
+            if others.is_empty() { String::new() } else { format!(" ({} is possible too)", others.join(", ")) };
+        let what = format!("{}{others}", about(plan.strategy));
+        table.row(["strategy".to_owned(), paint.strong(plan.strategy.word()), what]);
+        if let Some(because) = because(plan) {
+            table.row(["  because".to_owned(), String::new(), because]);
+        }
         for step in &plan.steps {
             table.row(shown(step));
         }
@@ -94,18 +101,14 @@ fn since(milliseconds: i64) -> String {
     format!("{count} {unit}{} ago", if count == 1 { "" } else { "s" })
 }
 
-/// Why it is this way, and which others there are.
-fn reason(plan: &RepairPlanReport) -> String {
+/// The proof, or what stands against one.
+fn because(plan: &RepairPlanReport) -> Option<String> {
     let set = |names: &BTreeSet<String>| format!("{{{}}}", names.iter().cloned().collect::<Vec<_>>().join(", "));
-    let because = match (&plan.apart, plan.instead.first()) {
-        (Some(Apart { moved, passed }), _) => {
-            format!("{}: {} and {} have nothing in common", about(plan.strategy), set(moved), set(passed))
-        }
-        (None, Some(first)) => format!("{}; {first}", about(plan.strategy)),
-        (None, None) => about(plan.strategy).to_owned(),
-    };
-    let others: Vec<&str> = plan.alternatives.iter().map(|way| way.word()).collect();
-    if others.is_empty() { because } else { format!("{because} ({} is possible too)", others.join(", ")) }
+    let proof = plan
+        .apart
+        .as_ref()
+        .map(|Apart { moved, passed }| format!("{} and {} have nothing in common", set(moved), set(passed)));
+    proof.or_else(|| plan.instead.first().cloned())
 }
 
 fn result(plan: &RepairPlanReport) -> String {
