@@ -275,3 +275,41 @@ fn a_session_that_is_ended_or_killed_in_its_commit_has_committed_nothing() {
         }
     }
 }
+
+#[test]
+fn the_scratch_database_of_a_killed_test_is_removed_by_the_next_of_the_same_person_and_no_other_is() {
+    let (database, folder) = (Database::create(), tempfile::tempdir().unwrap());
+    let test = |alias: &str, up: &str| {
+        std::fs::write(folder.path().join("1_a.sql"), format!("-- migrate:up\n{up};\n-- migrate:down\nselect 1;\n"))
+            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_devdb"));
+        command.args(["migrate", "test"]).env_clear().env("HOME", folder.path()).current_dir(folder.path());
+        command.env("DATABASE_URL", database.url()).env("DEVDB_MIGRATIONS_DIR", folder.path());
+        command.env("DEVDB_ALIAS", alias).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    let mut child = test("kim", "select pg_sleep(600)").spawn().unwrap();
+    const ASLEEP: &str = "from pg_stat_activity where wait_event = 'PgSleep' and datname like 'devdb\\_test\\_%'";
+    until(&database, &format!("select count(*) {ASLEEP}"), "1");
+    let name = database.sql(&format!("select datname {ASLEEP}"));
+    let said = |alias: &str| {
+        let output = test(alias, "select 1").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(!said("kim").contains("removed"), "its run lives");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    until(&database, "select count(*) from pg_stat_activity where application_name like 'devdb/kim/%'", "0");
+    let others = ["devdb_test_0123456789abcdef", "devdb_test_fedcba9876543210"];
+    others.map(|other| database.sql(&format!("create database {other} template template0")));
+    database.sql(&format!("comment on database {} is 'made by devdb migrate test, run devdb/kimberly/1'", others[0]));
+    assert!(!said("bob").contains("removed"), "it is not theirs");
+    assert!(said("kim").contains(&format!("removed {name}, which a run of yours had left when it was killed")));
+    let left = format!(
+        "select string_agg(datname, ' ' order by datname) from pg_database where datname in ('{name}', '{}', '{}')",
+        others[0], others[1]
+    );
+    assert_eq!(database.sql(&left), others.join(" "));
+    others.map(|other| database.sql(&format!("drop database {other}")));
+}

@@ -17,7 +17,7 @@ pub(crate) struct PostgresScratch {
     is_removed: bool,
     orphans: Vec<String>,
     /// Its name is what tells other runs that this one lives.
-    _alive: Session,
+    alive: Session,
 }
 
 /// Stands in front of the run's application name in the comment on the database.
@@ -37,14 +37,14 @@ impl PostgresScratch {
             name,
             is_removed: false,
             orphans,
-            _alive: session,
+            alive: session,
         };
-        let made = run(&scratch._alive, &format!("create database {}", scratch.name)).await;
+        let made = run(&scratch.alive, &format!("create database {}", scratch.name)).await;
         // Where it could not be made there is nothing to remove; whoever is interrupted up to here cannot know.
         scratch.is_removed = made.is_err();
         made?;
         let comment = literal(&format!("{MADE_BY}{application_name}"));
-        run(&scratch._alive, &format!("comment on database {} is {comment}", scratch.name)).await?;
+        run(&scratch.alive, &format!("comment on database {} is {comment}", scratch.name)).await?;
         Ok(scratch)
     }
 }
