@@ -132,7 +132,7 @@ impl Engine<'_> {
         let mut report = StatusReport::new(self.source.names(), &rows, problem.as_ref());
         if !rows.is_empty() {
             // Each of them is a file to read, and whoever edits one edits a new one.
-            const LOOKED_AT: usize = 1000;
+            const LOOKED_AT: usize = 500;
             report.mark_edited(self.source, &database.read_journal(JournalWish::Newest(LOOKED_AT)).await?);
         }
         Ok(report)

@@ -302,7 +302,9 @@ fn the_scratch_database_of_a_killed_test_is_removed_by_the_next_of_the_same_pers
     child.wait().unwrap();
     until(&database, "select count(*) from pg_stat_activity where application_name like 'devdb/kim/%'", "0");
     let others = ["devdb_test_0123456789abcdef", "devdb_test_fedcba9876543210"];
-    others.map(|other| database.sql(&format!("create database {other} template template0")));
+    for other in others {
+        database.sql(&format!("create database {other} template template0"));
+    }
     database.sql(&format!("comment on database {} is 'made by devdb migrate test, run devdb/kimberly/1'", others[0]));
     assert!(!said("bob").contains("removed"), "it is not theirs");
     assert!(said("kim").contains(&format!("removed {name}, which a run of yours had left when it was killed")));
@@ -311,5 +313,7 @@ fn the_scratch_database_of_a_killed_test_is_removed_by_the_next_of_the_same_pers
         others[0], others[1]
     );
     assert_eq!(database.sql(&left), others.join(" "));
-    others.map(|other| database.sql(&format!("drop database {other}")));
+    for other in others {
+        database.sql(&format!("drop database {other}"));
+    }
 }
