@@ -4,6 +4,7 @@
 pub(crate) mod api;
 pub(crate) mod database;
 pub(crate) mod dice;
+pub(crate) mod drivers;
 pub(crate) mod kysely;
 #[cfg(feature = "aws")]
 pub(crate) mod laptop;
