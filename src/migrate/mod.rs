@@ -33,8 +33,8 @@ pub use check::{
     Base, CheckError, CheckFinding, CheckProblem, CheckReport, Rename, Repository, RepositoryError, Tree, check,
 };
 pub use database::{
-    After, BatchError, Ended, Holder, MigrationDatabase, Opened, Part, Queueing, RepairOrder, RepairRecord, RowChange,
-    SessionSpec, StandingIndex,
+    After, BatchError, Ended, Holder, Interrupt, MigrationDatabase, Opened, Part, Queueing, RepairOrder, RepairRecord,
+    RowChange, SessionSpec, StandingIndex,
 };
 pub use engine::{Engine, Event, Options, Recognition};
 pub use error::{FailedMigration, InTheWay, MigrateError, Remains};

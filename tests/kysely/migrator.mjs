@@ -1,7 +1,8 @@
 // Kysely's Migrator, driven line by line: a JSON document on stdin asks, one on stdout answers.
 //
-//   {"kysely": "0.29", "url": "postgres://…", "folder": "…", "verb": "latest|up|down|to|none", "name"?, "unordered"?}
+//   {"kysely": "0.29", "url": "postgres://…", "folder": "…", "verb": "latest|up|down|to|none|list", "name"?, "unordered"?}
 //   {"results": [{"migrationName", "direction", "status"}, …] | null, "error": "…" | null}
+//   list: {"migrations": [{"name", "executedAt": "…" | null}, …]}
 import { readdir, readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import pg from "pg";
@@ -37,6 +38,11 @@ async function migrate({ kysely, url, folder, verb, name, unordered }) {
   try {
     const provider = new SqlFiles(sql, folder);
     const migrator = new Migrator({ db, provider, allowUnorderedMigrations: unordered ?? false });
+    if (verb === "list") {
+      const executedAt = (time) => time?.toISOString() ?? null;
+      const found = await migrator.getMigrations();
+      return { migrations: found.map((one) => ({ name: one.name, executedAt: executedAt(one.executedAt) })) };
+    }
     const run = {
       latest: () => migrator.migrateToLatest(),
       up: () => migrator.migrateUp(),

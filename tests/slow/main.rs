@@ -9,6 +9,7 @@ mod kysely;
 mod migrate_crash;
 mod migrate_kinds;
 mod migrate_kysely_cases;
+mod month;
 mod repair_cases;
 #[allow(dead_code, reason = "each test binary needs a part of it")]
 #[path = "../it/support/mod.rs"]

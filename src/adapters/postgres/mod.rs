@@ -2,7 +2,9 @@
 
 mod answer;
 mod cancel;
+#[cfg(feature = "cli")]
 mod catalog;
+#[cfg(feature = "cli")]
 mod catalog_sql;
 mod connect;
 mod error;
@@ -12,6 +14,7 @@ mod migrations;
 mod scratch;
 mod side_tables;
 
+#[cfg(feature = "cli")]
 pub(crate) use catalog::PostgresCatalog;
 pub(crate) use migrations::PostgresMigrations;
 #[cfg(feature = "cli")]
