@@ -36,8 +36,14 @@ impl Data {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    Success { data: Data, note: Option<String> },
-    Failed { reason: String },
+    /// No data where nothing was looked at.
+    Success {
+        data: Option<Data>,
+        note: Option<String>,
+    },
+    Failed {
+        reason: String,
+    },
 }
 
 /// What a custom resource hears.
@@ -52,16 +58,20 @@ impl Answer {
         Self { physical_id: physical_id.into(), outcome: Outcome::Failed { reason: reason.into() } }
     }
 
-    pub(super) fn success(physical_id: impl Into<String>, data: Data, note: Option<String>) -> Self {
+    pub(super) fn success(physical_id: impl Into<String>, data: Option<Data>, note: Option<String>) -> Self {
         Self { physical_id: physical_id.into(), outcome: Outcome::Success { data, note } }
     }
 
     /// For the log.
     pub(super) fn told(&self) -> String {
         match &self.outcome {
-            Outcome::Success { data: Data { applied, current, ledger_count }, note } => {
-                let note = note.as_ref().map(|note| format!("; {note}")).unwrap_or_default();
-                format!("SUCCESS: {applied} done, {ledger_count} in the ledger, the last is `{current}`{note}")
+            Outcome::Success { data, note } => {
+                let data = data.as_ref().map(|data| {
+                    let Data { applied, current, ledger_count } = data;
+                    format!(": {applied} done, {ledger_count} in the ledger, the last is `{current}`")
+                });
+                let note = note.as_ref().map(|note| format!("; {note}"));
+                format!("SUCCESS{}{}", data.unwrap_or_default(), note.unwrap_or_default())
             }
             Outcome::Failed { reason } => format!("FAILED: {reason}"),
         }
@@ -85,7 +95,7 @@ impl Reply {
             (Door::CloudFormation(envelope), answer) => Self::Put(envelope, answer),
             (Door::Framework, Answer { outcome: Outcome::Failed { reason }, .. }) => Self::Raise(reason),
             (Door::Framework, Answer { physical_id, outcome: Outcome::Success { data, .. } }) => {
-                Self::Return(json!({ "PhysicalResourceId": physical_id, "Data": data.to_json() }))
+                Self::Return(json!({ "PhysicalResourceId": physical_id, "Data": data.as_ref().map(Data::to_json) }))
             }
         }
     }
@@ -106,7 +116,7 @@ pub fn physical_id(connection: &Connection, schema: Option<&str>) -> String {
 /// (`log`, where to read on) is not.
 pub fn body(envelope: &Envelope, answer: &Answer, log: &str) -> Vec<u8> {
     let (status, reason, data) = match &answer.outcome {
-        Outcome::Success { data, note } => ("SUCCESS", note.clone().unwrap_or_default(), Some(data)),
+        Outcome::Success { data, note } => ("SUCCESS", note.clone().unwrap_or_default(), data.as_ref()),
         Outcome::Failed { reason } => ("FAILED", reason.clone(), None),
     };
     let mut body = Map::new();
@@ -199,7 +209,7 @@ mod tests {
     #[test]
     fn an_answer_is_what_cloudformation_reads() {
         let data = Data { applied: 2, current: "20260301_x".into(), ledger_count: 7 };
-        let success = Answer::success("id", data, None);
+        let success = Answer::success("id", Some(data), None);
         let read = |answer: &Answer| -> Value {
             serde_json::from_slice(&body(&envelope(), answer, "log group g, stream s")).unwrap()
         };

@@ -108,14 +108,14 @@ impl Handler<'_> {
             // What was asked for is done; this would only have been a figure.
             Ok(Err(_)) | Err(_) => Vec::new(),
         };
-        Ok(Answer::success(ready.physical_id, data(&ran.report, &rows), note))
+        Ok(Answer::success(ready.physical_id, Some(data(&ran.report, &rows)), note))
     }
 
     /// Nothing is undone unless that was asked for, and a database that cannot be reached stops no stack from going.
     async fn remove(&self, physical_id: String, properties: &Map<String, Value>, left: Duration) -> Answer {
         let kept = |why: &str| {
             (self.log)(why);
-            Answer::success(physical_id.clone(), Data::default(), None)
+            Answer::success(physical_id.clone(), None, None)
         };
         let settings = match Settings::read(properties, self.vars) {
             Ok(settings) if settings.on_delete == Downs::Down => settings,
@@ -131,7 +131,7 @@ impl Handler<'_> {
         let ran = self.migrate(&mut ready, &Target::Nothing, &cutoff).await;
         match failure(&ran) {
             Some(reason) => Answer::failed(physical_id, reason),
-            None => Answer::success(physical_id, data(&ran.report, &[]), None),
+            None => Answer::success(physical_id, Some(data(&ran.report, &[])), None),
         }
     }
 

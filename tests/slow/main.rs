@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere, the functions around it included")]
 
 mod kysely;
+mod lambda_deadline;
 mod migrate_crash;
 mod migrate_kinds;
 mod migrate_kysely_cases;

@@ -161,7 +161,7 @@ fn at_the_end_of_the_month_both_tools_agree() {
     team.database.sql("insert into customer values (1, 'ada', 'ada')");
     let failed = team.deploy(&through(10));
     assert!(
-        reason(&failed).contains("20260310_mail_check.sql:2: 23514 ")
+        reason(&failed).contains("20260310_mail_check.sql:2:1: 23514 ")
             && reason(&failed).ends_with("nothing was changed")
     );
     applied(&team.deploy(&through(8)), "0", "08");
