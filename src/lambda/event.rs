@@ -76,7 +76,7 @@ pub enum Event {
 pub struct Malformed {
     pub reason: String,
     /// Somebody waits all the same, and the id that the resource has.
-    pub reply: Option<(Envelope, Option<String>)>,
+    pub reply: Option<Box<(Envelope, Option<String>)>>,
 }
 
 /// Reads an event. Where it goes is read first and loosely, so that an event that makes no sense is answered too.
@@ -107,7 +107,7 @@ pub fn parse(bytes: &[u8]) -> Result<Event, Malformed> {
     };
     let malformed = |reason: String| {
         let envelope = match &door {
-            Door::CloudFormation(envelope) => Some((envelope.clone(), physical_id.clone())),
+            Door::CloudFormation(envelope) => Some(Box::new((envelope.clone(), physical_id.clone()))),
             Door::Framework => None,
         };
         Malformed { reason, reply: envelope }
@@ -191,7 +191,7 @@ mod tests {
         ];
         for event in senseless {
             let malformed = read(&event).unwrap_err();
-            let (envelope, physical_id) = malformed.reply.unwrap();
+            let (envelope, physical_id) = *malformed.reply.unwrap();
             assert_eq!((envelope.request_id.as_str(), physical_id), ("r1", None));
         }
         let unanswerable = [without("StackId"), without("RequestId"), with("LogicalResourceId", json!(null))];

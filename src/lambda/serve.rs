@@ -61,7 +61,8 @@ fn serve(
             log(&format!("request {request_id}: {}", described(&event)));
             attend(event, left(), &Handler { world: &world, vars, log }, log)?
         }
-        Err(Malformed { reason, reply: Some((envelope, physical_id)) }) => {
+        Err(Malformed { reason, reply: Some(reply) }) => {
+            let (envelope, physical_id) = *reply;
             Reply::Put(envelope, Answer::failed(physical_id.unwrap_or_else(|| NOT_CREATED.to_owned()), reason))
         }
         Err(Malformed { reason, reply: None }) => Reply::Raise(reason),
