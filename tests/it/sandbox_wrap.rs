@@ -1,6 +1,6 @@
 //! `exec`, `psql` and `pgadmin` through a real tunnel.
 
-use crate::clients::{node_postgres, pgjdbc, psql, psycopg};
+use crate::support::drivers::{node_postgres, pgjdbc, psql, psycopg};
 use crate::support::laptop::Laptop;
 use std::ffi::OsStr;
 use std::process::Command;

@@ -5,16 +5,25 @@
 #![expect(clippy::disallowed_methods, reason = "tests start real programs")]
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere, the functions around it included")]
 
+mod bastion_ssh;
+mod clients;
 mod kysely;
 mod lambda_deadline;
+mod migrate_alone;
+mod migrate_bad_input;
 mod migrate_crash;
 mod migrate_kinds;
 mod migrate_kysely_cases;
+mod migrate_plan;
+mod migrate_rehearsal;
 mod month;
 mod repair_cases;
+mod schema;
+mod shells;
 #[allow(dead_code, reason = "each test binary needs a part of it")]
 #[path = "../it/support/mod.rs"]
 mod support;
+mod tls;
 mod tunnel;
 mod tunnel_robust;
 mod tunnel_stale;
