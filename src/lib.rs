@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`cli`], `commands` | reception: understands the command, calls one workshop, tells the answer |
 //! | [`discovery`] [`bastion`] [`tunnel`] [`connection`] [`migrate`] [`schema`] | workshops: decide; never print, prompt or read the environment |
+//! | `lambda` | the side door: a Lambda function that migrates while a stack is deployed (feature `lambda`) |
 //! | [`config`] | nameplate: files, variables and flags become settings, each with its origin |
 //! | [`ui`] | windows: the only place that is seen from outside |
 //! | [`host`] | key cabinet: what the process was given, and the only place that picks an adapter |
@@ -44,6 +45,8 @@ pub mod discovery;
 pub mod error;
 #[cfg(feature = "cli")]
 pub mod host;
+#[cfg(any(feature = "lambda", feature = "testing"))]
+pub mod lambda;
 #[cfg(feature = "cli")]
 pub mod schema;
 #[cfg(feature = "testing")]

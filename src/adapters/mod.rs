@@ -1,11 +1,12 @@
 //! Plumbing: the only homes of foreign crates. Adapters translate; they never decide.
 
-#[cfg(feature = "aws")]
+#[cfg(feature = "aws-auth")]
 pub(crate) mod aws;
 #[cfg(feature = "cli")]
 pub(crate) mod bastion_shell;
+#[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the probe looks on without judging"))]
 mod certificates;
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "lambda"))]
 pub(crate) mod clock;
 #[cfg(feature = "cli")]
 pub(crate) mod echo;
@@ -13,6 +14,8 @@ pub(crate) mod echo;
 pub(crate) mod git;
 #[cfg(feature = "cli")]
 pub(crate) mod keys;
+#[cfg(any(feature = "lambda", feature = "testing"))]
+pub(crate) mod lambda;
 #[cfg(feature = "cli")]
 pub(crate) mod lint;
 pub(crate) mod postgres;

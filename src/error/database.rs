@@ -158,8 +158,7 @@ impl From<MigrateError> for CommandError {
             MigrateError::Failed(failed) => {
                 let FailedMigration { migration, direction, location, statement, remains, in_the_way, blockers, error } =
                     *failed;
-                let what =
-                    format!("migration {migration} failed ({}); {}", direction.word(), describe_remains(&remains));
+                let what = format!("migration {migration} failed ({}); {remains}", direction.word());
                 let mut shown = Self::failed(what);
                 shown.causes.push(format!("{location}: {error}"));
                 shown.causes.push(match statement {
@@ -171,12 +170,12 @@ impl From<MigrateError> for CommandError {
                 in_the_way.iter().fold(shown, explain_what_is_in_the_way)
             }
             MigrateError::CommitFailed { remains, error } => {
-                let mut shown = Self::failed(format!("the commit failed; {}", describe_remains(&remains)));
+                let mut shown = Self::failed(format!("the commit failed; {remains}"));
                 shown.causes.push(error.to_string());
                 explain(shown, &error, &remains)
             }
             MigrateError::LostBeforeCommit { ref remains, .. } => {
-                let what = format!("the connection was lost; {}", describe_remains(remains));
+                let what = format!("the connection was lost; {remains}");
                 let mut shown = Self::from_error(ErrorKind::Failed, &error);
                 shown.message = what;
                 shown.hint("run the same command again")
@@ -236,30 +235,6 @@ fn explain_what_is_in_the_way(mut shown: CommandError, found: &InTheWay) -> Comm
             "if an interrupted run has done this already, write `if not exists` into the statement, or undo it by hand; \
              then run this again",
         ),
-    }
-}
-
-fn describe_remains(remains: &Remains) -> String {
-    let unfinished = match remains {
-        Remains::Unfinished { index: Some(name), .. } => Some(format!("the invalid index {name} remains")),
-        Remains::Unfinished { index: None, .. } => Some("part of what the statement did may remain".to_owned()),
-        Remains::Nothing | Remains::Committed { .. } => None,
-    };
-    match remains {
-        Remains::Nothing => "nothing was changed".to_owned(),
-        Remains::Committed { migrations, statements } | Remains::Unfinished { migrations, statements, .. } => {
-            let complete = match migrations.len() {
-                0 => None,
-                1 => Some("1 earlier migration stays".to_owned()),
-                count => Some(format!("{count} earlier migrations stay")),
-            };
-            let partial = match statements {
-                0 => None,
-                1 => Some("its first statement is committed already".to_owned()),
-                count => Some(format!("its first {count} statements are committed already")),
-            };
-            [complete, partial, unfinished].into_iter().flatten().collect::<Vec<_>>().join(", and ")
-        }
     }
 }
 

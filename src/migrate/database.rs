@@ -3,6 +3,7 @@ use super::{Blocker, JournalEntry, JournalRow, JournalState, LedgerNames, Ledger
 use crate::system::{DatabaseError, Reached};
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a session for migrations is opened with.
@@ -158,6 +159,14 @@ pub struct BatchError {
     pub blockers: Vec<Blocker>,
 }
 
+/// Ends, from outside, what a session is doing.
+#[async_trait]
+pub trait Interrupt: Send + Sync {
+    /// Asks the server to end the statement that the session is running; its transaction is rolled back, and whoever waits
+    /// for the answer gets SQLSTATE 57014. Best effort, two seconds at most: between two statements nothing happens.
+    async fn interrupt(&self);
+}
+
 /// A session on the database that is migrated.
 ///
 /// The lock is Kysely's: advisory, key 3853314791062309107 (Kysely 0.29.9, `postgres-adapter.js`). It is always tried,
@@ -167,6 +176,9 @@ pub struct BatchError {
 #[async_trait]
 pub trait MigrationDatabase: Send {
     fn reached(&self) -> &Reached;
+
+    /// The way to end what this session does while somebody waits for it; it follows [`Self::reconnect`].
+    fn interrupt(&self) -> Arc<dyn Interrupt>;
 
     /// The rows, or `None` without a ledger. Writes nothing, locks nothing. One round trip.
     async fn read_ledger(&mut self) -> Result<Option<Vec<LedgerRow>>, DatabaseError>;

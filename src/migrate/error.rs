@@ -1,5 +1,6 @@
 use super::{Blocker, Direction, Holder, Location, MigrationName, PlanError, SourceError, StandingIndex};
 use crate::system::DatabaseError;
+use std::fmt;
 use std::time::Duration;
 
 /// What is left in the database after a failure.
@@ -23,6 +24,32 @@ pub enum Remains {
         /// The invalid index that a failed build left, with its schema. `None`: nobody knows what is left.
         index: Option<String>,
     },
+}
+
+impl fmt::Display for Remains {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unfinished = match self {
+            Self::Unfinished { index: Some(name), .. } => Some(format!("the invalid index {name} remains")),
+            Self::Unfinished { index: None, .. } => Some("part of what the statement did may remain".to_owned()),
+            Self::Nothing | Self::Committed { .. } => None,
+        };
+        match self {
+            Self::Nothing => f.write_str("nothing was changed"),
+            Self::Committed { migrations, statements } | Self::Unfinished { migrations, statements, .. } => {
+                let complete = match migrations.len() {
+                    0 => None,
+                    1 => Some("1 earlier migration stays".to_owned()),
+                    count => Some(format!("{count} earlier migrations stay")),
+                };
+                let partial = match statements {
+                    0 => None,
+                    1 => Some("its first statement is committed already".to_owned()),
+                    count => Some(format!("its first {count} statements are committed already")),
+                };
+                f.write_str(&[complete, partial, unfinished].into_iter().flatten().collect::<Vec<_>>().join(", and "))
+            }
+        }
+    }
 }
 
 /// What stands in the way, probably because a run was interrupted between a statement and the ledger's row.

@@ -35,7 +35,7 @@ pub use check::{
     Base, CheckError, CheckFinding, CheckProblem, CheckReport, Rename, Repository, RepositoryError, Tree, check,
 };
 pub use database::{
-    After, BatchError, Ended, Holder, JournalWish, MigrationDatabase, Opened, Part, Queueing, RepairOrder,
+    After, BatchError, Ended, Holder, Interrupt, JournalWish, MigrationDatabase, Opened, Part, Queueing, RepairOrder,
     RepairRecord, RowChange, SessionSpec, StandingIndex,
 };
 pub use engine::{Engine, Event, Options, Recognition};

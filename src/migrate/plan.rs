@@ -31,6 +31,8 @@ pub enum Target {
     Nothing,
     /// Up to a pending migration, or down to an executed one; that one stays.
     Name(String),
+    /// Up to a pending migration; nothing where that one was executed, whatever came after it.
+    AtLeast(String),
     /// So many pending migrations; Kysely's `migrateUp` is one.
     Up(usize),
     /// Undo so many executed ones, the last executed first; Kysely's `migrateDown` is one.
@@ -142,7 +144,8 @@ pub fn route(
         Target::Nothing => down(usize::MAX),
         Target::Up(count) => up(*count),
         Target::Down(count) => down(*count),
-        Target::Name(name) => {
+        Target::AtLeast(name) if ran.contains(name.as_str()) => up(0),
+        Target::Name(name) | Target::AtLeast(name) => {
             if let Some(index) = executed.iter().position(|executed| executed == name) {
                 down(executed.len() - index - 1)
             } else if let Some(index) = pending().position(|pending| pending.as_str() == name) {

@@ -54,6 +54,15 @@ fn a_name_leads_up_or_down_and_stays() {
 }
 
 #[test]
+fn at_least_a_name_never_leads_down() {
+    let at_least =
+        |files: &[&str], executed: &[&str], name: &str| go(files, executed, &Target::AtLeast(name.to_owned()), false);
+    assert_eq!(at_least(&["1", "2", "3"], &["1"], "2"), up(&["2"]));
+    assert_eq!(at_least(&["1", "2", "3", "4"], &["1", "2", "3"], "2"), up(&[]));
+    assert_eq!(at_least(&["1"], &["1"], "2").unwrap_err(), "migration \"2\" doesn't exist");
+}
+
+#[test]
 fn the_errors_are_kyselys_word_for_word() {
     assert_eq!(
         to(&["migration1", "migration2", "migration3"], &["migration1", "migration3"], "latest").unwrap_err(),

@@ -1,7 +1,7 @@
 use crate::migrate::sql::IndexBuild;
 use crate::migrate::{
-    After, BatchError, Ended, Holder, JournalRow, JournalState, JournalWish, LedgerRow, MigrationDatabase, Opened,
-    Part, Queueing, RepairOrder, RowChange, SessionSpec, StandingIndex, kysely_time,
+    After, BatchError, Ended, Holder, Interrupt, JournalRow, JournalState, JournalWish, LedgerRow, MigrationDatabase,
+    Opened, Part, Queueing, RepairOrder, RowChange, SessionSpec, StandingIndex, kysely_time,
 };
 use crate::system::{DatabaseError, Reached, ServerError};
 use async_trait::async_trait;
@@ -156,10 +156,22 @@ fn change(rows: &mut Vec<LedgerRow>, journal: &mut Vec<JournalRow>, change: &Row
     }
 }
 
+/// Its statements take no time, so there is nothing to interrupt.
+struct Idle;
+
+#[async_trait]
+impl Interrupt for Idle {
+    async fn interrupt(&self) {}
+}
+
 #[async_trait]
 impl MigrationDatabase for FakeMigrations {
     fn reached(&self) -> &Reached {
         &self.reached
+    }
+
+    fn interrupt(&self) -> Arc<dyn Interrupt> {
+        Arc::new(Idle)
     }
 
     async fn read_ledger(&mut self) -> Result<Option<Vec<LedgerRow>>, DatabaseError> {

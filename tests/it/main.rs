@@ -20,6 +20,9 @@ mod database;
 mod discovery;
 mod env;
 mod help;
+mod lambda;
+#[cfg(feature = "lambda")]
+mod lambda_program;
 mod ledger;
 mod login;
 mod migrate;
@@ -42,6 +45,8 @@ mod sandbox_discovery;
 mod sandbox_faults;
 #[cfg(feature = "aws")]
 mod sandbox_instance;
+#[cfg(feature = "aws")]
+mod sandbox_lambda;
 #[cfg(feature = "aws")]
 mod sandbox_people;
 #[cfg(feature = "aws")]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 /// A room, and the rooms of this crate that it may use besides itself.
 const ROOMS: &[(&str, &[&str])] = &[
     ("main", &[]),
+    ("bin", &[]),
     ("lib", &["commands", "host", "ui"]),
     ("cli", &["commands"]),
     (
@@ -32,6 +33,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("tunnel", &["system"]),
     ("migrate", &["system"]),
     ("schema", &["system"]),
+    ("lambda", &["adapters", "connection", "migrate", "system"]),
     ("connection", &["system"]),
     ("config", &[]),
     ("ui", &[]),

@@ -1,7 +1,8 @@
 // Kysely's Migrator, driven line by line: a JSON document on stdin asks, one on stdout answers.
 //
-//   {"kysely": "0.29", "url": "postgres://…", "folder": "…", "verb": "latest|up|down|to|none|status", "name"?, "unordered"?}
+//   {"kysely": "0.29", "url": "postgres://…", "folder": "…", "verb": "latest|up|down|to|none|list", "name"?, "unordered"?}
 //   {"results": [{"migrationName", "direction", "status"}, …] | null, "error": "…" | null}
+//   list: {"migrations": [{"name", "executedAt": "…" | null}, …]}
 import { readdir, readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import pg from "pg";
@@ -37,13 +38,17 @@ async function migrate({ kysely, url, folder, verb, name, unordered }) {
   try {
     const provider = new SqlFiles(sql, folder);
     const migrator = new Migrator({ db, provider, allowUnorderedMigrations: unordered ?? false });
+    if (verb === "list") {
+      const executedAt = (time) => time?.toISOString() ?? null;
+      const found = await migrator.getMigrations();
+      return { migrations: found.map((one) => ({ name: one.name, executedAt: executedAt(one.executedAt) })) };
+    }
     const run = {
       latest: () => migrator.migrateToLatest(),
       up: () => migrator.migrateUp(),
       down: () => migrator.migrateDown(),
       to: () => migrator.migrateTo(name),
       none: () => migrator.migrateTo(NO_MIGRATIONS),
-      status: () => migrator.getMigrations().then(() => ({})),
     }[verb];
     const { results, error } = await run();
     return { results: results ?? null, error: error === undefined ? null : String(error.message ?? error) };

@@ -8,6 +8,7 @@
 mod bastion_ssh;
 mod clients;
 mod kysely;
+mod lambda_deadline;
 mod migrate_alone;
 mod migrate_bad_input;
 mod migrate_crash;
@@ -16,6 +17,7 @@ mod migrate_kysely_cases;
 mod migrate_locked;
 mod migrate_plan;
 mod migrate_rehearsal;
+mod month;
 mod repair_cases;
 mod repair_moments;
 mod schema;

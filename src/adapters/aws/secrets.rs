@@ -1,11 +1,11 @@
-use super::AwsAdapter;
+use super::AwsKeys;
 use crate::connection::{SecretContent, SecretStore};
 use crate::system::CloudError;
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
 #[async_trait]
-impl SecretStore for AwsAdapter {
+impl SecretStore for AwsKeys {
     async fn secret(&self, id: &str) -> Result<SecretContent, CloudError> {
         let answer = self.secrets.get_secret_value().secret_id(id).send().await;
         let answer = answer.map_err(|error| match self.translate("secretsmanager:GetSecretValue", error) {

@@ -1,4 +1,4 @@
-use super::AwsAdapter;
+use super::AwsKeys;
 use crate::connection::{Password, TokenLogin, TokenSigner};
 use crate::system::CloudError;
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 const LIFE: Duration = Duration::from_secs(15 * 60);
 
 #[async_trait]
-impl TokenSigner for AwsAdapter {
+impl TokenSigner for AwsKeys {
     async fn database_token(&self, login: &TokenLogin, now: Timestamp) -> Result<Password, CloudError> {
         let none = || CloudError::NoCredentials { profile: self.profile.clone(), source: None };
         let provider = self.credentials.as_ref().ok_or_else(none)?;

@@ -1,4 +1,4 @@
-use super::AwsAdapter;
+use super::AwsKeys;
 use crate::system::CloudError;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -6,7 +6,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use std::error::Error;
 
-impl AwsAdapter {
+impl AwsKeys {
     /// The one translation of the SDK's errors. `action` is the IAM action (`ec2:RunInstances`).
     pub(super) fn translate<E>(&self, action: &str, error: SdkError<E, HttpResponse>) -> CloudError
     where
@@ -47,10 +47,6 @@ impl AwsAdapter {
             Some(true) => CloudError::ExpiredCredentials { profile, source },
             _ => CloudError::NoCredentials { profile, source },
         }
-    }
-
-    pub(super) fn lacks(&self, action: &str, what: &'static str) -> CloudError {
-        CloudError::Incomplete { action: action.to_owned(), what }
     }
 }
 

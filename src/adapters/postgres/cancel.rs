@@ -1,3 +1,6 @@
+use crate::migrate::Interrupt;
+use async_trait::async_trait;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio_postgres::{CancelToken, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -28,6 +31,28 @@ impl Cancel {
     /// Sends it when the guard is dropped, unless it is disarmed before.
     pub(super) fn on_drop(self) -> CancelOnDrop {
         CancelOnDrop(Some(self))
+    }
+}
+
+/// The session that is in use now: another one after a connection was lost.
+#[derive(Clone)]
+pub(super) struct Current(Arc<Mutex<Cancel>>);
+
+impl Current {
+    pub(super) fn new(cancel: Cancel) -> Self {
+        Self(Arc::new(Mutex::new(cancel)))
+    }
+
+    pub(super) fn replace(&self, cancel: Cancel) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = cancel;
+    }
+}
+
+#[async_trait]
+impl Interrupt for Current {
+    async fn interrupt(&self) {
+        let cancel = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        cancel.send().await;
     }
 }
 

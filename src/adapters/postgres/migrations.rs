@@ -1,5 +1,6 @@
 use super::answer::{Answer, failure, holder_row, journal_row, text};
 use super::blockers::Watch;
+use super::cancel::Current;
 use super::connect::{Session, connect};
 use super::error::in_session;
 use super::ledger::{LedgerSql, literal};
@@ -7,12 +8,13 @@ use super::side_tables::SideTables;
 use crate::connection::Connection;
 use crate::migrate::sql::IndexBuild;
 use crate::migrate::{
-    BatchError, Holder, JournalRow, JournalState, JournalWish, LedgerRow, MigrationDatabase, Opened, Part, Queueing,
-    RepairOrder, RowChange, SessionSpec, StandingIndex,
+    BatchError, Holder, Interrupt, JournalRow, JournalState, JournalWish, LedgerRow, MigrationDatabase, Opened, Part,
+    Queueing, RepairOrder, RowChange, SessionSpec, StandingIndex,
 };
 use crate::system::{DatabaseError, Reached};
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use tokio_postgres::SimpleQueryRow;
 
 /// A session for migrations on PostgreSQL.
@@ -24,6 +26,7 @@ pub(crate) struct PostgresMigrations {
     spec: SessionSpec,
     sql: LedgerSql,
     session: Session,
+    interrupt: Current,
     /// Where the ledger was found; a migration may change the search path.
     schema: String,
     journal: JournalState,
@@ -43,6 +46,7 @@ impl PostgresMigrations {
             connection: connection.clone(),
             spec: spec.clone(),
             sql,
+            interrupt: Current::new(session.cancel()),
             session,
             schema: String::new(),
             journal: JournalState::default(),
@@ -241,6 +245,10 @@ impl MigrationDatabase for PostgresMigrations {
         &self.session.reached
     }
 
+    fn interrupt(&self) -> Arc<dyn Interrupt> {
+        Arc::new(self.interrupt.clone())
+    }
+
     async fn read_ledger(&mut self) -> Result<Option<Vec<LedgerRow>>, DatabaseError> {
         let answer = self.send(&self.sql.rows()).await?;
         self.ledger(answer).await
@@ -367,6 +375,7 @@ impl MigrationDatabase for PostgresMigrations {
 
     async fn reconnect(&mut self) -> Result<(), DatabaseError> {
         self.session = connect(&self.connection, &self.spec.application_name).await?;
+        self.interrupt.replace(self.session.cancel());
         Ok(())
     }
 

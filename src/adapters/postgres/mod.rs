@@ -3,7 +3,9 @@
 mod answer;
 mod blockers;
 mod cancel;
+#[cfg(feature = "cli")]
 mod catalog;
+#[cfg(feature = "cli")]
 mod catalog_sql;
 mod connect;
 mod error;
@@ -13,6 +15,7 @@ mod migrations;
 mod scratch;
 mod side_tables;
 
+#[cfg(feature = "cli")]
 pub(crate) use catalog::PostgresCatalog;
 pub(crate) use migrations::PostgresMigrations;
 #[cfg(feature = "cli")]

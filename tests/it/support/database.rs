@@ -25,7 +25,7 @@ impl Authority {
         Self(issuer)
     }
 
-    fn server_config(&self, name: &str) -> Arc<ServerConfig> {
+    pub(crate) fn server_config(&self, name: &str) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
         let chain = vec![CertificateDer::from(certificate)];

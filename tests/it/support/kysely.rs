@@ -67,10 +67,23 @@ impl Kysely {
         writeln!(self.stdin, "{line}").unwrap();
     }
 
-    pub(crate) fn answer(&mut self) -> Answer {
+    /// Kysely's `getMigrations`: each name, and when it was executed.
+    pub(crate) fn migrations(&mut self, version: &str, url: &str, folder: &Path) -> Vec<(String, Option<String>)> {
+        self.ask(version, url, folder, &["list"], false);
+        let document = self.document();
+        let found = document["migrations"].as_array().unwrap_or_else(|| panic!("{document}")).iter();
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        found.map(|one| (text(&one["name"]).unwrap(), text(&one["executedAt"]))).collect()
+    }
+
+    fn document(&mut self) -> Value {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
-        let document = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    }
+
+    pub(crate) fn answer(&mut self) -> Answer {
+        let document = self.document();
         let answer = Answer::from_json(&document);
         let broken = answer.error.as_deref().is_some_and(|error| error.starts_with("driver:"));
         assert!(!broken, "{answer:?}");

@@ -6,6 +6,7 @@ pub(crate) mod database;
 pub(crate) mod dice;
 pub(crate) mod drivers;
 pub(crate) mod kysely;
+pub(crate) mod lambda;
 #[cfg(feature = "aws")]
 pub(crate) mod laptop;
 pub(crate) mod policy;
