@@ -15,6 +15,8 @@ pub(crate) mod git;
 pub(crate) mod keys;
 #[cfg(feature = "cli")]
 pub(crate) mod lint;
+#[cfg(feature = "cli")]
+pub(crate) mod node;
 pub(crate) mod postgres;
 #[cfg(feature = "cli")]
 pub(crate) mod probe;

@@ -6,7 +6,7 @@ mod lock;
 mod split;
 
 pub use kind::{IndexBuild, Refusal, StatementKind};
-pub(crate) use lexer::{Token, TokenKind, tokens};
+pub(crate) use lexer::{Token, TokenKind, Unterminated, tokens};
 pub use lock::TableLock;
 pub(crate) use lock::table_lock;
 pub(crate) use split::split;
