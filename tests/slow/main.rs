@@ -7,6 +7,8 @@
 
 mod bastion_ssh;
 mod clients;
+mod import;
+mod import_cases;
 mod kysely;
 mod migrate_alone;
 mod migrate_bad_input;
