@@ -5,6 +5,7 @@ mod bastion;
 mod check;
 mod cloud;
 mod database;
+mod import;
 mod repair;
 mod tunnel;
 

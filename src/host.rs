@@ -3,6 +3,7 @@
 use crate::bastion::{AddressEcho, Cloud, KeyMaker, Shell};
 use crate::connection::{Connection, SecretStore, TokenSigner};
 use crate::discovery::Inventory;
+use crate::migrate::import::Recorder;
 use crate::migrate::{FileHistory, Linter, MigrationDatabase, Repository, Scratch, SessionSpec};
 use crate::schema::Catalog;
 use crate::system::{Clock, CloudError, DatabaseError, Processes};
@@ -74,6 +75,9 @@ pub trait Tools: Send + Sync {
 
     /// Knows what SQL does to a busy database.
     fn linter(&self) -> Arc<dyn Linter>;
+
+    /// Runs a Kysely project's migrations on a database that is not there.
+    fn recorder(&self) -> Arc<dyn Recorder>;
 }
 
 /// The taps of the real world.
@@ -190,6 +194,10 @@ impl Tools for RealTools {
 
     fn linter(&self) -> Arc<dyn Linter> {
         Arc::new(crate::adapters::lint::Squawk)
+    }
+
+    fn recorder(&self) -> Arc<dyn Recorder> {
+        Arc::new(crate::adapters::node::Node)
     }
 
     fn repository(&self, dir: &Path) -> Arc<dyn Repository> {

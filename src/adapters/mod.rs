@@ -18,6 +18,8 @@ pub(crate) mod keys;
 pub(crate) mod lambda;
 #[cfg(feature = "cli")]
 pub(crate) mod lint;
+#[cfg(feature = "cli")]
+pub(crate) mod node;
 pub(crate) mod postgres;
 #[cfg(feature = "cli")]
 pub(crate) mod probe;

@@ -12,6 +12,7 @@ mod database;
 mod engine;
 mod error;
 mod history;
+pub mod import;
 mod journal;
 mod ledger;
 mod lint;

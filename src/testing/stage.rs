@@ -5,6 +5,7 @@ use super::{
 use crate::bastion::{AddressEcho, KeyMaker, Shell};
 use crate::connection::Connection;
 use crate::host::{Aws, AwsTarget, Host, Surroundings, Tools, real_tools};
+use crate::migrate::import::Recorder;
 use crate::migrate::{FileHistory, Linter, MigrationDatabase, Repository, Scratch, SessionSpec};
 use crate::schema::Catalog;
 use crate::system::{CloudError, DatabaseError, Processes};
@@ -94,6 +95,11 @@ impl Tools for FakeTools {
 
     fn linter(&self) -> Arc<dyn Linter> {
         real_tools().linter()
+    }
+
+    /// The project's own Kysely, and the Node.js of this machine.
+    fn recorder(&self) -> Arc<dyn Recorder> {
+        real_tools().recorder()
     }
 
     /// The project's own folder is all that git is asked about.

@@ -27,6 +27,7 @@ mod ledger;
 mod login;
 mod migrate;
 mod migrate_check;
+mod migrate_import;
 mod migrate_journal;
 mod migrate_lint;
 mod migrate_progress;

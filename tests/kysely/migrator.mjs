@@ -3,8 +3,9 @@
 //   {"kysely": "0.29", "url": "postgres://…", "folder": "…", "verb": "latest|up|down|to|none|list", "name"?, "unordered"?}
 //   {"results": [{"migrationName", "direction", "status"}, …] | null, "error": "…" | null}
 //   list: {"migrations": [{"name", "executedAt": "…" | null}, …]}
-import { readdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
+import { transform } from "esbuild";
 import pg from "pg";
 
 // Kysely 0.29 wants Node.js 20; Debian 12 has 18, which lacks this of what its Migrator uses.
@@ -12,22 +13,13 @@ Array.prototype.toReversed ??= function () {
   return [...this].reverse();
 };
 
-/** What a team's migration-provider.ts does with files as devdb reads them. */
-class SqlFiles {
-  constructor(sql, folder) {
-    Object.assign(this, { sql, folder });
-  }
-
-  async getMigrations() {
-    const migrations = {};
-    for (const file of await readdir(this.folder)) {
-      const text = await readFile(`${this.folder}/${file}`, "utf8");
-      const [up, down] = text.split("-- migrate:down");
-      const run = (part) => (db) => this.sql.raw(part).execute(db);
-      migrations[file.slice(0, -".sql".length)] = { up: run(up), ...(down === undefined ? {} : { down: run(down) }) };
-    }
-    return migrations;
-  }
+/** The provider that `devdb migrate import --provider` writes (its path is the first argument), with this Kysely's `sql`. */
+async function provider_class(kysely, sql) {
+  const { code } = await transform(await readFile(process.argv[2], "utf8"), { loader: "ts" });
+  (globalThis.sql_of ??= {})[kysely] = sql;
+  const source = code.replace('import { sql } from "kysely";', `const sql = sql_of["${kysely}"];`);
+  const { SqlMigrationProvider } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
+  return SqlMigrationProvider;
 }
 
 async function migrate({ kysely, url, folder, verb, name, unordered }) {
@@ -36,7 +28,7 @@ async function migrate({ kysely, url, folder, verb, name, unordered }) {
   const { Migrator, NO_MIGRATIONS } = kysely === "0.28" ? root : await import(`kysely-${kysely}/migration`);
   const db = new Kysely({ dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: url, max: 1 }) }) });
   try {
-    const provider = new SqlFiles(sql, folder);
+    const provider = new (await provider_class(kysely, sql))(folder);
     const migrator = new Migrator({ db, provider, allowUnorderedMigrations: unordered ?? false });
     if (verb === "list") {
       const executedAt = (time) => time?.toISOString() ?? null;

@@ -7,6 +7,8 @@
 
 mod bastion_ssh;
 mod clients;
+mod import;
+mod import_cases;
 mod kysely;
 mod lambda_deadline;
 mod migrate_alone;

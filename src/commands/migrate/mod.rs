@@ -2,6 +2,8 @@
 
 mod check;
 mod down;
+mod import;
+mod import_text;
 mod lint;
 mod mark;
 mod new;
@@ -34,6 +36,7 @@ pub(crate) enum MigrateCommand {
     Repair(repair::RepairArgs),
     Sync(sync::SyncArgs),
     Mark(mark::MarkArgs),
+    Import(import::ImportArgs),
 }
 
 pub(crate) async fn run(command: MigrateCommand, context: &Context) -> Result<ExitStatus, CommandError> {
@@ -50,5 +53,6 @@ pub(crate) async fn run(command: MigrateCommand, context: &Context) -> Result<Ex
         MigrateCommand::Repair(args) => repair::run(&args, context).await,
         MigrateCommand::Sync(args) => sync::run(&args, context).await,
         MigrateCommand::Mark(args) => mark::run(&args, context).await,
+        MigrateCommand::Import(args) => import::run(&args, context).await,
     }
 }

@@ -84,7 +84,7 @@ fn create(dir: &Path, name: &str, text: &str) -> Result<PathBuf, CommandError> {
     Ok(path)
 }
 
-fn not_written(path: &Path, error: &std::io::Error) -> CommandError {
+pub(super) fn not_written(path: &Path, error: &std::io::Error) -> CommandError {
     let mut shown = CommandError::failed(format!("{} could not be written", path.display()));
     shown.causes.push(error.to_string());
     shown

@@ -7,7 +7,7 @@ mod split;
 mod words;
 
 pub use kind::{IndexBuild, Refusal, StatementKind};
-pub(crate) use lexer::{Token, TokenKind, tokens};
+pub(crate) use lexer::{Token, TokenKind, Unterminated, tokens};
 pub use lock::TableLock;
 pub(crate) use lock::{relation_locks, table_lock};
 pub(crate) use split::split;

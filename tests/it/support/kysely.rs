@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// Each names its lock and its ledger in the same way, and takes the lock in another.
@@ -45,14 +45,19 @@ pub(crate) struct Kysely {
     stdout: BufReader<ChildStdout>,
 }
 
+/// The folder that `tests/kysely/install` has filled from npm.
+pub(crate) fn installed(words: &[&str]) -> PathBuf {
+    let install = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kysely/install");
+    let installed = Command::new(install).args(words).stderr(Stdio::inherit()).output().unwrap();
+    assert!(installed.status.success(), "{install}: Kysely cannot be installed from npm");
+    PathBuf::from(String::from_utf8(installed.stdout).unwrap().trim_end())
+}
+
 impl Kysely {
     pub(crate) fn start() -> Self {
-        let install = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kysely/install");
-        let installed = Command::new(install).stderr(Stdio::inherit()).output().unwrap();
-        assert!(installed.status.success(), "{install}: Kysely cannot be installed from npm");
-        let folder = String::from_utf8(installed.stdout).unwrap();
         let mut node = Command::new("node");
-        node.arg(Path::new(folder.trim_end()).join("migrator.mjs"));
+        let provider = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/import/sql-migration-provider.ts");
+        node.arg(installed(&[]).join("migrator.mjs")).arg(provider);
         let mut child = node.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (stdin, stdout) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         Self { child, stdin, stdout }
