@@ -247,3 +247,31 @@ fn whoever_invokes_it_directly_gets_kyselys_result_set() {
         "the event is neither CloudFormation's nor {\"target\": \"latest\"}"
     );
 }
+
+/// A name that the function does not know makes a deployment fail.
+#[test]
+fn the_templates_name_only_what_the_function_knows() {
+    let others = ["ServiceToken", "ServiceTimeout", "MigrationsHash"];
+    let template = include_str!("../../templates/cloudformation/migrations.yaml");
+    let (_, resource) = template.split_once("  Migrations:\n").unwrap();
+    let (resource, _) = resource.split_once("\nOutputs:").unwrap();
+    let (_, properties) = resource.split_once("    Properties:\n").unwrap();
+    let construct = include_str!("../../templates/cloudformation/migrations.ts");
+    let (_, rest) = construct.split_once("    properties: {\n").unwrap();
+    let (body, _) = rest.split_once("\n    },").unwrap();
+    let names: Vec<&str> = properties
+        .lines()
+        .chain(body.lines())
+        .map(|line| line.trim_start_matches([' ', '#']))
+        .filter(|line| !line.starts_with("//") && line.starts_with(|letter: char| letter.is_ascii_uppercase()))
+        .filter_map(|line| Some(line.split_once(':')?.0))
+        .filter(|name| !name.contains(' '))
+        .collect();
+    assert!(
+        names.contains(&"OnRollback") && names.iter().filter(|name| **name == "SecretArn").count() == 2,
+        "{names:?}"
+    );
+    for name in names {
+        assert!(others.contains(&name) || devdb::lambda::PROPERTIES.contains(&name), "{name}");
+    }
+}

@@ -3,6 +3,7 @@ use super::blockers::Watch;
 use super::cancel::Current;
 use super::connect::{Session, connect};
 use super::error::in_session;
+use super::index;
 use super::ledger::{LedgerSql, literal};
 use super::side_tables::SideTables;
 use crate::connection::Connection;
@@ -341,23 +342,8 @@ impl MigrationDatabase for PostgresMigrations {
         Ok(())
     }
 
-    async fn find_index(&mut self, index: &IndexBuild) -> Result<Option<StandingIndex>, DatabaseError> {
-        // The cast shortens a long name as the server does.
-        let found = self
-            .ask(&format!(
-                "select format('%I.%I', n.nspname, c.relname), i.indisvalid, pg_get_indexdef(c.oid) from pg_catalog.pg_index i \
-                 join pg_catalog.pg_class c on c.oid = i.indexrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-                 where i.indrelid = to_regclass({}) and c.relname = {}::name \
-                 and not exists (select from pg_catalog.pg_stat_progress_create_index p where p.index_relid = c.oid)",
-                literal(&index.table),
-                literal(&index.name)
-            ))
-            .await?;
-        Ok(found.first().map(|row| StandingIndex {
-            name: text(row, 0),
-            is_valid: text(row, 1) == "t",
-            definition: text(row, 2),
-        }))
+    async fn find_index(&mut self, build: &IndexBuild) -> Result<Option<StandingIndex>, DatabaseError> {
+        Ok(self.ask(&index::find(build)).await?.first().map(index::standing))
     }
 
     async fn drop_index(&mut self, index: &StandingIndex) -> Result<(), DatabaseError> {

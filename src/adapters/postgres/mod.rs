@@ -9,6 +9,7 @@ mod catalog;
 mod catalog_sql;
 mod connect;
 mod error;
+mod index;
 mod ledger;
 mod migrations;
 #[cfg(feature = "cli")]

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// How long an answer is under way.
 const LENGTH: Duration = Duration::from_millis(25);
 
+/// ReadyForQuery outside of a transaction (PostgreSQL documentation, "Message Formats"): the commit has been done.
+const READY_AND_IDLE: &[u8] = b"Z\0\0\0\x05I";
+
 /// A TCP relay on 127.0.0.1 that counts round trips and can be cut.
 ///
 /// A round trip is counted each time the direction turns from answers to requests: what a client must wait for. The
@@ -67,7 +70,8 @@ impl Relay {
         self.state.turns.swap(0, Ordering::SeqCst)
     }
 
-    /// Cuts the connection when a request that holds `needle` comes; it is `delivered` before, or never.
+    /// Cuts the connection when a request that holds `needle` comes: at once, or (`delivered`) when the transaction that it is
+    /// a part of has ended.
     pub(crate) fn cut_at(&self, needle: &str, delivered: bool) {
         *self.state.cut_behind.lock().unwrap() = Some((needle.as_bytes().to_vec(), delivered));
     }
@@ -103,6 +107,7 @@ impl Relay {
 impl State {
     fn carry(&self, mut from: TcpStream, mut to: TcpStream, is_request: bool) {
         let mut buffer = vec![0; 1 << 16];
+        let mut swallowed = Vec::new();
         while let Ok(count @ 1..) = from.read(&mut buffer) {
             let bytes = &buffer[..count];
             let number = self.messages.fetch_add(1, Ordering::SeqCst) + 1;
@@ -119,7 +124,7 @@ impl State {
                     self.swallowing.store(true, Ordering::SeqCst);
                     if delivered {
                         let _ = to.write_all(bytes);
-                        // The server's answer is the sign that it has done the work; `carry` of the other way cuts.
+                        // `carry` of the other way cuts when the server has done the work.
                         continue;
                     }
                     self.cut();
@@ -132,8 +137,12 @@ impl State {
                 }
                 self.asking.store(false, Ordering::SeqCst);
                 if self.swallowing.load(Ordering::SeqCst) {
-                    self.cut();
-                    return;
+                    swallowed.extend_from_slice(bytes);
+                    if contains(&swallowed, READY_AND_IDLE) {
+                        self.cut();
+                        return;
+                    }
+                    continue;
                 }
             }
             let delivered = to.write_all(bytes);
