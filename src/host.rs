@@ -153,11 +153,7 @@ impl Tools for RealTools {
 
     #[cfg(not(feature = "aws"))]
     async fn aws(&self, _target: &AwsTarget) -> Result<Arc<dyn Aws>, CloudError> {
-        Err(CloudError::Refused {
-            action: "any call".to_owned(),
-            code: "NotBuilt".to_owned(),
-            message: "this devdb was built without the `aws` feature".to_owned(),
-        })
+        Err(CloudError::not_built("aws"))
     }
 
     fn file_history(&self, dir: &Path) -> Arc<dyn FileHistory> {

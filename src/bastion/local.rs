@@ -1,5 +1,5 @@
-use super::user_data::hex;
 use super::{BastionAccess, BastionError, KeyMaker, Place};
+use crate::system::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::io::Write;

@@ -1,5 +1,6 @@
 use super::template::fill;
 use super::{BastionError, BastionSpec};
+use crate::system::hex;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -98,8 +99,4 @@ impl BastionSpec {
         }
         Ok(hex(&hash.finalize()[..8]))
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

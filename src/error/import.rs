@@ -53,6 +53,8 @@ fn recorder(error: &RecorderError) -> CommandError {
             shown.causes.extend((!said.is_empty()).then(|| said.replace('\n', "\n       ")));
             shown.hint("a migration must not end the process, and everything that it awaits must come")
         }
-        RecorderError::Garbled { .. } => shown.hint("does a migration write to descriptor 3"),
+        RecorderError::Garbled { .. } => {
+            shown.hint("a migration must not write to descriptor 3: the recording comes on it")
+        }
     }
 }

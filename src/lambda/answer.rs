@@ -1,5 +1,6 @@
 use super::{Door, Envelope};
 use crate::connection::Connection;
+use crate::system::hex;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -108,8 +109,7 @@ pub fn physical_id(connection: &Connection, schema: Option<&str>) -> String {
     if id.len() <= LONGEST_ID {
         return id;
     }
-    let hash = Sha256::digest(id.as_bytes());
-    hash.iter().fold("devdb-migrations:".to_owned(), |id, byte| id + &format!("{byte:02x}"))
+    format!("devdb-migrations:{}", hex(&Sha256::digest(id.as_bytes())))
 }
 
 /// The answer as CloudFormation reads it, in at most [`LONGEST_BODY`] bytes: a reason that is too long is cut, its end

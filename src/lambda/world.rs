@@ -47,11 +47,7 @@ impl World for RealWorld {
 
     #[cfg(not(feature = "lambda"))]
     async fn keys(&self) -> Result<Arc<dyn Keys>, CloudError> {
-        Err(CloudError::Refused {
-            action: "any call".to_owned(),
-            code: "NotBuilt".to_owned(),
-            message: "this devdb was built without the `lambda` feature".to_owned(),
-        })
+        Err(CloudError::not_built("lambda"))
     }
 
     async fn database(

@@ -1,9 +1,9 @@
 use super::script::Script;
 use super::sql::{TokenKind, tokens};
 use super::{Direction, MigrationName, MigrationSource};
+use crate::system::hex;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 
 /// What is kept of a migration beside its row in the ledger, so that it can be undone and recognised without its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,10 +91,7 @@ pub fn fingerprint(script: &Script) -> String {
         }
         hasher.update(b";");
     }
-    hasher.finalize().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex(&hasher.finalize())
 }
 
 #[cfg(test)]

@@ -36,6 +36,15 @@ fn in_profile(profile: &Option<String>) -> String {
 }
 
 impl CloudError {
+    /// This program knows nothing of AWS: the feature was left out.
+    pub fn not_built(feature: &str) -> Self {
+        Self::Refused {
+            action: "any call".to_owned(),
+            code: "NotBuilt".to_owned(),
+            message: format!("this devdb was built without the `{feature}` feature"),
+        }
+    }
+
     /// True when a new login, and nothing else, would help.
     pub fn is_about_credentials(&self) -> bool {
         matches!(self, Self::NoCredentials { .. } | Self::ExpiredCredentials { .. } | Self::InvalidCredentials { .. })

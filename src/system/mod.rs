@@ -5,6 +5,7 @@
 mod clock;
 mod cloud_error;
 mod database_error;
+mod hex;
 mod processes;
 mod reached;
 mod together;
@@ -12,6 +13,7 @@ mod together;
 pub use clock::Clock;
 pub use cloud_error::CloudError;
 pub use database_error::{DatabaseError, ServerError, TlsError};
+pub use hex::hex;
 pub use processes::{Captured, Child, ProcessError, ProcessInfo, Processes, SocketState, SpawnSpec, TcpSocket};
 pub use reached::Reached;
 pub use together::together;

@@ -4,9 +4,7 @@ use crate::support::database::{Authority, Database};
 use crate::support::sshd::{Sshd, free_port};
 use devdb::host::Host;
 use devdb::testing::{FakeProbe, FakeSsh};
-use devdb::tunnel::{
-    HostName, LinkError, LinkRequest, LinkSpec, LoginName, Probe, ProbeError, Ssh, SshPath, TargetSpec, identify,
-};
+use devdb::tunnel::{HostName, LinkError, LinkRequest, Probe, ProbeError, Ssh, SshPath, TargetSpec, identify};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,16 +43,7 @@ impl Bastion {
             local_port: 1,
         };
         LinkRequest {
-            link: LinkSpec {
-                instance_id: HostName::parse("i-0test").unwrap(),
-                address: HostName::parse("127.0.0.1").unwrap(),
-                ssh_port: self.sshd.port,
-                user: LoginName::parse(&Sshd::user()).unwrap(),
-                identity_file: SshPath::from_path(&self.sshd.path("login_key")).unwrap(),
-                known_hosts_file: SshPath::from_path(&self.sshd.path("known_hosts")).unwrap(),
-                proxy_command: None,
-                proxy_jump: None,
-            },
+            link: self.sshd.link(),
             targets: vec![target(self.echo), target(free_port())],
             folder: self.folder.path().to_owned(),
         }

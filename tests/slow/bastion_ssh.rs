@@ -3,7 +3,7 @@
 use crate::support::sshd::{Sshd, command};
 use devdb::bastion::{BastionAccess, Shell, ShellError};
 use devdb::host::Host;
-use devdb::tunnel::{HostName, LinkError, LinkRequest, LinkSpec, LoginName, ProxyCommand, Ssh, SshPath};
+use devdb::tunnel::{LinkError, LinkRequest, LinkSpec, ProxyCommand, Ssh};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -49,14 +49,8 @@ impl Way {
     fn link(&self) -> LinkRequest {
         LinkRequest {
             link: LinkSpec {
-                instance_id: HostName::parse("i-0test").unwrap(),
-                address: HostName::parse("127.0.0.1").unwrap(),
-                ssh_port: self.bastion.port,
-                user: LoginName::parse(&Sshd::user()).unwrap(),
-                identity_file: SshPath::from_path(&self.bastion.path("login_key")).unwrap(),
-                known_hosts_file: SshPath::from_path(&self.bastion.path("known_hosts")).unwrap(),
                 proxy_command: self.proxy_command.as_deref().map(|text| ProxyCommand::parse(text).unwrap()),
-                proxy_jump: None,
+                ..self.bastion.link()
             },
             targets: Vec::new(),
             folder: self.folder.path().to_owned(),

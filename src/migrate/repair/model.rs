@@ -3,6 +3,7 @@ use super::footprint::Conflict;
 use super::steps::RepairStep;
 use super::story::Story;
 use crate::migrate::{LedgerRow, MigrationName, Script};
+use crate::system::hex;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -196,6 +197,6 @@ impl RepairPlan {
             feed(&[step.word(), step.name().as_str(), &sql]);
         }
         self.after.iter().for_each(|name| feed(&[name.as_str()]));
-        hasher.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+        hex(&hasher.finalize()[..4])
     }
 }

@@ -1,5 +1,6 @@
 //! A throwaway bastion: a real sshd on a port of its own, with a host key and a login key made for it.
 
+use devdb::tunnel::{HostName, LinkSpec, LoginName, SshPath};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,20 @@ impl Sshd {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// How a tunnel reaches it.
+    pub(crate) fn link(&self) -> LinkSpec {
+        LinkSpec {
+            instance_id: HostName::parse("i-0test").unwrap(),
+            address: HostName::parse("127.0.0.1").unwrap(),
+            ssh_port: self.port,
+            user: LoginName::parse(&Self::user()).unwrap(),
+            identity_file: SshPath::from_path(&self.path("login_key")).unwrap(),
+            known_hosts_file: SshPath::from_path(&self.path("known_hosts")).unwrap(),
+            proxy_command: None,
+            proxy_jump: None,
+        }
     }
 
     fn make_key(&self, name: &str) {
