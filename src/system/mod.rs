@@ -5,6 +5,8 @@
 mod clock;
 mod cloud_error;
 mod database_error;
+#[cfg(feature = "cli")]
+mod descriptors;
 mod hex;
 mod processes;
 mod reached;
@@ -13,6 +15,8 @@ mod together;
 pub use clock::Clock;
 pub use cloud_error::CloudError;
 pub use database_error::{DatabaseError, ServerError, TlsError};
+#[cfg(feature = "cli")]
+pub use descriptors::{MOST_DESCRIPTORS, receive_descriptors, send_descriptors};
 pub use hex::hex;
 pub use processes::{Captured, Child, ProcessError, ProcessInfo, Processes, SocketState, SpawnSpec, TcpSocket};
 pub use reached::Reached;

@@ -3,6 +3,8 @@
 use super::files::{Holder, Lock, TunnelFiles};
 use super::protocol::{self, Hello, Reply, Request};
 use super::{TunnelError, TunnelReport};
+use crate::system::receive_descriptors;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::BufReader;
@@ -68,6 +70,22 @@ impl Client {
             protocol::receive(&mut self.reader).await?.ok_or(TunnelError::Protocol { source: None })
         };
         timeout(limit, asking).await.map_err(late)?
+    }
+
+    /// Asks for the listening sockets; the supervisor ends. An older release answers that it does not know how to.
+    pub(super) async fn hand_over(&mut self) -> Result<Vec<OwnedFd>, TunnelError> {
+        let asking = async {
+            protocol::send(&mut self.writer, &Request::HandOver).await?;
+            // Past the buffer, which is empty: nothing is sent that was not asked for.
+            let stream = self.reader.get_ref().as_ref();
+            let received = receive_descriptors(stream, protocol::LONGEST_LINE).await;
+            let (line, descriptors) = received.map_err(TunnelError::Broken)?;
+            match protocol::parse(&line)? {
+                Reply::HandedOver => Ok(descriptors),
+                _ => Err(TunnelError::Protocol { source: None }),
+            }
+        };
+        timeout(ANSWER_LIMIT, asking).await.map_err(late)?
     }
 
     pub(super) fn pid(&self) -> u32 {

@@ -4,7 +4,7 @@ use super::client::{ANSWER_LIMIT, Client, Presence, status};
 use super::files::{Lock, TunnelFiles};
 use super::protocol::{Reply, Request};
 use super::{Obstacle, PortOwner, PortOwnerKind, Probe, SupervisorSpec, TunnelError, TunnelReport, TunnelState};
-use super::{direct, orphans, ports, read_spec, report, story};
+use super::{direct, orphans, ports, predecessor, read_spec, report, story};
 use crate::system::{Processes, SpawnSpec};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +14,8 @@ use tokio::time::{Instant, sleep};
 const POLL: Duration = Duration::from_millis(25);
 /// ssh's own connect time-out, twice, and a database that wakes up.
 const UP_LIMIT: Duration = Duration::from_secs(45);
+/// A supervisor opens its socket at once.
+const START_LIMIT: Duration = Duration::from_secs(10);
 /// The link works and the database refuses: waiting longer seldom helps.
 const REFUSED_LIMIT: Duration = Duration::from_secs(5);
 
@@ -93,7 +95,7 @@ impl Control {
                 self.replace(spec).await?;
                 Began::Replaced
             }
-            Presence::Absent => match self.launch(spec).await {
+            Presence::Absent => match self.launch(spec, false).await {
                 Ok(()) => Began::Started,
                 Err(error) => self.reuse_hidden(spec, error).await?,
             },
@@ -163,7 +165,7 @@ impl Control {
         let ended = match self.settled_presence().await {
             Presence::Absent => false,
             Presence::Ready(_) | Presence::Outdated(_) | Presence::Stale(_) => {
-                self.end().await?;
+                predecessor::end(&self.files(), self.processes.as_ref()).await?;
                 true
             }
         };
@@ -243,18 +245,22 @@ impl Control {
         }
     }
 
+    /// Starts a supervisor in the place of the one that runs.
     async fn replace(&self, spec: &SupervisorSpec) -> Result<(), TunnelError> {
-        self.end().await?;
-        self.launch(spec).await
+        self.launch(spec, true).await
     }
 
-    async fn launch(&self, spec: &SupervisorSpec) -> Result<(), TunnelError> {
-        ports::check(spec, self.processes.as_ref()).await?;
+    /// `succeeds`: the new one ends whoever holds the lock, and takes the ports over.
+    async fn launch(&self, spec: &SupervisorSpec, succeeds: bool) -> Result<(), TunnelError> {
+        let holder = || Lock::holder(&self.files().lock());
+        let predecessor = if succeeds { holder().map(|holder| holder.pid) } else { None };
+        ports::check(spec, self.processes.as_ref(), predecessor).await?;
         self.files().write_spec(spec)?;
         let files = self.files();
         let log = files.log();
         let mut args: Vec<std::ffi::OsString> = ["tunnel", "supervise", "--spec"].map(Into::into).to_vec();
         args.push(files.spec().into());
+        args.extend(succeeds.then(|| "--succeed".into()));
         let program = SpawnSpec {
             program: self.executable.clone().into(),
             args,
@@ -264,7 +270,7 @@ impl Control {
             ..SpawnSpec::default()
         };
         let pid = self.processes.spawn_detached(&program, &log)?;
-        let limit = Instant::now() + Duration::from_secs(10);
+        let limit = Instant::now() + START_LIMIT + if succeeds { predecessor::LIMIT } else { Duration::ZERO };
         loop {
             match self.presence().await {
                 Presence::Ready(client) if client.pid() == pid => return Ok(()),
@@ -321,30 +327,6 @@ impl Control {
         }
     }
 
-    /// Asks the supervisor to end, and makes sure that it does.
-    async fn end(&self) -> Result<(), TunnelError> {
-        let holder = Lock::holder(&self.files().lock());
-        if let Presence::Ready(mut client) | Presence::Outdated(mut client) = self.presence().await {
-            let _ = client.ask(&Request::Stop, ANSWER_LIMIT).await;
-            if self.wait_until_free(Duration::from_secs(10)).await {
-                return Ok(());
-            }
-        }
-        let Some(holder) = holder else {
-            return if self.wait_until_free(ANSWER_LIMIT).await { Ok(()) } else { Err(TunnelError::Stale { pid: 0 }) };
-        };
-        // The lock is held, and its holder signed with pid and start time: this process is ours.
-        self.processes.terminate(holder.pid, holder.started_at)?;
-        if self.wait_until_free(Duration::from_secs(3)).await {
-            return Ok(());
-        }
-        self.processes.kill(holder.pid, holder.started_at)?;
-        if self.wait_until_free(Duration::from_secs(3)).await {
-            return Ok(());
-        }
-        Err(TunnelError::NotEnded { pid: holder.pid })
-    }
-
     /// Ends what a supervisor that was killed has left behind.
     async fn clean_up(&self) -> Result<(), TunnelError> {
         let Some(holder) = Lock::holder(&self.files().lock()) else { return Ok(()) };
@@ -355,17 +337,5 @@ impl Control {
             }
         }
         Ok(())
-    }
-
-    /// The lock is freed by the kernel when the process has ended, whatever ended it.
-    async fn wait_until_free(&self, patience: Duration) -> bool {
-        let limit = Instant::now() + patience;
-        while Lock::is_held(&self.files().lock()) {
-            if Instant::now() >= limit {
-                return false;
-            }
-            sleep(POLL).await;
-        }
-        true
     }
 }

@@ -1,6 +1,7 @@
 use super::{TargetSpec, TunnelError};
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use tokio::net::TcpListener;
 
 /// Both loopback addresses: `psql -h localhost` tries ::1 first, and must not find somebody else there.
@@ -15,16 +16,43 @@ pub(super) struct Listeners {
     pub(super) skipped: Vec<SocketAddr>,
 }
 
-/// Binds the target's port on every loopback address, or on none.
-pub(super) async fn bind(target: &TargetSpec) -> Result<Listeners, TunnelError> {
-    bind_port(&target.name, target.local_port).await
+/// Listeners that another supervisor has handed over, and that nobody has taken yet.
+#[derive(Default)]
+pub(super) struct Inherited(Vec<TcpListener>);
+
+impl Inherited {
+    pub(super) fn new(sockets: Vec<OwnedFd>) -> Self {
+        let listener = |socket: OwnedFd| {
+            let listener = std::net::TcpListener::from(socket);
+            listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener)).ok()
+        };
+        Self(sockets.into_iter().filter_map(listener).collect())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn take(&mut self, address: SocketAddr) -> Option<TcpListener> {
+        let at = self.0.iter().position(|listener| listener.local_addr().is_ok_and(|local| local == address))?;
+        Some(self.0.swap_remove(at))
+    }
 }
 
-async fn bind_port(name: &str, port: u16) -> Result<Listeners, TunnelError> {
+/// Binds the target's port on every loopback address, or on none; what was inherited is taken instead.
+pub(super) async fn bind(target: &TargetSpec, inherited: &mut Inherited) -> Result<Listeners, TunnelError> {
+    bind_port(&target.name, target.local_port, inherited).await
+}
+
+async fn bind_port(name: &str, port: u16, inherited: &mut Inherited) -> Result<Listeners, TunnelError> {
     let mut found = Listeners { bound: Vec::new(), local: Vec::new(), skipped: Vec::new() };
     for ip in LOOPBACK {
         let address = SocketAddr::new(ip, port);
-        match TcpListener::bind(address).await {
+        let bound = match inherited.take(address) {
+            Some(listener) => Ok(listener),
+            None => TcpListener::bind(address).await,
+        };
+        match bound {
             Ok(listener) => {
                 found.local.push(address);
                 found.bound.push(listener);
@@ -52,7 +80,7 @@ fn is_missing_family(error: &std::io::Error) -> bool {
 /// The next port from `port` on that is free on every loopback address.
 pub(super) async fn next_free(port: u16, taken: &[u16]) -> Option<u16> {
     for candidate in (port.checked_add(1)?..=u16::MAX).take(200).filter(|candidate| !taken.contains(candidate)) {
-        if bind_port("", candidate).await.is_ok() {
+        if bind_port("", candidate, &mut Inherited::default()).await.is_ok() {
             return Some(candidate);
         }
     }

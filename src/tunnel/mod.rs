@@ -21,6 +21,7 @@ mod model;
 mod orphans;
 mod place;
 mod ports;
+mod predecessor;
 mod protocol;
 #[cfg(all(test, feature = "testing"))]
 mod rehearsal;

@@ -1,6 +1,6 @@
 //! Who sits on a port that the tunnel needs.
 
-use super::listen::{self, LOOPBACK};
+use super::listen::{self, Inherited, LOOPBACK};
 use super::{PortOwner, PortOwnerKind, SupervisorSpec, TunnelError};
 use crate::system::{ProcessInfo, Processes};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -9,31 +9,42 @@ use tokio::time::{Instant, sleep};
 
 const PATIENCE: Duration = Duration::from_millis(400);
 
-/// Finds out before a supervisor is started whether its ports are free; nobody is ever ended here.
-pub(super) async fn check(spec: &SupervisorSpec, processes: &dyn Processes) -> Result<(), TunnelError> {
+/// Finds out before a supervisor is started whether its ports are free; nobody is ever ended here. Those of the
+/// `predecessor`, a process, will be.
+pub(super) async fn check(
+    spec: &SupervisorSpec,
+    processes: &dyn Processes,
+    predecessor: Option<u32>,
+) -> Result<(), TunnelError> {
     // A process that is ending may have let go of its lock and not yet of its ports.
     let limit = Instant::now() + PATIENCE;
-    while try_all(spec).await.is_err() && Instant::now() < limit {
+    while Instant::now() < limit {
+        if try_all(spec, processes, predecessor).await.is_ok() {
+            return Ok(());
+        }
         sleep(Duration::from_millis(20)).await;
     }
-    let wanted: Vec<u16> = spec.targets.iter().map(|target| target.local_port).collect();
-    for target in &spec.targets {
-        match listen::bind(target).await {
-            Ok(_) => {}
-            Err(TunnelError::PortBusy { target, address, .. }) => {
-                let owner = owner(processes, address).map(|process| describe(&process));
-                let free = listen::next_free(address.port(), &wanted).await;
-                return Err(TunnelError::PortBusy { target, address, owner, free });
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
+    try_all(spec, processes, predecessor).await
 }
 
-async fn try_all(spec: &SupervisorSpec) -> Result<(), TunnelError> {
+async fn try_all(
+    spec: &SupervisorSpec,
+    processes: &dyn Processes,
+    predecessor: Option<u32>,
+) -> Result<(), TunnelError> {
     for target in &spec.targets {
-        listen::bind(target).await?;
+        match listen::bind(target, &mut Inherited::default()).await {
+            Err(TunnelError::PortBusy { target, address, .. }) => {
+                let owner = owner(processes, address);
+                if owner.as_ref().is_some_and(|owner| Some(owner.pid) == predecessor) {
+                    continue;
+                }
+                let wanted: Vec<u16> = spec.targets.iter().map(|target| target.local_port).collect();
+                let (owner, free) = (owner.as_ref().map(describe), listen::next_free(address.port(), &wanted).await);
+                return Err(TunnelError::PortBusy { target, address, owner, free });
+            }
+            bound => drop(bound?),
+        }
     }
     Ok(())
 }

@@ -5,12 +5,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// Raised when a message changes its meaning. `hello`, `status` and `stop` keep theirs for ever, so that any
-/// devdb can replace any supervisor.
+/// Raised when a message changes its meaning. `hello`, `status`, `stop` and `hand_over` keep theirs for ever, so that
+/// any devdb can replace any supervisor.
 pub(super) const PROTOCOL: u32 = 1;
 /// The release that a supervisor and its clients must share.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-const LONGEST_LINE: u64 = 1024 * 1024;
+pub(super) const LONGEST_LINE: usize = 1024 * 1024;
 
 /// The first line of both sides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ impl Hello {
         Self { protocol: PROTOCOL, version: VERSION.to_owned(), pid: std::process::id() }
     }
 
-    /// Whether the two sides may say more to each other than hello, status and stop.
+    /// Whether the two sides may say more to each other than hello, status, stop and hand over.
     pub(super) fn suits(&self) -> bool {
         self.protocol == PROTOCOL && self.version == VERSION
     }
@@ -45,6 +45,8 @@ pub(super) enum Request {
     /// Replace the link.
     Restart,
     Stop,
+    /// As `Stop`, but the ports stay open: the listening sockets come with the first byte of the reply.
+    HandOver,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,6 +56,7 @@ pub(super) enum Reply {
         report: Box<TunnelReport>,
     },
     Accepted,
+    HandedOver,
     /// Only a new supervisor can do that: the ports differ.
     NeedsReplacement,
     Refused {
@@ -61,11 +64,19 @@ pub(super) enum Reply {
     },
 }
 
-/// Writes one message.
-pub(super) async fn send<T: Serialize>(stream: &mut (impl AsyncWrite + Unpin), message: &T) -> Result<(), TunnelError> {
+pub(super) fn line<T: Serialize>(message: &T) -> Result<Vec<u8>, TunnelError> {
     let mut line = serde_json::to_vec(message).map_err(|source| TunnelError::Protocol { source: Some(source) })?;
     line.push(b'\n');
-    stream.write_all(&line).await.map_err(TunnelError::Broken)
+    Ok(line)
+}
+
+pub(super) fn parse<T: DeserializeOwned>(line: &[u8]) -> Result<T, TunnelError> {
+    serde_json::from_slice(line).map_err(|source| TunnelError::Protocol { source: Some(source) })
+}
+
+/// Writes one message.
+pub(super) async fn send<T: Serialize>(stream: &mut (impl AsyncWrite + Unpin), message: &T) -> Result<(), TunnelError> {
+    stream.write_all(&line(message)?).await.map_err(TunnelError::Broken)
 }
 
 /// Reads one message; `None` when the other side has left.
@@ -73,11 +84,11 @@ pub(super) async fn receive<T: DeserializeOwned>(
     stream: &mut (impl AsyncBufRead + Unpin),
 ) -> Result<Option<T>, TunnelError> {
     let mut line = Vec::new();
-    let count = stream.take(LONGEST_LINE).read_until(b'\n', &mut line).await.map_err(TunnelError::Broken)?;
+    let count = stream.take(LONGEST_LINE as u64).read_until(b'\n', &mut line).await.map_err(TunnelError::Broken)?;
     if count == 0 {
         return Ok(None);
     }
-    serde_json::from_slice(&line).map(Some).map_err(|source| TunnelError::Protocol { source: Some(source) })
+    parse(&line).map(Some)
 }
 
 #[cfg(test)]
@@ -89,6 +100,8 @@ mod tests {
         let hello = Hello { protocol: 1, version: "0.1.0".to_owned(), pid: 7 };
         assert_eq!(serde_json::to_string(&hello).unwrap(), r#"{"protocol":1,"version":"0.1.0","pid":7}"#);
         assert_eq!(serde_json::to_string(&Request::Stop).unwrap(), r#"{"request":"stop"}"#);
+        assert_eq!(serde_json::to_string(&Request::HandOver).unwrap(), r#"{"request":"hand_over"}"#);
+        assert_eq!(serde_json::to_string(&Reply::HandedOver).unwrap(), r#"{"reply":"handed_over"}"#);
         let status = serde_json::to_string(&Request::Status { probe: true }).unwrap();
         assert_eq!(status, r#"{"request":"status","probe":true}"#);
         assert_eq!(serde_json::to_string(&Reply::Accepted).unwrap(), r#"{"reply":"accepted"}"#);

@@ -6,12 +6,14 @@ use super::protocol::{self, Hello, Reply, Request};
 use super::report::Snapshot;
 use super::session::Command;
 use super::{Story, TunnelError, TunnelReport};
-use crate::system::Clock;
+use crate::system::{Clock, send_descriptors};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::io::BufReader;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// How often the socket's file is looked for; cleaners of /tmp take it away after some days. More often than a client
@@ -42,13 +44,23 @@ fn listen(path: &Path) -> std::io::Result<UnixListener> {
     UnixListener::bind(path)
 }
 
+/// How a supervisor was asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Farewell {
+    Stop,
+    /// Another one has its ports already.
+    HandOver,
+}
+
 /// Who can answer the questions.
 #[derive(Clone)]
 pub(super) struct Office {
     pub(super) commands: mpsc::UnboundedSender<Command>,
     pub(super) snapshot: watch::Receiver<Snapshot>,
     pub(super) counters: Vec<Arc<Counters>>,
-    pub(super) stop: watch::Sender<bool>,
+    pub(super) stop: watch::Sender<Option<Farewell>>,
+    /// The local ports, for as long as connections are accepted.
+    pub(super) listeners: Vec<Weak<TcpListener>>,
     pub(super) place: Arc<Place>,
     pub(super) story: Arc<Story>,
     pub(super) clock: Arc<dyn Clock>,
@@ -87,7 +99,10 @@ async fn attend(client: UnixStream, office: Office) {
     loop {
         let reply = match protocol::receive::<Request>(&mut reader).await {
             Ok(None) | Err(TunnelError::Broken(_)) => return,
-            Ok(Some(request)) => answer(request, &office).await,
+            Ok(Some(request)) => match answer(request, &writer, &office).await {
+                Some(reply) => reply,
+                None => return,
+            },
             Err(error) => Reply::Refused { reason: error.to_string() },
         };
         if protocol::send(&mut writer, &reply).await.is_err() {
@@ -96,8 +111,9 @@ async fn attend(client: UnixStream, office: Office) {
     }
 }
 
-async fn answer(request: Request, office: &Office) -> Reply {
-    match request {
+/// The reply; `None` where nothing is left to be said.
+async fn answer(request: Request, writer: &OwnedWriteHalf, office: &Office) -> Option<Reply> {
+    Some(match request {
         Request::Status { probe } => {
             if probe {
                 let (done, asked) = oneshot::channel();
@@ -110,7 +126,7 @@ async fn answer(request: Request, office: &Office) -> Reply {
             let (done, asked) = oneshot::channel();
             let _ = office.commands.send(Command::Use { spec: spec.clone(), done });
             if asked.await != Ok(true) {
-                return Reply::NeedsReplacement;
+                return Some(Reply::NeedsReplacement);
             }
             office.place.uses(&spec);
             Reply::Accepted
@@ -122,9 +138,23 @@ async fn answer(request: Request, office: &Office) -> Reply {
             Reply::Accepted
         }
         Request::Stop => {
-            office.stop.send_replace(true);
+            office.stop.send_replace(Some(Farewell::Stop));
             Reply::Accepted
         }
+        Request::HandOver => {
+            hand_over(writer, office).await;
+            return None;
+        }
+    })
+}
+
+/// Whoever asks has the ports as well from then on: connections queue there until it accepts them.
+async fn hand_over(writer: &OwnedWriteHalf, office: &Office) {
+    let listeners: Vec<_> = office.listeners.iter().filter_map(Weak::upgrade).collect();
+    let sockets: Vec<_> = listeners.iter().map(|listener| listener.as_fd()).collect();
+    let Ok(line) = protocol::line(&Reply::HandedOver) else { return };
+    if send_descriptors(writer.as_ref(), &line, &sockets).await.is_ok() {
+        office.stop.send_replace(Some(Farewell::HandOver));
     }
 }
 

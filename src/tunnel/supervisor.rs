@@ -3,13 +3,13 @@
 use super::counters::Counters;
 use super::files::{Holder, Lock, TunnelFiles};
 use super::generation::Gate;
-use super::listen::{self, Listeners};
+use super::listen::{self, Inherited, Listeners};
 use super::place::Place;
 use super::report::Snapshot;
 use super::serve::{self, Hub};
-use super::service::{self, Desk, Office};
+use super::service::{self, Desk, Farewell, Office};
 use super::session::{Command, Session, Tools};
-use super::{Healer, Probe, Ssh, Story, SupervisorSpec, TunnelError, orphans};
+use super::{Healer, Probe, Ssh, Story, SupervisorSpec, TunnelError, orphans, predecessor};
 use crate::system::{Clock, Processes};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,16 +37,17 @@ pub struct SupervisorTools {
 }
 
 /// Supervises until somebody says stop, or `ended` completes (a signal). The state folder is the one that the
-/// specification lies in.
+/// specification lies in. `succeeds`: in the place of the supervisor that runs, whose ports stay open meanwhile.
 pub async fn supervise(
     spec_file: &Path,
+    succeeds: bool,
     tools: SupervisorTools,
     ended: impl Future<Output = ()> + Send,
 ) -> Result<(), TunnelError> {
     let files = TunnelFiles::new(spec_file.parent().unwrap_or(Path::new(".")));
     let story = Arc::new(Story::open(&files.log()));
     let clock = tools.clock.clone();
-    let ran = run(spec_file, &files, story.clone(), tools, ended).await;
+    let ran = run(spec_file, succeeds, &files, story.clone(), tools, ended).await;
     match &ran {
         Ok(()) => story.tell(clock.now(), "stopped"),
         Err(error) => story.tell(clock.now(), &format!("did not start: {}", with_causes(error))),
@@ -67,23 +68,29 @@ fn with_causes(error: &TunnelError) -> String {
 
 async fn run(
     spec_file: &Path,
+    succeeds: bool,
     files: &TunnelFiles,
     story: Arc<Story>,
     tools: SupervisorTools,
     ended: impl Future<Output = ()> + Send,
 ) -> Result<(), TunnelError> {
-    let lock = take_lock(files).await?;
     let spec = read_spec(spec_file)?;
+    let processes = tools.processes.as_ref();
+    let mut inherited = if succeeds { predecessor::succeed(files, processes).await? } else { Inherited::default() };
+    let with_ports =
+        if inherited.is_empty() { "" } else { ", with the ports of the one before, which were never closed" };
+    let lock = take_lock(files).await?;
     let folder = files.socket_folder(tools.runtime_dir.as_deref())?;
     let tell = |line: &str| story.tell(tools.clock.now(), line);
 
-    let listeners = bind_all(&spec).await?;
+    let listeners = bind_all(&spec, &mut inherited).await?;
+    drop(inherited);
     // Whoever was killed may have used another folder, and the lock, which is about to be signed anew, is the only
     // record of it.
     let before = Lock::holder(&files.lock()).map(|holder| holder.folders()).unwrap_or_default();
     let mut swept = Vec::new();
     for old in before.iter().filter(|old| **old != folder).chain([&folder]) {
-        swept.extend(orphans::sweep(tools.processes.as_ref(), files, old).await);
+        swept.extend(orphans::sweep(processes, files, old).await);
     }
     files.keep(&folder)?;
     if !swept.is_empty() {
@@ -96,7 +103,7 @@ async fn run(
     let version = super::VERSION.to_owned();
     let holder = Holder { pid, started_at, version, socket: desk.path().to_owned(), left: Vec::new() };
     let place = Arc::new(Place::take(files.clone(), tools.runtime_dir.clone(), lock, holder, spec.clone())?);
-    tell(&format!("devdb {} supervises as process {pid}", super::VERSION));
+    tell(&format!("devdb {} supervises as process {pid}{with_ports}", super::VERSION));
 
     let local: Vec<_> = listeners.iter().map(|target| (target.local.clone(), target.skipped.clone())).collect();
     let (gate_sender, gate) = watch::channel(Gate::Wait);
@@ -121,13 +128,16 @@ async fn run(
     let session = Session::new(spec, Box::new(move || home.folder()), session_tools, gate_sender, snapshot_sender);
 
     let session = tokio::spawn(session.run(command_inbox, remark_inbox));
+    let listeners = shared(listeners);
+    let handed_over = listeners.iter().map(|(_, listener)| Arc::downgrade(listener)).collect();
     let accepting: Vec<_> = accept_all(listeners, &hub);
-    let (stop, mut stop_asked) = watch::channel(false);
+    let (stop, mut stop_asked) = watch::channel(None);
     let office = Office {
         commands: commands.clone(),
         snapshot,
         counters,
         stop,
+        listeners: handed_over,
         place: place.clone(),
         story: story.clone(),
         clock,
@@ -136,10 +146,15 @@ async fn run(
 
     tokio::select! {
         () = ended => {}
-        _ = stop_asked.wait_for(|asked| *asked) => {}
+        _ = stop_asked.wait_for(Option::is_some) => {}
     }
 
-    let _ = commands.send(Command::Drain);
+    if *stop_asked.borrow() == Some(Farewell::HandOver) {
+        // Whoever was accepted last may be waiting for a first answer, and still gets it.
+        tell("its successor has the ports");
+    } else {
+        let _ = commands.send(Command::Drain);
+    }
     // The listeners go first: a connection that nobody will serve is better refused than held.
     for listener in accepting {
         listener.abort();
@@ -179,21 +194,26 @@ pub fn read_spec(path: &Path) -> Result<SupervisorSpec, TunnelError> {
 }
 
 /// All ports or none.
-async fn bind_all(spec: &SupervisorSpec) -> Result<Vec<Listeners>, TunnelError> {
+async fn bind_all(spec: &SupervisorSpec, inherited: &mut Inherited) -> Result<Vec<Listeners>, TunnelError> {
     let mut all = Vec::new();
     for target in &spec.targets {
-        all.push(listen::bind(target).await?);
+        all.push(listen::bind(target, inherited).await?);
     }
     Ok(all)
 }
 
-fn accept_all(listeners: Vec<Listeners>, hub: &Arc<Hub>) -> Vec<JoinHandle<()>> {
+/// Each with the target that it leads to.
+fn shared(listeners: Vec<Listeners>) -> Vec<(usize, Arc<TcpListener>)> {
     let with_target = listeners.into_iter().enumerate();
-    let flat = with_target.flat_map(|(target, found)| found.bound.into_iter().map(move |listener| (target, listener)));
-    flat.map(|(target, listener)| tokio::spawn(accept(listener, target, hub.clone()))).collect()
+    with_target.flat_map(|(target, found)| found.bound.into_iter().map(move |one| (target, Arc::new(one)))).collect()
 }
 
-async fn accept(listener: TcpListener, target: usize, hub: Arc<Hub>) {
+fn accept_all(listeners: Vec<(usize, Arc<TcpListener>)>, hub: &Arc<Hub>) -> Vec<JoinHandle<()>> {
+    let accepting = listeners.into_iter().map(|(target, listener)| accept(listener, target, hub.clone()));
+    accepting.map(tokio::spawn).collect()
+}
+
+async fn accept(listener: Arc<TcpListener>, target: usize, hub: Arc<Hub>) {
     loop {
         match listener.accept().await {
             Ok((client, _)) => {

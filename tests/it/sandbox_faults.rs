@@ -154,7 +154,11 @@ PYTHON
     assert_eq!(before["state"], "up", "{before:#}");
     assert_ne!(before["version"], version);
     let ssh = before["bastion"]["ssh_pid"].as_u64().unwrap();
+    let pulse = Pulse::start(&laptop);
+    poll("it knocks", || (!pulse.beats().is_empty()).then_some(()));
     laptop.devdb("tunnel up").expect_code(0).says(&["tunnel supervisor replaced"]);
+    let beats = pulse.stop_when_served_after(now());
+    assert!(beats.iter().all(|beat| beat.outcome == "served"), "{:?}", beats.iter().map(|beat| &beat.outcome));
     let after = await_state(&laptop, "up");
     assert_eq!(after["version"], version);
     assert_ne!(after["pid"], before["pid"]);

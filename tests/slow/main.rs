@@ -31,3 +31,4 @@ mod tls;
 mod tunnel;
 mod tunnel_robust;
 mod tunnel_stale;
+mod tunnel_succession;

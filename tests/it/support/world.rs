@@ -60,6 +60,13 @@ impl World {
         std::fs::write(self.path("spec.json"), spec.to_string()).unwrap();
     }
 
+    /// Changes what the next `up` wants.
+    pub(crate) fn change_spec(&self, change: impl FnOnce(&mut Value)) {
+        let mut spec = serde_json::from_slice(&std::fs::read(self.path("spec.json")).unwrap()).unwrap();
+        change(&mut spec);
+        std::fs::write(self.path("spec.json"), spec.to_string()).unwrap();
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }

@@ -1,0 +1,161 @@
+//! Ends the supervisor that runs, and takes its ports over where another one follows.
+
+use super::TunnelError;
+use super::client::{ANSWER_LIMIT, Presence};
+use super::files::{Lock, TunnelFiles};
+use super::listen::Inherited;
+use super::protocol::Request;
+use crate::system::Processes;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+const POLL: Duration = Duration::from_millis(25);
+/// Open connections may finish, and ssh is told to end.
+const END_LIMIT: Duration = Duration::from_secs(10);
+const SIGNAL_LIMIT: Duration = Duration::from_secs(3);
+/// From the first word until one that answers nothing has been killed.
+pub(super) const LIMIT: Duration = Duration::from_secs(20);
+
+/// Ends whoever holds the lock, and everything of it.
+///
+/// # Errors
+/// A supervisor that cannot be ended, or that nobody can name.
+pub(super) async fn end(files: &TunnelFiles, processes: &dyn Processes) -> Result<(), TunnelError> {
+    dismiss(files, processes, false).await.map(drop)
+}
+
+/// As [`end`], but its ports stay open, and are the caller's; none where it could not be asked for them.
+///
+/// # Errors
+/// As [`end`].
+pub(super) async fn succeed(files: &TunnelFiles, processes: &dyn Processes) -> Result<Inherited, TunnelError> {
+    dismiss(files, processes, true).await
+}
+
+async fn dismiss(files: &TunnelFiles, processes: &dyn Processes, keeps_ports: bool) -> Result<Inherited, TunnelError> {
+    let holder = Lock::holder(&files.lock());
+    let mut inherited = Inherited::default();
+    if let Presence::Ready(mut client) | Presence::Outdated(mut client) = Presence::of(files).await {
+        // An older release knows only how to stop.
+        match if keeps_ports { client.hand_over().await.ok() } else { None } {
+            Some(sockets) => inherited = Inherited::new(sockets),
+            None => drop(client.ask(&Request::Stop, ANSWER_LIMIT).await),
+        }
+        if is_free_within(files, END_LIMIT).await {
+            return Ok(inherited);
+        }
+    }
+    let Some(holder) = holder else {
+        let is_free = is_free_within(files, ANSWER_LIMIT).await;
+        return if is_free { Ok(inherited) } else { Err(TunnelError::Stale { pid: 0 }) };
+    };
+    // The lock is held, and its holder signed with pid and start time: this process is ours.
+    processes.terminate(holder.pid, holder.started_at)?;
+    if is_free_within(files, SIGNAL_LIMIT).await {
+        return Ok(inherited);
+    }
+    processes.kill(holder.pid, holder.started_at)?;
+    if is_free_within(files, SIGNAL_LIMIT).await {
+        return Ok(inherited);
+    }
+    Err(TunnelError::NotEnded { pid: holder.pid })
+}
+
+/// The lock is freed by the kernel when the process has ended, whatever ended it.
+async fn is_free_within(files: &TunnelFiles, patience: Duration) -> bool {
+    let limit = Instant::now() + patience;
+    while Lock::is_held(&files.lock()) {
+        if Instant::now() >= limit {
+            return false;
+        }
+        sleep(POLL).await;
+    }
+    true
+}
+
+#[cfg(all(test, feature = "testing"))]
+#[expect(clippy::unwrap_used, reason = "clippy does not see that this is built for tests only")]
+mod tests {
+    use super::*;
+    use crate::system::send_descriptors;
+    use crate::testing::FakeProcesses;
+    use crate::tunnel::TargetSpec;
+    use crate::tunnel::files::Holder;
+    use crate::tunnel::listen;
+    use crate::tunnel::protocol::{self, Hello};
+    use std::os::fd::AsFd;
+    use tokio::io::BufReader;
+    use tokio::net::UnixListener;
+    use tokio::task::JoinHandle;
+
+    /// A supervisor of an older release. It answers as it is told, writes down what it was asked, and frees its lock
+    /// after the last of its answers.
+    fn old_supervisor(
+        state: &std::path::Path,
+        ports: Vec<std::net::TcpListener>,
+        answers: &'static [&'static str],
+    ) -> (TunnelFiles, JoinHandle<Vec<String>>) {
+        let files = TunnelFiles::new(state);
+        let mut lock = Lock::try_take(&files.lock()).unwrap().unwrap();
+        let socket = state.join("s");
+        let left = Vec::new();
+        let holder = Holder { pid: 7, started_at: 9, version: "0.0.1".to_owned(), socket: socket.clone(), left };
+        lock.sign(&holder, &files.lock()).unwrap();
+        let listener = UnixListener::bind(&socket).unwrap();
+        let conversation = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let (reader, mut writer) = stream.into_split();
+            let mut reader = BufReader::new(reader);
+            protocol::receive::<Hello>(&mut reader).await.unwrap();
+            protocol::send(&mut writer, &Hello { version: "0.0.1".to_owned(), ..Hello::mine() }).await.unwrap();
+            let mut asked = Vec::new();
+            for answer in answers {
+                let request: serde_json::Value = protocol::receive(&mut reader).await.unwrap().unwrap();
+                asked.push(request["request"].as_str().unwrap().to_owned());
+                let sockets: Vec<_> = ports.iter().map(AsFd::as_fd).collect();
+                send_descriptors(writer.as_ref(), format!("{answer}\n").as_bytes(), &sockets).await.unwrap();
+            }
+            drop((lock, ports));
+            asked
+        });
+        (files, conversation)
+    }
+
+    fn target(local_port: u16) -> TargetSpec {
+        let text = format!(r#"{{"name": "writer", "host": "db", "port": 5432, "local_port": {local_port}}}"#);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_ports_of_a_supervisor_that_gives_them_are_never_closed() {
+        let state = tempfile::tempdir().unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = port.local_addr().unwrap();
+        let (files, old) = old_supervisor(state.path(), vec![port], &[r#"{"reply":"handed_over"}"#]);
+        let mut inherited = succeed(&files, &FakeProcesses::default()).await.unwrap();
+        assert_eq!(old.await.unwrap(), ["hand_over"]);
+        let waiting = tokio::net::TcpStream::connect(address).await.unwrap();
+        let mut bound = listen::bind(&target(address.port()), &mut inherited).await.unwrap();
+        let (_, client) = bound.bound.remove(0).accept().await.unwrap();
+        assert_eq!(client, waiting.local_addr().unwrap());
+        assert!(inherited.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_supervisor_that_knows_no_handing_over_is_told_to_stop() {
+        let state = tempfile::tempdir().unwrap();
+        let answers = &[r#"{"reply":"refused","reason":"unknown variant"}"#, r#"{"reply":"accepted"}"#];
+        let (files, old) = old_supervisor(state.path(), Vec::new(), answers);
+        assert!(succeed(&files, &FakeProcesses::default()).await.unwrap().is_empty());
+        assert_eq!(old.await.unwrap(), ["hand_over", "stop"]);
+    }
+
+    #[tokio::test]
+    async fn who_wants_no_successor_asks_for_no_ports() {
+        let state = tempfile::tempdir().unwrap();
+        let (files, old) = old_supervisor(state.path(), Vec::new(), &[r#"{"reply":"accepted"}"#]);
+        end(&files, &FakeProcesses::default()).await.unwrap();
+        assert_eq!(old.await.unwrap(), ["stop"]);
+        end(&files, &FakeProcesses::default()).await.unwrap();
+    }
+}
