@@ -77,8 +77,7 @@ async fn run(
     let spec = read_spec(spec_file)?;
     let processes = tools.processes.as_ref();
     let mut inherited = if succeeds { predecessor::succeed(files, processes).await? } else { Inherited::default() };
-    let with_ports =
-        if inherited.is_empty() { "" } else { ", with the ports of the one before, which were never closed" };
+    let with_ports = if inherited.is_empty() { "" } else { "; the ports stayed open" };
     let lock = take_lock(files).await?;
     let folder = files.socket_folder(tools.runtime_dir.as_deref())?;
     let tell = |line: &str| story.tell(tools.clock.now(), line);
@@ -151,7 +150,7 @@ async fn run(
 
     if *stop_asked.borrow() == Some(Farewell::HandOver) {
         // Whoever was accepted last may be waiting for a first answer, and still gets it.
-        tell("its successor has the ports");
+        tell("a new supervisor takes the ports over");
     } else {
         let _ = commands.send(Command::Drain);
     }

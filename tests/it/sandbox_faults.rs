@@ -158,7 +158,8 @@ PYTHON
     poll("it knocks", || (!pulse.beats().is_empty()).then_some(()));
     laptop.devdb("tunnel up").expect_code(0).says(&["tunnel supervisor replaced"]);
     let beats = pulse.stop_when_served_after(now());
-    assert!(beats.iter().all(|beat| beat.outcome == "served"), "{:?}", beats.iter().map(|beat| &beat.outcome));
+    let outcomes: Vec<_> = beats.iter().map(|beat| beat.outcome.as_str()).collect();
+    assert!(outcomes.iter().all(|outcome| *outcome == "served"), "{outcomes:?}");
     let after = await_state(&laptop, "up");
     assert_eq!(after["version"], version);
     assert_ne!(after["pid"], before["pid"]);

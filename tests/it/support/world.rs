@@ -1,13 +1,17 @@
 //! A laptop with a project, a bastion and a database, for the real `devdb` binary.
 
-use super::database::{Authority, Database};
+use super::database::{Authority, Database, is_served};
 use super::sshd::{Sshd, command, eventually, free_port};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
+
+/// Longer than the replacement of anything takes.
+const SERVED_WITHIN: Duration = Duration::from_secs(15);
 
 pub(crate) struct World {
     home: tempfile::TempDir,
@@ -141,6 +145,27 @@ impl World {
         eventually(state, Duration::from_secs(20), || Some(self.status()).filter(|report| report["state"] == state))
     }
 
+    /// Runs this while four clients connect again and again, each of whom must be served; how many were.
+    pub(crate) fn served_while(&self, work: impl FnOnce()) -> usize {
+        let is_over = AtomicBool::new(false);
+        let knock = || {
+            let mut served = 0;
+            while !is_over.load(Relaxed) {
+                is_served(self.address(), SERVED_WITHIN).unwrap_or_else(|error| panic!("{error}: {}", self.log()));
+                served += 1;
+            }
+            served
+        };
+        std::thread::scope(|scope| {
+            let clients: Vec<_> = (0..4).map(|_| scope.spawn(knock)).collect();
+            // Also when the work fails: otherwise nobody would ever be told.
+            let over = Over(&is_over);
+            work();
+            drop(over);
+            clients.into_iter().map(|client| client.join().unwrap()).sum()
+        })
+    }
+
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.state("tunnel.log")).unwrap_or_default()
     }
@@ -197,6 +222,14 @@ impl World {
         let sockets: Vec<_> = std::fs::read_dir(self.path("run/devdb")).into_iter().flatten().flatten().collect();
         assert!(sockets.is_empty(), "{sockets:?}");
         assert!(std::net::TcpListener::bind(self.address()).is_ok());
+    }
+}
+
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
     }
 }
 
