@@ -2,6 +2,7 @@
 //! workshop and tells the answer; it holds no loops, no retries and no `match` on the state of the cloud.
 
 mod bastion;
+mod completions;
 mod config;
 mod context;
 mod database;
@@ -9,6 +10,7 @@ mod down;
 mod env;
 mod environment;
 mod exec;
+mod man;
 mod migrate;
 mod pgadmin;
 mod psql;
@@ -50,6 +52,8 @@ pub(crate) enum Command {
     /// Show the effective settings
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 pub(crate) async fn run(argv: Vec<OsString>, host: Host) -> ExitStatus {
@@ -105,5 +109,7 @@ async fn perform(command: Command, context: &Context) -> Result<ExitStatus, Comm
         Command::Migrate(command) => migrate::run(command, context).await,
         Command::Schema(args) => schema::run(&args, context).await,
         Command::Config(command) => config::run(command, context),
+        Command::Completions(args) => completions::run(&args, context),
+        Command::Man(args) => man::run(&args, context),
     }
 }

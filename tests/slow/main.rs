@@ -7,6 +7,7 @@
 
 mod bastion_ssh;
 mod clients;
+mod completions;
 mod import;
 mod import_cases;
 mod kysely;
