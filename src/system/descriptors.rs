@@ -30,10 +30,12 @@ pub async fn send_descriptors(stream: &UnixStream, line: &[u8], descriptors: &[B
 fn send(stream: &UnixStream, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    // The space is rounded up, and may take one more than is received.
-    let fits = descriptors.len() <= MOST_DESCRIPTORS;
-    if !descriptors.is_empty() && !(fits && control.push(SendAncillaryMessage::ScmRights(descriptors))) {
+    // The space is rounded up, and would take one more than is received.
+    if descriptors.len() > MOST_DESCRIPTORS {
         return Err(Error::new(ErrorKind::InvalidInput, "too many open files for one message"));
+    }
+    if !descriptors.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(descriptors));
     }
     Ok(sendmsg(stream, &[IoSlice::new(bytes)], &mut control, SendFlags::empty())?)
 }
