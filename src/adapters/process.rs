@@ -1,11 +1,14 @@
 use super::sockets;
 use crate::system::{Captured, Child, ProcessError, ProcessInfo, Processes, SpawnSpec, TcpSocket};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use std::net::IpAddr;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind, Users};
+
+/// macOS refuses more than 10240 (`OPEN_MAX`), even where it calls the limit infinite.
+const MANY_FILES: u64 = 10_240;
 
 /// The operating system's processes.
 pub(crate) struct SystemProcesses;
@@ -169,6 +172,15 @@ impl Processes for SystemProcesses {
 
     fn leave_terminal(&self) {
         let _ = rustix::process::setsid();
+    }
+
+    fn allow_many_files(&self) {
+        let mut limit = getrlimit(Resource::Nofile);
+        let wanted = limit.maximum.map_or(MANY_FILES, |maximum| maximum.min(MANY_FILES));
+        if limit.current.is_some_and(|current| current < wanted) {
+            limit.current = Some(wanted);
+            let _ = setrlimit(Resource::Nofile, limit);
+        }
     }
 
     fn parent_name(&self) -> Option<String> {

@@ -92,7 +92,8 @@ impl Ssh for OpenSsh {
             for (index, target) in request.targets.iter().enumerate() {
                 let listen = Socket::UnixSocket { path: master.forward(index).into() };
                 let connect = Socket::TcpSocket { host: target.host.as_str().into(), port: target.port };
-                session.request_port_forward(ForwardType::Local, listen, connect).await.map_err(|e| translate(&e))?;
+                let forward = session.request_port_forward(ForwardType::Local, listen, connect);
+                timeout(MUX_LIMIT, forward).await.map_err(late)?.map_err(|error| translate(&error))?;
             }
             Ok(session)
         };
@@ -103,6 +104,8 @@ impl Ssh for OpenSsh {
             }
             Err(error) => {
                 master.end().await;
+                // One that never told its pid is found by its folder, which is gone.
+                self.end_abandoned(&request.folder);
                 Err(error)
             }
         }

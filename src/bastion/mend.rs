@@ -15,7 +15,9 @@ pub enum Beyond {
 /// # Errors
 /// What stands against it.
 pub fn mends(plan: &Plan) -> Result<(), Beyond> {
-    if plan.steps.iter().any(|step| matches!(step, Step::Launch { .. })) {
+    let launches = plan.steps.iter().any(|step| matches!(step, Step::Launch { .. }));
+    // One that would be replaced (its settings have changed since) is asked about, and is not gone.
+    if launches && plan.questions.is_empty() {
         return Err(Beyond::Gone);
     }
     let is_mending = |step: &&Step| {
@@ -56,7 +58,9 @@ mod tests {
             zone: "eu-west-1a".to_owned(),
             instead_of: None,
         };
-        assert_eq!(mends(&plan(vec![allow.clone(), launch])), Err(Beyond::Gone));
+        assert_eq!(mends(&plan(vec![allow.clone(), launch.clone()])), Err(Beyond::Gone));
+        let replaced = Plan { questions: vec!["replace it?".to_owned()], ..plan(vec![launch.clone()]) };
+        assert_eq!(mends(&replaced), Err(Beyond::Decision("replace it?".to_owned())));
         let terminate = Step::Terminate { instance_id: "i-0abc".to_owned(), reason: Some("one is enough") };
         let decision = "terminate instance i-0abc (one is enough)".to_owned();
         assert_eq!(mends(&plan(vec![allow.clone(), terminate])), Err(Beyond::Decision(decision)));

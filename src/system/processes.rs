@@ -102,6 +102,9 @@ pub trait Processes: Send + Sync {
     /// Leaves the terminal: no Ctrl-C and no hang-up of the shell reaches this process any more (setsid). Nothing
     /// happens to the leader of a process group, which is somebody who started the supervisor by hand.
     fn leave_terminal(&self);
+    /// Lets this process, and those that it starts, have more files open, as far as the system allows: connections are
+    /// files, and 256 (macOS) or 1024 of them are soon used up. Without effect where that is refused.
+    fn allow_many_files(&self);
     /// The name of the process that started this one (the user's shell, usually).
     fn parent_name(&self) -> Option<String>;
 }

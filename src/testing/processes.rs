@@ -130,6 +130,8 @@ impl Processes for FakeProcesses {
 
     fn leave_terminal(&self) {}
 
+    fn allow_many_files(&self) {}
+
     fn parent_name(&self) -> Option<String> {
         self.state().parent.clone()
     }

@@ -66,6 +66,7 @@ pub struct FakeLink {
     dead: watch::Sender<bool>,
     frozen: AtomicBool,
     socket_gone: AtomicBool,
+    refusals: AtomicUsize,
     hangs_up: AtomicBool,
     carries: Arc<AtomicUsize>,
 }
@@ -83,6 +84,7 @@ impl FakeLink {
             dead: watch::Sender::new(false),
             frozen: AtomicBool::new(false),
             socket_gone: AtomicBool::new(false),
+            refusals: AtomicUsize::new(0),
             hangs_up: AtomicBool::new(false),
             carries: Arc::default(),
         }
@@ -113,6 +115,11 @@ impl FakeLink {
         self.socket_gone.store(true, SeqCst);
     }
 
+    /// As an ssh whose queue is full: so many attempts to connect are told to come again.
+    pub fn refuse_next(&self, attempts: usize) {
+        self.refusals.store(attempts, SeqCst);
+    }
+
     /// How many connections run through it.
     pub fn carries(&self) -> usize {
         self.carries.load(SeqCst)
@@ -131,6 +138,9 @@ impl Link for FakeLink {
         }
         if self.socket_gone.load(SeqCst) {
             return Err(std::io::ErrorKind::NotFound.into());
+        }
+        if self.refusals.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok() {
+            return Err(std::io::ErrorKind::WouldBlock.into());
         }
         let (near, mut far) = tokio::io::duplex(4096);
         let (mut dead, frozen) = (self.dead.subscribe(), self.frozen.load(SeqCst));

@@ -2,9 +2,10 @@
 
 use super::client::{ANSWER_LIMIT, Client, Presence, status};
 use super::files::{Lock, TunnelFiles};
+use super::ports::{self, Predecessor};
 use super::protocol::{Reply, Request};
 use super::{Obstacle, PortOwner, PortOwnerKind, Probe, SupervisorSpec, TunnelError, TunnelReport, TunnelState};
-use super::{direct, orphans, ports, predecessor, read_spec, report, story};
+use super::{direct, orphans, predecessor, read_spec, report, story};
 use crate::system::{Processes, SpawnSpec};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -162,6 +163,9 @@ impl Control {
     /// Ends the supervisor and everything of it; false when there was none.
     pub async fn down(&self) -> Result<bool, TunnelError> {
         let startup = self.startup_lock().await?;
+        // First, so that a successor that is waiting for its turn (its `up` was cancelled) finds nothing to do. Without
+        // this file a direct route is not reported as configured, either.
+        let _ = std::fs::remove_file(self.files().spec());
         let ended = match self.settled_presence().await {
             Presence::Absent => false,
             Presence::Ready(_) | Presence::Outdated(_) | Presence::Stale(_) => {
@@ -170,7 +174,7 @@ impl Control {
             }
         };
         self.clean_up().await?;
-        // Without this file a direct route would still be reported as configured.
+        // A supervisor whose state folder was deleted has put it back meanwhile.
         let _ = std::fs::remove_file(self.files().spec());
         drop(startup);
         Ok(ended)
@@ -233,16 +237,8 @@ impl Control {
     }
 
     async fn startup_lock(&self) -> Result<Lock, TunnelError> {
-        let limit = Instant::now() + UP_LIMIT;
-        loop {
-            if let Some(lock) = Lock::try_take(&self.files().startup_lock())? {
-                return Ok(lock);
-            }
-            if Instant::now() >= limit {
-                return Err(TunnelError::StartupBusy { seconds: UP_LIMIT.as_secs() });
-            }
-            sleep(POLL).await;
-        }
+        let lock = Lock::take_within(&self.files().startup_lock(), UP_LIMIT).await?;
+        lock.ok_or(TunnelError::StartupBusy { seconds: UP_LIMIT.as_secs() })
     }
 
     /// Starts a supervisor in the place of the one that runs.
@@ -250,11 +246,16 @@ impl Control {
         self.launch(spec, true).await
     }
 
+    fn predecessor(&self) -> Option<Predecessor> {
+        let holder = Lock::holder(&self.files().lock())?;
+        let targets = self.last_spec().map(|spec| spec.targets).unwrap_or_default();
+        Some(Predecessor { pid: holder.pid, ports: targets.iter().map(|target| target.local_port).collect() })
+    }
+
     /// `succeeds`: the new one ends whoever holds the lock, and takes the ports over.
     async fn launch(&self, spec: &SupervisorSpec, succeeds: bool) -> Result<(), TunnelError> {
-        let holder = || Lock::holder(&self.files().lock());
-        let predecessor = if succeeds { holder().map(|holder| holder.pid) } else { None };
-        ports::check(spec, self.processes.as_ref(), predecessor).await?;
+        let predecessor = if succeeds { self.predecessor() } else { None };
+        ports::check(spec, self.processes.as_ref(), predecessor.as_ref()).await?;
         self.files().write_spec(spec)?;
         let files = self.files();
         let log = files.log();
@@ -272,11 +273,17 @@ impl Control {
         let pid = self.processes.spawn_detached(&program, &log)?;
         let limit = Instant::now() + START_LIMIT + if succeeds { predecessor::LIMIT } else { Duration::ZERO };
         loop {
+            let has_ended = self.processes.find(pid).is_none_or(|process| process.command.is_empty());
             match self.presence().await {
                 Presence::Ready(client) if client.pid() == pid => return Ok(()),
+                // Another one was faster, whose `up` was cancelled.
+                Presence::Ready(client) if has_ended => {
+                    if self.reuse(client, spec).await? {
+                        return Ok(());
+                    }
+                }
                 _ => sleep(POLL).await,
             }
-            let has_ended = self.processes.find(pid).is_none_or(|process| process.command.is_empty());
             if has_ended || Instant::now() >= limit {
                 return Err(TunnelError::NotStarted { last: story::last_line(&log), log });
             }
@@ -286,14 +293,32 @@ impl Control {
     async fn wait_until_up(&self, progress: &(dyn Fn(&TunnelReport) + Sync)) -> Result<TunnelReport, TunnelError> {
         let started = Instant::now();
         let mut refused_since = None;
+        let mut silent_since = None;
         loop {
-            let report = match self.presence().await {
-                Presence::Ready(mut client) | Presence::Outdated(mut client) => client.status(false).await?,
+            let (report, silence) = match self.presence().await {
+                Presence::Ready(mut client) | Presence::Outdated(mut client) => match client.status(false).await {
+                    Ok(report) => (report, None),
+                    Err(error) => (TunnelReport::stopped(), Some(error)),
+                },
                 Presence::Stale(holder) => {
-                    return Err(TunnelError::Stale { pid: holder.map_or(0, |holder| holder.pid) });
+                    let pid = holder.map_or(0, |holder| holder.pid);
+                    (TunnelReport::stopped(), Some(TunnelError::Stale { pid }))
                 }
-                Presence::Absent => TunnelReport::stopped(),
+                Presence::Absent => (TunnelReport::stopped(), None),
             };
+            // Another devdb may be putting a new supervisor in the place of this one.
+            if report.state == TunnelState::Stopped {
+                let since = *silent_since.get_or_insert_with(Instant::now);
+                if since.elapsed() < ANSWER_LIMIT {
+                    sleep(POLL).await;
+                    continue;
+                }
+            } else {
+                silent_since = None;
+            }
+            if let Some(error) = silence {
+                return Err(error);
+            }
             progress(&report);
             let cause = || report.cause.clone().unwrap_or_else(|| format!("it is {}", report.state.word()));
             let waited = started.elapsed();
@@ -331,7 +356,7 @@ impl Control {
     async fn clean_up(&self) -> Result<(), TunnelError> {
         let Some(holder) = Lock::holder(&self.files().lock()) else { return Ok(()) };
         // With the lock in hand nobody else can be using the folders. One that has vanished may still have its ssh.
-        if let Some(_lock) = Lock::try_take(&self.files().lock())? {
+        if let Some(_lock) = Lock::take_within(&self.files().lock(), ANSWER_LIMIT).await? {
             for folder in holder.folders() {
                 orphans::sweep(self.processes.as_ref(), &self.files(), &folder).await;
             }

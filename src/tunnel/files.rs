@@ -6,6 +6,10 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+const POLL: Duration = Duration::from_millis(20);
 
 /// ssh adds 17 bytes to a control path, the openssh crate 29; `sun_path` has 104 bytes on macOS, NUL included.
 const LONGEST_FOLDER: usize = 57;
@@ -158,6 +162,17 @@ impl Lock {
             Ok(()) => Ok(Some(Self(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(source)) => Err(TunnelError::File { path: path.to_owned(), source }),
+        }
+    }
+
+    /// The same, with patience: somebody who only looks holds it for a moment.
+    pub(super) async fn take_within(path: &Path, patience: Duration) -> Result<Option<Self>, TunnelError> {
+        let limit = Instant::now() + patience;
+        loop {
+            match Self::try_take(path)? {
+                None if Instant::now() < limit => sleep(POLL).await,
+                taken => return Ok(taken),
+            }
         }
     }
 

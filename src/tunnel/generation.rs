@@ -101,17 +101,18 @@ impl Generation {
 }
 
 async fn connect_on(lane: &Lane, target: usize) -> Result<BoxStream, Blocked> {
-    let error = match lane.link.connect(target).await {
-        Ok(stream) => return Ok(stream),
-        Err(error) => error,
-    };
-    tokio::select! {
-        () = lane.link.closed() => Err(Blocked::Ended),
-        () = sleep(DEATH_NOTICE) => match error.kind() {
-            ErrorKind::NotFound | ErrorKind::ConnectionRefused => Err(Blocked::NoSocket),
-            _ => Err(Blocked::Busy),
-        },
+    if let Ok(stream) = lane.link.connect(target).await {
+        return Ok(stream);
     }
+    tokio::select! {
+        () = lane.link.closed() => return Err(Blocked::Ended),
+        () = sleep(DEATH_NOTICE) => {}
+    }
+    // A queue that was full is empty again; it refuses on macOS, as a socket does on which nobody listens any more.
+    lane.link.connect(target).await.map_err(|error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => Blocked::NoSocket,
+        _ => Blocked::Busy,
+    })
 }
 
 /// What a new connection meets.

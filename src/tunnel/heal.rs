@@ -43,6 +43,9 @@ pub trait Healer: Send + Sync {
     async fn heal(&self, spec: &HealSpec) -> HealReport;
 }
 
+/// The last words of the child's command line.
+pub(super) const ERRAND: [&str; 2] = ["tunnel", "heal"];
+
 /// Runs `devdb tunnel heal`.
 pub struct ChildHealer {
     pub executable: PathBuf,
@@ -52,7 +55,7 @@ pub struct ChildHealer {
 #[async_trait]
 impl Healer for ChildHealer {
     async fn heal(&self, spec: &HealSpec) -> HealReport {
-        let words = ["--json", "--no-input", "tunnel", "heal"];
+        let words = ["--json", "--no-input"].into_iter().chain(ERRAND);
         let args = spec.flags.iter().map(Into::into).chain(words.map(Into::into)).collect();
         let program = self.executable.clone().into();
         let child = SpawnSpec { program, args, cwd: Some(spec.folder.clone()), ..SpawnSpec::default() };

@@ -161,6 +161,8 @@ impl Machine {
                 self.give_up(cause, remedy, now);
                 vec![Action::CloseLink]
             }
+            // A late answer, about a trouble that is over: what serves is not gone.
+            Event::BastionGone { .. } if self.state == TunnelState::Up => Vec::new(),
             Event::BastionGone { cause } => {
                 let had_link = self.has_link;
                 self.give_up(cause, Remedy::Bastion, now);

@@ -9,12 +9,26 @@ use tokio::time::{Instant, sleep};
 
 const PATIENCE: Duration = Duration::from_millis(400);
 
+/// The supervisor whose place is to be taken.
+pub(super) struct Predecessor {
+    pub(super) pid: u32,
+    /// What its specification names.
+    pub(super) ports: Vec<u16>,
+}
+
+impl Predecessor {
+    /// Whether the port is its own: as the system says, or, where that tells nothing, as its specification does.
+    fn holds(&self, port: u16, owner: Option<&ProcessInfo>) -> bool {
+        owner.map_or_else(|| self.ports.contains(&port), |owner| owner.pid == self.pid)
+    }
+}
+
 /// Finds out before a supervisor is started whether its ports are free; nobody is ever ended here. Those of the
-/// `predecessor`, a process, will be.
+/// predecessor will be.
 pub(super) async fn check(
     spec: &SupervisorSpec,
     processes: &dyn Processes,
-    predecessor: Option<u32>,
+    predecessor: Option<&Predecessor>,
 ) -> Result<(), TunnelError> {
     // A process that is ending may have let go of its lock and not yet of its ports.
     let limit = Instant::now() + PATIENCE;
@@ -30,13 +44,13 @@ pub(super) async fn check(
 async fn try_all(
     spec: &SupervisorSpec,
     processes: &dyn Processes,
-    predecessor: Option<u32>,
+    predecessor: Option<&Predecessor>,
 ) -> Result<(), TunnelError> {
     for target in &spec.targets {
         match listen::bind(target, &mut Inherited::default()).await {
             Err(TunnelError::PortBusy { target, address, .. }) => {
                 let owner = owner(processes, address);
-                if owner.as_ref().is_some_and(|owner| Some(owner.pid) == predecessor) {
+                if predecessor.is_some_and(|predecessor| predecessor.holds(address.port(), owner.as_ref())) {
                     continue;
                 }
                 let wanted: Vec<u16> = spec.targets.iter().map(|target| target.local_port).collect();

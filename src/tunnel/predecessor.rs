@@ -2,7 +2,7 @@
 
 use super::TunnelError;
 use super::client::{ANSWER_LIMIT, Presence};
-use super::files::{Lock, TunnelFiles};
+use super::files::{Holder, Lock, TunnelFiles};
 use super::listen::Inherited;
 use super::protocol::Request;
 use crate::system::Processes;
@@ -16,18 +16,24 @@ const SIGNAL_LIMIT: Duration = Duration::from_secs(3);
 /// From the first word until one that answers nothing has been killed.
 pub(super) const LIMIT: Duration = Duration::from_secs(20);
 
-/// Ends whoever holds the lock, and everything of it.
+/// Ends whoever holds the lock, and everything of it; also the one that has just taken somebody's place.
 ///
 /// # Errors
 /// A supervisor that cannot be ended, or that nobody can name.
 pub(super) async fn end(files: &TunnelFiles, processes: &dyn Processes) -> Result<(), TunnelError> {
-    dismiss(files, processes, false).await.map(drop)
+    let limit = Instant::now() + LIMIT;
+    loop {
+        match dismiss(files, processes, false).await {
+            Err(TunnelError::AlreadyRuns) if Instant::now() < limit => {}
+            ended => return ended.map(drop),
+        }
+    }
 }
 
 /// As [`end`], but its ports stay open, and are the caller's; none where it could not be asked for them.
 ///
 /// # Errors
-/// As [`end`].
+/// As [`end`]; [`TunnelError::AlreadyRuns`] where another successor was faster.
 pub(super) async fn succeed(files: &TunnelFiles, processes: &dyn Processes) -> Result<Inherited, TunnelError> {
     dismiss(files, processes, true).await
 }
@@ -41,36 +47,45 @@ async fn dismiss(files: &TunnelFiles, processes: &dyn Processes, keeps_ports: bo
             Some(sockets) => inherited = Inherited::new(sockets),
             None => drop(client.ask(&Request::Stop, ANSWER_LIMIT).await),
         }
-        if is_free_within(files, END_LIMIT).await {
+        if is_free_within(files, &holder, END_LIMIT).await? {
             return Ok(inherited);
         }
     }
-    let Some(holder) = holder else {
-        let is_free = is_free_within(files, ANSWER_LIMIT).await;
+    let Some(named) = &holder else {
+        let is_free = is_free_within(files, &holder, ANSWER_LIMIT).await?;
         return if is_free { Ok(inherited) } else { Err(TunnelError::Stale { pid: 0 }) };
     };
     // The lock is held, and its holder signed with pid and start time: this process is ours.
-    processes.terminate(holder.pid, holder.started_at)?;
-    if is_free_within(files, SIGNAL_LIMIT).await {
+    processes.terminate(named.pid, named.started_at)?;
+    if is_free_within(files, &holder, SIGNAL_LIMIT).await? {
         return Ok(inherited);
     }
-    processes.kill(holder.pid, holder.started_at)?;
-    if is_free_within(files, SIGNAL_LIMIT).await {
+    processes.kill(named.pid, named.started_at)?;
+    if is_free_within(files, &holder, SIGNAL_LIMIT).await? {
         return Ok(inherited);
     }
-    Err(TunnelError::NotEnded { pid: holder.pid })
+    Err(TunnelError::NotEnded { pid: named.pid })
 }
 
 /// The lock is freed by the kernel when the process has ended, whatever ended it.
-async fn is_free_within(files: &TunnelFiles, patience: Duration) -> bool {
+///
+/// # Errors
+/// [`TunnelError::AlreadyRuns`] when somebody else has signed it by now.
+async fn is_free_within(files: &TunnelFiles, holder: &Option<Holder>, patience: Duration) -> Result<bool, TunnelError> {
     let limit = Instant::now() + patience;
+    let process = |holder: &Holder| (holder.pid, holder.started_at);
     while Lock::is_held(&files.lock()) {
+        let now = Lock::holder(&files.lock());
+        // While it is being signed anew it cannot be read.
+        if now.is_some() && now.as_ref().map(process) != holder.as_ref().map(process) {
+            return Err(TunnelError::AlreadyRuns);
+        }
         if Instant::now() >= limit {
-            return false;
+            return Ok(false);
         }
         sleep(POLL).await;
     }
-    true
+    Ok(true)
 }
 
 #[cfg(all(test, feature = "testing"))]
@@ -80,10 +95,10 @@ mod tests {
     use crate::system::send_descriptors;
     use crate::testing::FakeProcesses;
     use crate::tunnel::TargetSpec;
-    use crate::tunnel::files::Holder;
     use crate::tunnel::listen;
     use crate::tunnel::protocol::{self, Hello};
     use std::os::fd::AsFd;
+    use std::sync::Arc;
     use tokio::io::BufReader;
     use tokio::net::UnixListener;
     use tokio::task::JoinHandle;
@@ -148,6 +163,38 @@ mod tests {
         let (files, old) = old_supervisor(state.path(), Vec::new(), answers);
         assert!(succeed(&files, &FakeProcesses::default()).await.unwrap().is_empty());
         assert_eq!(old.await.unwrap(), ["hand_over", "stop"]);
+    }
+
+    #[tokio::test]
+    async fn of_two_successors_the_slower_leaves_the_faster_alone_and_who_ends_the_tunnel_ends_that_one_too() {
+        let state = tempfile::tempdir().unwrap();
+        let (files, old) = old_supervisor(state.path(), Vec::new(), &[r#"{"reply":"handed_over"}"#]);
+        let take = async {
+            let mut lock = loop {
+                match Lock::try_take(&files.lock()).unwrap() {
+                    Some(lock) => break lock,
+                    None => tokio::task::yield_now().await,
+                }
+            };
+            let socket = state.path().join("nobody");
+            let faster = Holder { pid: 8, started_at: 1, version: String::new(), socket, left: Vec::new() };
+            lock.sign(&faster, &files.lock()).unwrap();
+            lock
+        };
+        let processes = FakeProcesses::default();
+        let (slower, lock) = tokio::join!(succeed(&files, &processes), take);
+        old.await.unwrap();
+        assert!(matches!(slower, Err(TunnelError::AlreadyRuns)) || Lock::holder(&files.lock()).unwrap().pid == 8);
+        let ended = Arc::new(std::sync::Mutex::new(Some(lock)));
+        processes.add(crate::system::ProcessInfo { pid: 8, started_at: 1, ..Default::default() });
+        let free = async {
+            while processes.ended() != [8] {
+                tokio::task::yield_now().await;
+            }
+            ended.lock().unwrap().take();
+        };
+        let (done, ()) = tokio::join!(end(&files, &processes), free);
+        done.unwrap();
     }
 
     #[tokio::test]

@@ -176,6 +176,17 @@ async fn one_connection_too_many_is_closed_at_once_and_a_client_that_leaves_free
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_meets_a_full_queue_of_ssh_comes_again_until_there_is_room_or_the_promised_time_is_over() {
+    let rehearsal = Rehearsal::up().await;
+    rehearsal.link().refuse_next(9);
+    talk(&mut rehearsal.connect()).await.unwrap();
+    rehearsal.link().refuse_next(usize::MAX);
+    let waited = closes(&mut rehearsal.connect()).await;
+    assert_eq!(waited.as_secs(), 30);
+    assert_eq!((rehearsal.report().state, rehearsal.ssh.links().len()), (TunnelState::Suspect, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_killed_master_is_replaced_at_once() {
     let rehearsal = Rehearsal::up().await;
     let mut old = rehearsal.connect();

@@ -54,7 +54,8 @@ enum Attempt {
     Answered(Passage, watch::Receiver<Option<Instant>>),
     /// The generation is gone; nothing was answered, so the next one may be asked.
     GenerationGone,
-    /// This ssh is of no use, or led to an instance that is not the target any more; the same generation may lead there.
+    /// This ssh is of no use, takes nobody just now, or led to an instance that is not the target any more; the same
+    /// generation may lead there.
     Elsewhere,
     /// The client left, or the database ended it.
     Over,
@@ -85,6 +86,8 @@ pub(super) async fn serve<S: Stream>(client: S, target: usize, hub: Arc<Hub>) {
                 return;
             }
             Attempt::GenerationGone => drop(open),
+            // The wait for a generation is none, when the same one is asked again.
+            Attempt::Elsewhere if Instant::now() >= deadline => return,
             Attempt::Elsewhere => last = generation.id.saturating_sub(1),
             Attempt::Over => return,
         }
@@ -181,12 +184,13 @@ async fn attempt<S: Stream>(
         Ok(passage) => passage,
         Err(blocked) => {
             let remark = match blocked {
-                Blocked::Ended => None,
-                Blocked::NoSocket => Some(Remark::NoSocket(generation.id)),
-                Blocked::Busy => Some(Remark::Doubt("ssh's socket takes no connection")),
+                Blocked::Ended => return Attempt::GenerationGone,
+                Blocked::NoSocket => Remark::NoSocket(generation.id),
+                Blocked::Busy => Remark::Doubt("ssh's socket takes no connection"),
             };
-            remark.map(|remark| hub.remarks.send(remark));
-            return Attempt::GenerationGone;
+            let _ = hub.remarks.send(remark);
+            // Hundreds that were held are let go in the same moment, and ssh takes a hundred: the others come again.
+            return if blocked == Blocked::Busy { Attempt::Elsewhere } else { Attempt::GenerationGone };
         }
     };
     let (upstream, lane) = (&mut passage.stream, passage.seat.lane());

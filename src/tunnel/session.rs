@@ -257,6 +257,10 @@ impl Session {
                 let Some(generation) = self.current(id) else { return };
                 self.lanes_silent(&generation, silent);
                 let lived = generation.opened.elapsed();
+                if generation.lanes.all().is_empty() {
+                    // The one that answered has ended meanwhile, beside others that were just taken out.
+                    return self.happened(Event::LinkLost { cause: "ssh ended".to_owned(), lived });
+                }
                 self.happened(if answers { Event::LinkAnswers } else { Event::LinkSilent { lived } });
             }
             Note::ProbeDue { id, appointment } if appointment == self.appointment && self.current(id).is_some() => {

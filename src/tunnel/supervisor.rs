@@ -3,6 +3,7 @@
 use super::counters::Counters;
 use super::files::{Holder, Lock, TunnelFiles};
 use super::generation::Gate;
+use super::heal::ERRAND;
 use super::listen::{self, Inherited, Listeners};
 use super::place::Place;
 use super::report::Snapshot;
@@ -10,7 +11,7 @@ use super::serve::{self, Hub};
 use super::service::{self, Desk, Farewell, Office};
 use super::session::{Command, Session, Tools};
 use super::{Healer, Probe, Ssh, Story, SupervisorSpec, TunnelError, orphans, predecessor};
-use crate::system::{Clock, Processes};
+use crate::system::{Clock, ProcessInfo, Processes};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -78,7 +79,9 @@ async fn run(
     let processes = tools.processes.as_ref();
     let mut inherited = if succeeds { predecessor::succeed(files, processes).await? } else { Inherited::default() };
     let with_ports = if inherited.is_empty() { "" } else { "; the ports stayed open" };
-    let lock = take_lock(files).await?;
+    let lock = Lock::take_within(&files.lock(), LOCK_PATIENCE).await?.ok_or(TunnelError::AlreadyRuns)?;
+    // Whoever has taken the tunnel down meanwhile has taken the specification away.
+    let spec = if succeeds { read_spec(spec_file)? } else { spec };
     let folder = files.socket_folder(tools.runtime_dir.as_deref())?;
     let tell = |line: &str| story.tell(tools.clock.now(), line);
 
@@ -164,6 +167,7 @@ async fn run(
     let _ = session.await;
     serving.abort();
     let _ = serving.await;
+    end_errands(tools.processes.as_ref(), pid);
     // An ssh that was still being started knows nothing of the end; it is found by its control path.
     for folder in place.folders() {
         orphans::sweep(tools.processes.as_ref(), files, &folder).await;
@@ -173,16 +177,12 @@ async fn run(
     Ok(())
 }
 
-async fn take_lock(files: &TunnelFiles) -> Result<Lock, TunnelError> {
-    let limit = Instant::now() + LOCK_PATIENCE;
-    loop {
-        if let Some(lock) = Lock::try_take(&files.lock())? {
-            return Ok(lock);
-        }
-        if Instant::now() >= limit {
-            return Err(TunnelError::AlreadyRuns);
-        }
-        sleep(Duration::from_millis(20)).await;
+/// A child that asks AWS knows nothing of the end, and would go on mending for a tunnel that is down.
+fn end_errands(processes: &dyn Processes, pid: u32) {
+    let is_ours =
+        |process: &ProcessInfo| process.parent == Some(pid) && process.command.ends_with(&ERRAND.map(Into::into));
+    for process in processes.list().iter().filter(|process| is_ours(process)) {
+        let _ = processes.terminate(process.pid, process.started_at);
     }
 }
 
@@ -229,7 +229,11 @@ async fn accept(listener: Arc<TcpListener>, target: usize, hub: Arc<Hub>) {
 /// Waits until nobody uses the tunnel any more, but not for long.
 async fn drain(counters: &[Arc<Counters>]) {
     let limit = Instant::now() + DRAIN;
-    while counters.iter().any(|counters| counters.connections().open > 0) && Instant::now() < limit {
+    let is_used = |counters: &Arc<Counters>| {
+        let now = counters.connections();
+        now.open + now.held > 0
+    };
+    while counters.iter().any(is_used) && Instant::now() < limit {
         sleep(Duration::from_millis(20)).await;
     }
 }

@@ -1,8 +1,10 @@
 //! A supervisor takes the place of another one.
 
 use crate::support::database::is_served;
+use crate::support::sshd::eventually;
 use crate::support::world::World;
 use std::net::{Ipv4Addr, TcpListener};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(15);
@@ -59,6 +61,58 @@ fn a_supervisor_that_does_not_answer_is_replaced() {
     assert_ne!(world.supervisors(), [old]);
     assert_eq!(world.supervisors().len(), 1);
     is_served(world.address(), LIMIT).unwrap();
+    world.done("down");
+    world.assert_nothing_is_left();
+}
+
+/// An `up` that is cancelled while its supervisor waits for a predecessor that does not answer.
+fn cancelled_replacement(world: &World) -> u32 {
+    world.done("up");
+    let old = world.supervisors()[0];
+    world.signal(old, "-STOP");
+    world.change_spec(|spec| spec["hold_ms"] = 10_000.into());
+    let mut up = world.command("up").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let successor = |pids: Vec<u32>| pids.into_iter().find(|pid| *pid != old);
+    let successor = eventually("a successor", LIMIT, || successor(world.supervisors()));
+    world.signal(up.id(), "-INT");
+    assert_eq!(up.wait().unwrap().code(), Some(130));
+    successor
+}
+
+#[test]
+fn down_is_the_last_word_although_a_cancelled_up_has_left_a_successor_that_waits() {
+    let world = World::new();
+    let successor = cancelled_replacement(&world);
+    world.done("down");
+    eventually("its end", LIMIT, || (!world.supervisors().contains(&successor)).then_some(()));
+    assert_eq!(world.status()["state"], "stopped");
+    world.assert_nothing_is_left();
+}
+
+#[test]
+fn an_up_after_a_cancelled_one_ends_with_one_tunnel() {
+    let world = World::new();
+    cancelled_replacement(&world);
+    assert_eq!(world.done("up")["state"], "up");
+    assert_eq!((world.supervisors().len(), world.masters().len()), (1, 1), "{}", world.log());
+    is_served(world.address(), LIMIT).unwrap();
+    world.done("down");
+    world.assert_nothing_is_left();
+}
+
+#[test]
+fn a_supervisor_may_have_many_files_open_whatever_the_shell_allows() {
+    let world = World::new();
+    let up = world.command("up");
+    let mut small = Command::new("sh");
+    small.args(["-c", r#"ulimit -Sn 256 && exec "$0" "$@""#]).arg(up.get_program()).args(up.get_args());
+    small.env_clear().envs(up.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
+    assert!(small.current_dir(world.path("project")).output().unwrap().status.success(), "{}", world.log());
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", world.supervisors()[0])).unwrap();
+    let limits = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let mut limits = limits.split_whitespace().map(|limit| limit.parse::<u64>().unwrap_or(u64::MAX));
+    let (soft, hard) = (limits.next().unwrap(), limits.next().unwrap());
+    assert_eq!(soft, hard.min(10_240));
     world.done("down");
     world.assert_nothing_is_left();
 }

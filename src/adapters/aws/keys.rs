@@ -2,12 +2,18 @@ use crate::system::CloudError;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use std::time::Duration;
+
+/// No call that devdb makes takes longer. Without it, one whose connection was forgotten on the way is waited for as long
+/// as the kernel resends, or for ever.
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(20);
 
 /// Secrets and tokens of one account and region: all of AWS that the Lambda function needs.
 pub(crate) struct AwsKeys {
@@ -44,6 +50,7 @@ async fn sdk_config(profile: Option<&str>, region: Option<&str>) -> SdkConfig {
     let http = http_client();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http.clone())
+        .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_LIMIT).build())
         .retry_config(RetryConfig::standard().with_max_attempts(4));
     if let Ok(name) = AppName::new("devdb") {
         loader = loader.app_name(name);

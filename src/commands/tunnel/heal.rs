@@ -7,6 +7,11 @@ use crate::error::CommandError;
 use crate::system::CloudError;
 use crate::tunnel::{self, HealOutcome, HealReport, Remedy};
 use crate::ui::{ExitStatus, Paint, Report};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// The supervisor makes no other visit meanwhile. An instance that is started takes a minute.
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// Mend the way to the bastion (run by the supervisor)
 #[derive(Debug, clap::Args)]
@@ -16,10 +21,17 @@ pub(crate) async fn run(_args: &HealArgs, context: &Context) -> Result<ExitStatu
     let report = match logged_in(context).await {
         Err(error) if error.is_about_credentials() => refused(HealOutcome::NeedsCredentials, error.into()),
         Err(error) => refused(HealOutcome::Failed, error.into()),
-        Ok(()) => heal(context).await.unwrap_or_else(|error| refused(HealOutcome::Failed, error)),
+        Ok(()) => match timeout(LIMIT, heal(context)).await {
+            Ok(healed) => healed.unwrap_or_else(|error| refused(HealOutcome::Failed, error)),
+            Err(_) => refused(HealOutcome::Failed, late()),
+        },
     };
     context.printer().report(&report)?;
     Ok(ExitStatus::Success)
+}
+
+fn late() -> CommandError {
+    CommandError::failed(format!("AWS and the bastion were not done within {} s", LIMIT.as_secs()))
 }
 
 /// A supervisor that waits for credentials may never see those that this command was given in its variables: with

@@ -20,6 +20,7 @@ pub(crate) struct SuperviseArgs {
 pub(crate) async fn run(args: &SuperviseArgs, context: &Context) -> Result<ExitStatus, CommandError> {
     let host = context.host();
     host.processes.leave_terminal();
+    host.processes.allow_many_files();
     let tools = SupervisorTools {
         ssh: host.tools.ssh(),
         probe: host.tools.probe(),

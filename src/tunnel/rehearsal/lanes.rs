@@ -49,6 +49,23 @@ async fn work_opens_further_lanes_new_connections_are_spread_and_a_quiet_minute_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_link_whose_last_lane_ends_while_the_silent_ones_are_found_out_is_replaced() {
+    let rehearsal = busy().await;
+    let lanes = alive(&rehearsal);
+    let (answers, silent) = lanes.split_last().unwrap();
+    silent.iter().for_each(|lane| lane.freeze());
+    let mut client = rehearsal.connect();
+    client.write_all(b"hello").await.unwrap();
+    // The client's doubt has begun a look by then, and this lane has answered it.
+    sleep(Duration::from_secs(3)).await;
+    answers.kill();
+    let mut answer = [0; 5];
+    timeout(Duration::from_secs(10), client.read_exact(&mut answer)).await.unwrap().unwrap();
+    rehearsal.state(TunnelState::Up).await;
+    assert_eq!(rehearsal.ssh.links().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
 async fn idle_connections_and_pauses_open_no_further_lane() {
     let rehearsal = Rehearsal::up().await;
     let mut clients: Vec<_> = (0..20).map(|_| rehearsal.connect()).collect();

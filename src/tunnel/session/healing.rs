@@ -59,10 +59,10 @@ impl Session {
             TunnelState::Suspect => self.generation.is_some(),
             _ => false,
         };
+        let Some(spec) = self.spec.heal.clone() else { return };
         if !self.healing.is_due(!is_doubtful, Instant::now()) {
             return;
         }
-        let Some(spec) = self.spec.heal.clone() else { return };
         let (healer, notes) = (self.tools.healer.clone(), self.notes.clone());
         tokio::spawn(async move {
             let _ = notes.send(Note::Healed(healer.heal(&spec).await));
