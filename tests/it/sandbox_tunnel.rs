@@ -182,3 +182,34 @@ fn the_runbooks_own_tunnel_is_proven_dead_by_what_nobody_acknowledges() {
     laptop.devdb("tunnel up").expect_code(0);
     finish(&laptop);
 }
+
+#[test]
+fn a_bastion_that_other_settings_would_replace_is_not_taken_for_gone() {
+    let laptop = Laptop::new();
+    laptop.devdb_with(&[("DEVDB_BASTION_INSTANCE_TYPE", "t3.micro")], "bastion up").expect_code(0);
+    laptop.devdb("tunnel up").expect_code(0);
+    let ssh = master(&laptop);
+    laptop.fault("database-down");
+    await_state(&laptop, "suspect");
+    await_log(&laptop, "somebody has to decide: replace instance");
+    assert_eq!(state(&laptop)["state"], "suspect");
+    laptop.fault("clear");
+    await_state(&laptop, "up");
+    assert_eq!(master(&laptop), ssh);
+    finish(&laptop);
+}
+
+#[test]
+fn a_visit_to_aws_ends_with_the_tunnel() {
+    let laptop = up();
+    laptop.fault(r#"api {"action":"GetCallerIdentity","hold":true}"#);
+    laptop.fault("database-down");
+    await_state(&laptop, "suspect");
+    let visits = || laptop.shell("pgrep -f 'json --no-input tunnel heal$'").stdout;
+    poll("it asks AWS", || (!visits().is_empty()).then_some(()));
+    laptop.devdb("tunnel down").expect_code(0);
+    poll("nobody asks any more", || visits().is_empty().then_some(()));
+    laptop.fault("clear");
+    laptop.devdb("tunnel up").expect_code(0);
+    finish(&laptop);
+}
