@@ -261,7 +261,8 @@ pub(crate) fn describe(connection: &Connection) -> String {
     }
 }
 
-fn how_known(reached: &Reached, connection: &Connection) -> String {
+/// How it is known which database answered.
+pub(crate) fn how_known(reached: &Reached, connection: &Connection) -> String {
     match &reached.certificate_name {
         Some(name) if *name == connection.host => "certificate verified".to_owned(),
         Some(name) => format!("certificate verified for {name}"),

@@ -245,7 +245,8 @@ fn target(role: Role, host: &str, port: u16, local_port: u16) -> Result<TargetSp
     Ok(TargetSpec { name: role.name().to_owned(), host: HostName::parse(host)?, port, local_port })
 }
 
-async fn link_spec(context: &Context) -> Result<LinkSpec, CommandError> {
+/// The way through the bastion.
+pub(crate) async fn link_spec(context: &Context) -> Result<LinkSpec, CommandError> {
     let access = bastion_access(context).await?;
     let ssh = &context.settings()?.ssh;
     Ok(LinkSpec {

@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod context;
 mod database;
+mod doctor;
 mod down;
 mod env;
 mod environment;
@@ -34,6 +35,7 @@ pub(crate) enum Command {
     Up(up::WholeUpArgs),
     Down(down::WholeDownArgs),
     Status(status::StatusArgs),
+    Doctor(doctor::DoctorArgs),
     /// Provision the bastion in the database's VPC, and remove it
     #[command(subcommand)]
     Bastion(bastion::BastionCommand),
@@ -87,7 +89,12 @@ pub(crate) async fn run(argv: Vec<OsString>, host: Host) -> ExitStatus {
 
 /// Does what was asked, and then what a tunnel was waiting for: whoever got an answer from AWS is logged in again.
 async fn dispatch(command: Command, context: &Context) -> Result<ExitStatus, CommandError> {
-    let is_about_it = matches!(command, Command::Tunnel(ref verb) if verb.mends_by_itself());
+    let is_about_it = match &command {
+        Command::Tunnel(verb) => verb.mends_by_itself(),
+        // It only looks.
+        Command::Doctor(_) => true,
+        _ => false,
+    };
     let status = perform(command, context).await?;
     if context.has_asked_aws() && !is_about_it {
         tunnel::mend_if_waiting(context).await;
@@ -100,6 +107,7 @@ async fn perform(command: Command, context: &Context) -> Result<ExitStatus, Comm
         Command::Up(args) => up::run(&args, context).await,
         Command::Down(args) => down::run(&args, context).await,
         Command::Status(args) => status::run(&args, context).await,
+        Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Bastion(command) => bastion::run(command, context).await,
         Command::Tunnel(command) => tunnel::run(command, context).await,
         Command::Env(args) => env::run(&args, context).await,

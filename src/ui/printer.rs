@@ -86,6 +86,11 @@ impl Printer {
         }
     }
 
+    /// The hint for this very command line, for a report that holds it.
+    pub fn pasteable(&self, hint: &str) -> String {
+        self.selection.apply(hint)
+    }
+
     pub fn failure(&self, failure: &Failure) {
         let hints = failure.hints.iter().map(|hint| self.selection.apply(hint)).collect();
         let failure = Failure { hints, ..failure.clone() };

@@ -18,6 +18,7 @@ mod bastion_verbs;
 mod config;
 mod database;
 mod discovery;
+mod doctor;
 mod env;
 mod help;
 mod lambda;
@@ -42,6 +43,8 @@ mod sandbox;
 mod sandbox_crash;
 #[cfg(feature = "aws")]
 mod sandbox_discovery;
+#[cfg(feature = "aws")]
+mod sandbox_doctor;
 #[cfg(feature = "aws")]
 mod sandbox_faults;
 #[cfg(feature = "aws")]

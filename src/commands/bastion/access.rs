@@ -1,5 +1,5 @@
 use super::bench::{Bench, scope};
-use crate::bastion::{self, BastionAccess, BastionError, BastionReport, BastionStatus, LocalState, ShellError};
+use crate::bastion::{self, BastionAccess, BastionError, BastionReport, BastionStatus, LocalState, Reach, ShellError};
 use crate::commands::context::Context;
 use crate::error::{CommandError, ErrorKind, reach_hints};
 
@@ -96,14 +96,16 @@ pub(super) async fn explained(context: &Context, error: BastionError) -> Command
     }
 }
 
+/// Whether the bastion's rules let us in, as AWS has them now.
+pub(crate) async fn reach(context: &Context) -> Result<Reach, CommandError> {
+    let bench = Bench::fetch(context).await?;
+    let workshop = bench.workshop(&|_| {});
+    Ok(bastion::reach(&workshop, &bench.scope(), bench.settings.bastion.ssh_port).await?)
+}
+
 /// ssh gets no answer from the bastion: what its rules tell about that, as the error's first advice.
 pub(crate) async fn with_the_rules_word(context: &Context, mut error: CommandError) -> CommandError {
-    let asked = async {
-        let bench = Bench::fetch(context).await?;
-        let workshop = bench.workshop(&|_| {});
-        Ok::<_, CommandError>(bastion::reach(&workshop, &bench.scope(), bench.settings.bastion.ssh_port).await?)
-    };
-    let advice = match asked.await {
+    let advice = match reach(context).await {
         Ok(reach) => reach_hints(&reach),
         Err(_) => vec!["if your address has changed, `devdb bastion allow-ip` lets the new one in".to_owned()],
     };

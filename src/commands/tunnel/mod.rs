@@ -12,6 +12,7 @@ mod supervise;
 mod up;
 mod wait;
 
+pub(crate) use ports::busy;
 pub(crate) use up::open;
 
 use super::bastion::access::with_the_rules_word;

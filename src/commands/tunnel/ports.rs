@@ -1,5 +1,6 @@
 use super::{control, kill_stale};
 use crate::commands::context::Context;
+use crate::commands::environment;
 use crate::error::CommandError;
 use crate::tunnel::{PortOwner, PortOwnerKind};
 use crate::ui::{ExitStatus, Paint, Report, Table};
@@ -28,6 +29,27 @@ pub(crate) async fn run(_args: &PortsArgs, context: &Context) -> Result<ExitStat
     });
     context.printer().report(&PortsReport { ports: ports.to_vec() })?;
     Ok(ExitStatus::Success)
+}
+
+/// Somebody else's hold on a port of the tunnel, where there is one, as the reason why it cannot be up.
+pub(crate) async fn busy(context: &Context) -> Result<Option<CommandError>, CommandError> {
+    let ports = environment::tunnel_ports(context)?;
+    let holders = kill_stale::survey(context, &control(context)?, ports)?.holders().await;
+    let held = holders.iter().find_map(|holder| Some((holder.local.first()?, holder.owner.as_ref())));
+    Ok(held.map(|(address, owner)| {
+        let who = match owner {
+            Some(owner) => format!("{} (pid {}): {}", owner.kind.word(), owner.pid, owner.command),
+            None => "a process that this user may not see".to_owned(),
+        };
+        let error = CommandError::failed(format!("it is not up, and {address} is held by {who}"));
+        match owner.map(|owner| owner.kind) {
+            Some(PortOwnerKind::Ssh) => error
+                .hint("`devdb tunnel kill-stale` tells whether that is a forgotten tunnel, and ends it if you agree"),
+            _ => error.hint(
+                "free the port, or choose another `writer_port` or `reader_port` under [environment.NAME.tunnel] in devdb.local.toml",
+            ),
+        }
+    }))
 }
 
 #[derive(Clone, Serialize)]
