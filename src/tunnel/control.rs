@@ -273,16 +273,20 @@ impl Control {
         let pid = self.processes.spawn_detached(&program, &log)?;
         let limit = Instant::now() + START_LIMIT + if succeeds { predecessor::LIMIT } else { Duration::ZERO };
         loop {
+            if let Presence::Ready(client) = self.presence().await
+                && client.pid() == pid
+            {
+                return Ok(());
+            }
+            // Not before the first pause: a process that has just been started has no command line for a moment.
+            sleep(POLL).await;
             let has_ended = self.processes.find(pid).is_none_or(|process| process.command.is_empty());
-            match self.presence().await {
-                Presence::Ready(client) if client.pid() == pid => return Ok(()),
-                // Another one was faster, whose `up` was cancelled.
-                Presence::Ready(client) if has_ended => {
-                    if self.reuse(client, spec).await? {
-                        return Ok(());
-                    }
-                }
-                _ => sleep(POLL).await,
+            // Perhaps because another one was faster, whose own `up` was cancelled.
+            if has_ended
+                && let Presence::Ready(client) = self.settled_presence().await
+                && self.reuse(client, spec).await?
+            {
+                return Ok(());
             }
             if has_ended || Instant::now() >= limit {
                 return Err(TunnelError::NotStarted { last: story::last_line(&log), log });
