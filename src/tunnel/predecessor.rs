@@ -101,7 +101,6 @@ mod tests {
     use crate::tunnel::listen;
     use crate::tunnel::protocol::{self, Hello};
     use std::os::fd::AsFd;
-    use std::sync::Arc;
     use tokio::io::BufReader;
     use tokio::net::UnixListener;
     use tokio::task::JoinHandle;
@@ -171,33 +170,38 @@ mod tests {
     #[tokio::test]
     async fn of_two_successors_the_slower_leaves_the_faster_alone_and_who_ends_the_tunnel_ends_that_one_too() {
         let state = tempfile::tempdir().unwrap();
-        let (files, old) = old_supervisor(state.path(), Vec::new(), &[r#"{"reply":"handed_over"}"#]);
-        let take = async {
-            let mut lock = loop {
-                match Lock::try_take(&files.lock()).unwrap() {
-                    Some(lock) => break lock,
-                    None => tokio::task::yield_now().await,
-                }
-            };
-            let socket = state.path().join("nobody");
-            let faster = Holder { pid: 8, started_at: 1, version: String::new(), socket, left: Vec::new() };
-            lock.sign(&faster, &files.lock()).unwrap();
-            lock
+        let files = TunnelFiles::new(state.path());
+        let mut lock = Lock::try_take(&files.lock()).unwrap().unwrap();
+        let signed = |pid| Holder {
+            pid,
+            started_at: 1,
+            version: String::new(),
+            socket: state.path().join("nobody"),
+            left: Vec::new(),
         };
+        lock.sign(&signed(7), &files.lock()).unwrap();
         let processes = FakeProcesses::default();
-        let (slower, lock) = tokio::join!(succeed(&files, &processes), take);
-        old.await.unwrap();
-        assert!(matches!(slower, Err(TunnelError::AlreadyRuns)) || Lock::holder(&files.lock()).unwrap().pid == 8);
-        let ended = Arc::new(std::sync::Mutex::new(Some(lock)));
-        processes.add(crate::system::ProcessInfo { pid: 8, started_at: 1, ..Default::default() });
-        let free = async {
-            while processes.ended() != [8] {
+        let process = |pid| crate::system::ProcessInfo { pid, started_at: 1, ..Default::default() };
+        [7, 8].map(process).into_iter().for_each(|process| processes.add(process));
+        // The lock never comes free: when the old one has been told to end, the faster successor has it.
+        let overtake = async {
+            while processes.ended() != [7] {
                 tokio::task::yield_now().await;
             }
-            ended.lock().unwrap().take();
+            lock.sign(&signed(8), &files.lock()).unwrap();
+            lock
         };
-        let (done, ()) = tokio::join!(end(&files, &processes), free);
-        done.unwrap();
+        let (slower, lock) = tokio::join!(succeed(&files, &processes), overtake);
+        assert!(matches!(slower, Err(TunnelError::AlreadyRuns)));
+        assert_eq!(processes.ended(), [7], "the faster one is left alone");
+        let leave = async {
+            while processes.ended() != [7, 8] {
+                tokio::task::yield_now().await;
+            }
+            drop(lock);
+        };
+        let (ended, ()) = tokio::join!(end(&files, &processes), leave);
+        ended.unwrap();
     }
 
     #[tokio::test]
