@@ -92,6 +92,11 @@ fn describe(process: &sysinfo::Process, users: Option<&Users>) -> ProcessInfo {
     }
 }
 
+/// One that nobody has waited for yet: it holds nothing any more, and the first process of a container may never wait.
+fn has_ended(process: &sysinfo::Process) -> bool {
+    matches!(process.status(), ProcessStatus::Zombie | ProcessStatus::Dead)
+}
+
 impl SystemProcesses {
     fn signal(&self, pid: u32, started_at: u64, signal: Signal) -> Result<bool, ProcessError> {
         // The start time is read right before the signal: a pid alone may by now name somebody else's process.
@@ -136,7 +141,7 @@ impl Processes for SystemProcesses {
         let mut system = System::new().ok()?;
         let pid = sysinfo::Pid::from_u32(pid);
         system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, refresh());
-        let process = system.process(pid)?;
+        let process = system.process(pid).filter(|process| !has_ended(process))?;
         Some(describe(process, Users::new_with_refreshed_list().ok().as_ref()))
     }
 
@@ -144,7 +149,8 @@ impl Processes for SystemProcesses {
         let Ok(mut system) = System::new() else { return Vec::new() };
         system.refresh_processes_specifics(ProcessesToUpdate::All, true, refresh());
         let users = Users::new_with_refreshed_list().ok();
-        system.processes().values().map(|process| describe(process, users.as_ref())).collect()
+        let living = system.processes().values().filter(|process| !has_ended(process));
+        living.map(|process| describe(process, users.as_ref())).collect()
     }
 
     fn port_owner(&self, address: IpAddr, port: u16) -> Option<ProcessInfo> {

@@ -27,6 +27,8 @@ fn contract(processes: &dyn Processes, pid: u32, port: u16, mut is_gone: impl Fn
     assert!(!processes.kill(pid, found.started_at + 1).unwrap());
     assert!(processes.find(pid).is_some() && !is_gone());
     assert!(processes.terminate(pid, found.started_at).unwrap());
+    eventually("it is gone before anybody has waited for it", LIMIT, || processes.find(pid).is_none().then_some(()));
+    assert!(processes.list().iter().all(|process| process.pid != pid));
     while !is_gone() {
         std::thread::yield_now();
     }
