@@ -1,48 +1,52 @@
-"""Knocks at a local port four times a second and writes down how each knock ended: began, ended, outcome.
+"""A loop of psql through a local port: four a second, each with a connection of its own. Writes down how each ended:
+began, ended, outcome.
 
     pulse.py PORT STOP_FILE
 
-A knock is what a driver says first (PostgreSQL's SSLRequest); `served` is its first answer. Ends, when every knock has
-ended, after STOP_FILE appears.
+What psql needs besides the port is in its variables (`devdb exec -- pulse.py …`). Ends, when every psql has ended, after
+STOP_FILE appears.
 """
 
 import os
-import socket
-import struct
+import subprocess
 import sys
 import threading
 import time
 
 PAUSE = 0.25
 PATIENCE = 45
-SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
 
-def knock(port):
+def ask(environment):
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as stream:
-            stream.sendall(SSL_REQUEST)
-            return "served" if stream.recv(1) == b"S" else "closed"
-    except ConnectionRefusedError:
-        return "refused"
-    except TimeoutError:
+        psql = subprocess.run(
+            ["psql", "-XAtqc", "select 1"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+    except subprocess.TimeoutExpired:
         return "silent"
-    except OSError:
-        return "closed"
+    if psql.stdout == "1\n":
+        return "served"
+    return "refused" if "Connection refused" in psql.stderr else "closed"
 
 
-def beat(port):
+def beat(environment):
     began = time.time()
-    outcome = knock(port)
-    # One write, so that the lines of two knocks do not run into each other.
+    outcome = ask(environment)
+    # One write, so that the lines of two of them do not run into each other.
     os.write(1, f"{began:.3f} {time.time():.3f} {outcome}\n".encode())
 
 
 def main():
-    port, stop = int(sys.argv[1]), sys.argv[2]
+    port, stop = sys.argv[1:]
+    environment = {**os.environ, "PGPORT": port, "LC_ALL": "C"}
     beats = []
     while not os.path.exists(stop):
-        beats.append(threading.Thread(target=beat, args=(port,)))
+        beats.append(threading.Thread(target=beat, args=(environment,)))
         beats[-1].start()
         time.sleep(PAUSE)
     for one in beats:

@@ -32,6 +32,8 @@ pub(crate) mod ssh;
 #[cfg(feature = "cli")]
 mod ssh_config;
 #[cfg(feature = "cli")]
+mod ssh_launch;
+#[cfg(feature = "cli")]
 mod ssh_mux;
 #[cfg(feature = "cli")]
 pub(crate) mod terminal;

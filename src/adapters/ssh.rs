@@ -1,9 +1,9 @@
-use super::ssh_config;
 use super::ssh_mux::Mux;
+use super::{ssh_config, ssh_launch};
 use crate::system::{ProcessInfo, Processes};
 use crate::tunnel::{BastionNotes, BoxStream, Link, LinkError, LinkRequest, LinkSpec, Ssh, control_path};
 use async_trait::async_trait;
-use openssh::{ForwardType, KnownHosts, Session, SessionBuilder, Socket, Stdio};
+use openssh::{ForwardType, Session, Socket, Stdio};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,6 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// TCP connect, banner and key exchange. Short, because a SYN that was lost while the network was away is not sent
-/// again for seconds; a new attempt sends one at once.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Everything until the master is in the background, authentication included.
 const OPEN_LIMIT: Duration = Duration::from_secs(20);
 /// Longer than any round trip; a connection request that was lost is not waited for.
@@ -67,25 +64,19 @@ impl Ssh for OpenSsh {
     async fn open(&self, request: &LinkRequest) -> Result<Arc<dyn Link>, LinkError> {
         let config = request.folder.join("ssh_config");
         write_private(&config, &ssh_config::render(&request.link)).map_err(failed)?;
-        let mut builder = SessionBuilder::default();
-        // The crate's own default, accept-new, stands on the command line and would beat the file's `yes`.
-        builder.known_hosts_check(KnownHosts::Strict).connect_timeout(CONNECT_LIMIT);
-        builder.control_directory(&request.folder).config_file(&config);
-        let connecting = builder.connect_mux(request.link.instance_id.as_str());
-        let session = match timeout(OPEN_LIMIT, connecting).await {
-            Ok(Ok(session)) => session,
-            Ok(Err(error)) => return Err(translate(&error)),
+        let home = match timeout(OPEN_LIMIT, ssh_launch::launch(&request.link, &config, &request.folder)).await {
+            Ok(launched) => launched?,
             Err(_) => {
                 self.end_abandoned(&request.folder);
                 return Err(LinkError::TimedOut { said: "authentication took too long".to_owned() });
             }
         };
-        // Dropping a session blocks, and only makes the master stop listening; a resumed one has no such habit.
-        let (control_path, log) = session.detach();
-        let mut master = Master::new(&control_path, log.as_deref(), self.processes.clone());
+        let mut master = Master::new(home.keep(), self.processes.clone());
         let forwarded = async {
-            let session = Session::resume_mux(control_path.clone(), None);
+            let control_path = master.control_path();
             let mut mux = timeout(MUX_LIMIT, Mux::connect(&control_path)).await.map_err(late)?.map_err(failed)?;
+            // Unlike one that the crate has opened, it does not block where it is dropped.
+            let session = Session::resume_mux(control_path.into(), None);
             let pid = timeout(MUX_LIMIT, mux.pid()).await.map_err(late)?.map_err(failed)?;
             master.identify(pid, mux);
             self.remember(master.pid);
@@ -93,7 +84,7 @@ impl Ssh for OpenSsh {
                 let listen = Socket::UnixSocket { path: master.forward(index).into() };
                 let connect = Socket::TcpSocket { host: target.host.as_str().into(), port: target.port };
                 let forward = session.request_port_forward(ForwardType::Local, listen, connect);
-                timeout(MUX_LIMIT, forward).await.map_err(late)?.map_err(|error| translate(&error))?;
+                timeout(MUX_LIMIT, forward).await.map_err(late)?.map_err(refused)?;
             }
             Ok(session)
         };
@@ -184,10 +175,9 @@ impl Link for OpenLink {
     }
 }
 
-/// The master's process and folder. The crate makes a fresh folder for every master, so each generation has
-/// forward sockets of its own; two masters on one path would both listen, and one win silently.
+/// The master's process and folder. Every master has a fresh one, and so forward sockets of its own; two masters on one
+/// path would both listen, and one win silently.
 struct Master {
-    control_path: PathBuf,
     folder: PathBuf,
     /// pid and start time.
     pid: Option<(u32, u64)>,
@@ -196,10 +186,13 @@ struct Master {
 }
 
 impl Master {
-    fn new(control_path: &Path, log: Option<&Path>, processes: Arc<dyn Processes>) -> Self {
-        let folder = log.and_then(Path::parent).or(control_path.parent()).unwrap_or(Path::new("/nonexistent"));
+    fn new(folder: PathBuf, processes: Arc<dyn Processes>) -> Self {
         let (_, ended) = watch::channel(false);
-        Self { control_path: control_path.to_owned(), folder: folder.to_owned(), pid: None, ended, processes }
+        Self { folder, pid: None, ended, processes }
+    }
+
+    fn control_path(&self) -> PathBuf {
+        self.folder.join("master")
     }
 
     fn identify(&mut self, pid: u32, mux: Mux) {
@@ -219,7 +212,7 @@ impl Master {
     async fn end(&self) {
         let mut ended = self.ended.clone();
         let told = async {
-            if let Ok(mut mux) = Mux::connect(&self.control_path).await {
+            if let Ok(mut mux) = Mux::connect(&self.control_path()).await {
                 let _ = mux.terminate().await;
                 mux.ended().await;
             }
@@ -245,7 +238,7 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     std::fs::rename(draft, path)
 }
 
-fn failed(error: std::io::Error) -> LinkError {
+pub(super) fn failed(error: std::io::Error) -> LinkError {
     LinkError::Failed { said: error.to_string() }
 }
 
@@ -264,16 +257,12 @@ fn last_words(log: &Path) -> Option<String> {
     text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
 }
 
-fn translate(error: &openssh::Error) -> LinkError {
-    match error {
-        openssh::Error::Connect(error) if error.kind() == std::io::ErrorKind::NotFound => LinkError::NoSsh,
-        openssh::Error::Connect(error) => classify(&error.to_string()),
-        other => LinkError::Failed { said: one_line(&other.to_string()) },
-    }
+fn refused(error: openssh::Error) -> LinkError {
+    LinkError::Failed { said: one_line(&error.to_string()) }
 }
 
 /// Puts ssh's words into a class. The texts are those of OpenSSH 8.7 to 10.1 (`sshconnect.c`, `sshconnect2.c`).
-fn classify(text: &str) -> LinkError {
+pub(super) fn classify(text: &str) -> LinkError {
     let said = one_line(text);
     let has = |part: &str| text.contains(part);
     let host_key = [

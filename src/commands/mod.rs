@@ -59,6 +59,9 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(argv: Vec<OsString>, host: Host) -> ExitStatus {
+    if let Some(args) = tunnel::supervise::alone(&argv) {
+        return tunnel::supervise::run(&args, &host).await.unwrap_or(ExitStatus::Failure);
+    }
     let wraps = matches!(cli::verb(&argv), Some("exec" | "psql"));
     let counted = |status: ExitStatus| if wraps { status.before_a_program() } else { status };
     let cli = match Cli::try_parse_from(cli::leave_to_psql(argv)) {

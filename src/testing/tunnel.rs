@@ -5,7 +5,7 @@ use crate::tunnel::{
 use async_trait::async_trait;
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -203,9 +203,15 @@ impl Link for FakeLink {
 pub struct FakeHealer {
     answers: Mutex<VecDeque<HealReport>>,
     visits: AtomicUsize,
+    logins: AtomicU64,
 }
 
 impl FakeHealer {
+    /// Somebody logs in.
+    pub fn log_in(&self) {
+        self.logins.fetch_add(1, SeqCst);
+    }
+
     pub fn answer(&self, answers: impl IntoIterator<Item = HealReport>) {
         locked(&self.answers).extend(answers);
     }
@@ -221,6 +227,10 @@ impl Healer for FakeHealer {
         self.visits.fetch_add(1, SeqCst);
         let unchanged = HealReport { outcome: HealOutcome::Unchanged, changes: Vec::new(), cause: None, hint: None };
         locked(&self.answers).pop_front().unwrap_or(unchanged)
+    }
+
+    fn credentials(&self) -> u64 {
+        self.logins.load(SeqCst)
     }
 }
 

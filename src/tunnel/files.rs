@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep};
 
 const POLL: Duration = Duration::from_millis(20);
 
-/// ssh adds 17 bytes to a control path, the openssh crate 29; `sun_path` has 104 bytes on macOS, NUL included.
-const LONGEST_FOLDER: usize = 57;
+/// A control path has 19 bytes behind the folder, and ssh adds 17; `sun_path` has 104 on macOS, NUL included.
+const LONGEST_FOLDER: usize = 67;
 
 fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> TunnelError + '_ {
     move |source| TunnelError::File { path: path.to_owned(), source }

@@ -3,6 +3,7 @@
 use crate::system::{Captured, ProcessError, Processes, SpawnSpec};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -41,6 +42,22 @@ pub struct HealReport {
 #[async_trait]
 pub trait Healer: Send + Sync {
     async fn heal(&self, spec: &HealSpec) -> HealReport;
+
+    /// Another number when somebody may have logged in since. Cheap: it is asked every half second.
+    fn credentials(&self) -> u64;
+}
+
+/// Where AWS tools keep what a login leaves: files, and folders with a file for each login. A login that leaves nothing
+/// there (a `credential_process`, variables) is only found by asking.
+///
+/// Source: AWS SDKs and Tools Reference Guide, "Location of the shared config and credentials files"; the caches of
+/// `aws sso login` and `aws login`.
+pub fn credential_places(variable: impl Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+    let home = variable("HOME").map(|home| PathBuf::from(home).join(".aws"));
+    let or_in_home = |name: &str, file: &str| variable(name).map(PathBuf::from).or(Some(home.as_ref()?.join(file)));
+    let caches = ["sso/cache", "login/cache"].into_iter().filter_map(|cache| Some(home.as_ref()?.join(cache)));
+    let files = [or_in_home("AWS_SHARED_CREDENTIALS_FILE", "credentials"), or_in_home("AWS_CONFIG_FILE", "config")];
+    files.into_iter().flatten().chain(caches).collect()
 }
 
 /// The last words of the child's command line.
@@ -50,6 +67,8 @@ pub(super) const ERRAND: [&str; 2] = ["tunnel", "heal"];
 pub struct ChildHealer {
     pub executable: PathBuf,
     pub processes: Arc<dyn Processes>,
+    /// See [`credential_places`].
+    pub credentials: Vec<PathBuf>,
 }
 
 #[async_trait]
@@ -62,6 +81,20 @@ impl Healer for ChildHealer {
         let processes = self.processes.clone();
         let ended = tokio::task::spawn_blocking(move || processes.capture(&child)).await;
         ended.map_or_else(|_| failed("it was cut short".to_owned()), read)
+    }
+
+    fn credentials(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for place in &self.credentials {
+            let inside = std::fs::read_dir(place).into_iter().flatten().flatten().map(|entry| entry.path());
+            let mut files: Vec<PathBuf> = inside.chain([place.clone()]).collect();
+            files.sort();
+            for file in files {
+                let about = std::fs::metadata(&file).ok().map(|about| (about.len(), about.modified().ok()));
+                (file, about).hash(&mut hasher);
+            }
+        }
+        hasher.finish()
     }
 }
 
@@ -84,10 +117,39 @@ mod tests {
     use super::*;
     use crate::testing::FakeProcesses;
 
+    #[test]
+    fn a_login_that_leaves_a_file_behind_is_seen() {
+        let home = tempfile::tempdir().unwrap();
+        let elsewhere = home.path().join("keys").display().to_string();
+        let variable = |name: &str| match name {
+            "HOME" => Some(home.path().display().to_string()),
+            "AWS_SHARED_CREDENTIALS_FILE" => Some(elsewhere.clone()),
+            _ => None,
+        };
+        let healer = ChildHealer {
+            executable: PathBuf::new(),
+            processes: Arc::new(FakeProcesses::default()),
+            credentials: credential_places(variable),
+        };
+        let mut before = healer.credentials();
+        assert_eq!(healer.credentials(), before);
+        std::fs::create_dir_all(home.path().join(".aws/sso/cache")).unwrap();
+        for file in ["keys", ".aws/config", ".aws/sso/cache/a.json"] {
+            std::fs::write(home.path().join(file), "x").unwrap();
+            let after = healer.credentials();
+            assert_ne!(after, before, "{file}");
+            before = after;
+        }
+        std::fs::write(home.path().join(".aws/credentials"), "of no use: the variable names another").unwrap();
+        assert_eq!(healer.credentials(), before);
+        assert_eq!(credential_places(|_| None), Vec::<PathBuf>::new());
+    }
+
     #[tokio::test]
     async fn the_child_is_given_the_environment_and_its_answer_is_read() {
         let processes = Arc::new(FakeProcesses::default());
-        let healer = ChildHealer { executable: "/bin/devdb".into(), processes: processes.clone() };
+        let healer =
+            ChildHealer { executable: "/bin/devdb".into(), processes: processes.clone(), credentials: Vec::new() };
         let spec = HealSpec { folder: "/home/ada/shop".into(), flags: vec!["-e".to_owned(), "staging".to_owned()] };
         assert_eq!(healer.heal(&spec).await.outcome, HealOutcome::Failed, "there is no such program");
         let asked = processes.captured().remove(0);

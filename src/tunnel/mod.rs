@@ -42,7 +42,7 @@ pub use client::{Client, Presence, status};
 pub use control::{Began, Control};
 pub use error::{Obstacle, PortOwner, PortOwnerKind, Remedy, TunnelError};
 pub use files::{Holder, TunnelFiles};
-pub use heal::{ChildHealer, HealOutcome, HealReport, HealSpec, Healer};
+pub use heal::{ChildHealer, HealOutcome, HealReport, HealSpec, Healer, credential_places};
 pub use model::{BastionReport, ConnectionCounts, RestartReport, TargetReport, TargetState, TunnelReport, TunnelState};
 pub use orphans::control_path;
 pub use protocol::VERSION;

@@ -79,14 +79,14 @@ mod tests {
         let (state, runtime) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/tmp").unwrap());
         let files = TunnelFiles::new(state.path());
         let folder = files.socket_folder(Some(runtime.path())).unwrap();
-        let ours = format!("{}/.ssh-connectionAb/master", folder.display());
+        let ours = format!("{}/.ssh-Ab/master", folder.display());
         let processes = FakeProcesses::default();
         processes.add(ssh(1, true, &format!("ssh -E log -S {ours} -M -f -N i-0abc")));
-        processes.add(ssh(2, true, "ssh -S /tmp/devdb-0/ffffffff/.ssh-connectionAb/master -M i-0abc"));
+        processes.add(ssh(2, true, "ssh -S /tmp/devdb-0/ffffffff/.ssh-Ab/master -M i-0abc"));
         processes.add(ssh(3, true, "ssh -fNL 5432:db:5432 ec2-user@bastion"));
         processes.add(ssh(4, false, &format!("ssh -S {ours} -M")));
         processes.add(ssh(5, true, &format!("vim -S {ours}")));
-        std::fs::create_dir(folder.join(".ssh-connectionAb")).unwrap();
+        std::fs::create_dir(folder.join(".ssh-Ab")).unwrap();
         assert_eq!(sweep(&processes, &files, &folder).await, [1]);
         assert_eq!(processes.ended(), [1]);
         assert!(!folder.exists());
@@ -102,7 +102,7 @@ mod tests {
         std::fs::remove_dir(&folder).unwrap();
         std::os::unix::fs::symlink(elsewhere.path(), &folder).unwrap();
         let processes = FakeProcesses::default();
-        processes.add(ssh(1, true, &format!("ssh -S {}/.ssh-connectionAb/master -M", folder.display())));
+        processes.add(ssh(1, true, &format!("ssh -S {}/.ssh-Ab/master -M", folder.display())));
         assert_eq!(sweep(&processes, &files, &folder).await, [1]);
         assert!(elsewhere.path().join("letter").exists());
     }

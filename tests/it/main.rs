@@ -60,6 +60,8 @@ mod sandbox_refusals;
 #[cfg(feature = "aws")]
 mod sandbox_runbook;
 #[cfg(feature = "aws")]
+mod sandbox_supervisor;
+#[cfg(feature = "aws")]
 mod sandbox_token;
 #[cfg(feature = "aws")]
 mod sandbox_tunnel;

@@ -42,7 +42,6 @@ fn reached(laptop: &Laptop) -> String {
 fn a_connection_that_a_router_forgot_is_replaced() {
     let laptop = up();
     let pulse = Pulse::start(&laptop);
-    poll("somebody is served", || pulse.beats().iter().any(|beat| beat.outcome == "served").then_some(()));
     let old = master(&laptop);
     laptop.fault("forget");
     poll("another ssh", || (master(&laptop) != old).then_some(()));
@@ -155,7 +154,6 @@ PYTHON
     assert_ne!(before["version"], version);
     let ssh = before["bastion"]["ssh_pid"].as_u64().unwrap();
     let pulse = Pulse::start(&laptop);
-    poll("it knocks", || (!pulse.beats().is_empty()).then_some(()));
     laptop.devdb("tunnel up").expect_code(0).says(&["tunnel supervisor replaced"]);
     let beats = pulse.stop_when_served_after(now());
     let outcomes: Vec<_> = beats.iter().map(|beat| beat.outcome.as_str()).collect();

@@ -1,5 +1,5 @@
-//! The tunnel's faults, one test each: the link, ssh, the bastion, its rules, the database. Somebody knocks at the
-//! port all the time, and is never refused.
+//! The tunnel's faults, one test each: the link, ssh, the bastion, its rules, the database. A loop of psql runs through
+//! the port all the time, and is never refused.
 
 use crate::support::laptop::Laptop;
 use crate::support::pulse::{
@@ -132,6 +132,7 @@ fn a_bastion_that_was_terminated_is_said_to_be_gone() {
 #[test]
 fn a_database_rule_that_somebody_removed_is_made_again() {
     let laptop = up();
+    let pulse = Pulse::start(&laptop);
     let rule = laptop.devdb("bastion status --json").expect_code(0).json();
     let rule = rule["database_rule_id"].as_str().unwrap().to_owned();
     let program = format!(
@@ -140,7 +141,6 @@ fn a_database_rule_that_somebody_removed_is_made_again() {
     );
     api(&laptop, &program);
     // Nobody asks an idle database; whoever connects makes the doubt.
-    let pulse = Pulse::start(&laptop);
     poll("the rule is back", || {
         let now = laptop.devdb("bastion status --json").json();
         now["database_rule_id"].as_str().filter(|now| *now != rule).map(|_| ())

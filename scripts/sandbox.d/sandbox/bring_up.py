@@ -14,6 +14,7 @@ from .database import Database, make_certificates
 from .processes import Processes, run, wait_until
 from .world import (
     CLUSTER_ENDPOINT,
+    OTHER_CLUSTER,
     READER_ENDPOINT,
     READER_INSTANCE,
     SCRIPTS,
@@ -147,7 +148,8 @@ def wait_for_stack(world, processes):
 
 def start_databases(world, processes):
     of_cluster = [CLUSTER_ENDPOINT, READER_ENDPOINT]
-    make_certificates(world, {"db1": [WRITER_INSTANCE, *of_cluster], "db2": [READER_INSTANCE, *of_cluster]})
+    certificates = {"db1": [WRITER_INSTANCE, *of_cluster], "db2": [READER_INSTANCE, *of_cluster]}
+    make_certificates(world, {**certificates, "other": [OTHER_CLUSTER]})
     writer, reader = Database(world, processes, 1), Database(world, processes, 2)
     writer.make_writer()
     writer.start()

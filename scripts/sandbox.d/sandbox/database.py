@@ -125,10 +125,11 @@ class Database:
         with open(self.data / "postgresql.conf", "a") as file:
             file.write(settings)
 
-    def install_certificate(self):
+    def install_certificate(self, label=None):
+        """Its own, or that of LABEL; a server that runs shows it after its next SIGHUP."""
         for suffix, name in (("pem", "server.crt"), ("key", "server.key")):
             target = self.data / name
-            shutil.copyfile(self.world.state / "tls" / f"{self.label}.{suffix}", target)
+            shutil.copyfile(self.world.state / "tls" / f"{label or self.label}.{suffix}", target)
             target.chmod(0o600)
             self.own(target)
 

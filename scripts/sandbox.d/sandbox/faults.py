@@ -1,6 +1,7 @@
 """What can go wrong, on request. One function per fault; `fault list` prints the first line of its docstring."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -163,6 +164,18 @@ def delay(world, arguments):
 
 
 @fault
+def rate(world, arguments):
+    """rate MBIT: the laptop's link carries so many megabits a second each way (0 for as many as it can)"""
+    need_root(world)
+    if len(arguments) != 1:
+        raise Refused("rate needs a number of megabits a second")
+    if not Processes(world).pid("link"):
+        raise Refused("this machine has no /dev/net/tun, so the link cannot be slowed down")
+    network.ask_relay(world, f"rate {float(arguments[0]):g}")
+    print(f"link carries {float(arguments[0]):g} Mbit/s each way")
+
+
+@fault
 def loss(world, arguments):
     """loss PERCENT: frames lost at random on the laptop's link (0 for none)"""
     need_root(world)
@@ -213,6 +226,19 @@ def database_down(world, arguments):
     no_more(arguments)
     Processes(world).stop("db1", signal.SIGQUIT)
     print("the writer is down")
+
+
+@fault
+def another_cluster(world, arguments):
+    """another-cluster: the writer shows another cluster's certificate to whoever connects from now on"""
+    no_more(arguments)
+    show_certificate(world, "other")
+    print("another cluster answers behind the endpoint")
+
+
+def show_certificate(world, label=None):
+    Database(world, Processes(world), 1).install_certificate(label)
+    os.kill(Processes(world).pid("db1"), signal.SIGHUP)
 
 
 @fault
@@ -272,7 +298,7 @@ def clear(world):
     """Undo every fault."""
     if not world.rootless:
         if Processes(world).pid("link"):
-            for line in ("restore", f"delay {usual_delay(world)}", "loss 0"):
+            for line in ("restore", f"delay {usual_delay(world)}", "loss 0", "rate 0"):
                 network.ask_relay(world, line)
         block_link(world, False)
         change_rules(world, "flush set ip fabric routed\nadd table ip sandbox_forgotten\ndelete table ip sandbox_forgotten\n")
@@ -286,6 +312,7 @@ def clear(world):
         if (world.state / "db2" / "made").exists():
             undo_failover(world)
         Database(world, Processes(world), 1).start()
+        show_certificate(world)
     control.post(world, "forget")
     print("all faults cleared")
 

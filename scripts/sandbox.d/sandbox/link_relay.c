@@ -1,5 +1,5 @@
 /*
- * link-relay: the wire between two network namespaces, with delay, loss and silent cut.
+ * link-relay: the wire between two network namespaces, with delay, loss, a rate and silent cut.
  *
  *     link-relay NETNS_A INTERFACE_A NETNS_B INTERFACE_B CONTROL_SOCKET DELAY_MS
  *
@@ -7,7 +7,7 @@
  * tool for this (netem) is a module that many machines lack. Real TCP runs from end to end, unlike in a proxy.
  *
  * Control: connect to the unix socket, send one line, read one line:
- *     delay MS | loss PERCENT | cut [a-to-b|b-to-a] | restore | stats
+ *     delay MS | loss PERCENT | rate MBIT | cut [a-to-b|b-to-a] | restore | stats
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -43,12 +43,16 @@ struct direction {
     int cut;
     struct frame *first, *last;
     size_t queued;
+    /* When the last bit of the last frame has left. */
+    uint64_t free_at;
     uint64_t frames, bytes, dropped;
 };
 
 static struct direction directions[2];
 static uint64_t delay_ns;
 static uint64_t loss_per_million;
+/* 0: as fast as the machine can. */
+static double nanoseconds_per_byte;
 
 static void fail(const char *what) {
     perror(what);
@@ -97,7 +101,7 @@ static void receive(struct direction *d) {
             d->dropped++;
             continue;
         }
-        if (delay_ns == 0 && d->first == NULL) {
+        if (delay_ns == 0 && nanoseconds_per_byte == 0 && d->first == NULL) {
             if (write(d->to, buffer, (size_t)length) < 0) d->dropped++;
             else d->frames++, d->bytes += (size_t)length;
             continue;
@@ -105,7 +109,9 @@ static void receive(struct direction *d) {
         struct frame *frame = malloc(sizeof *frame + (size_t)length);
         if (frame == NULL) fail("malloc");
         frame->next = NULL;
-        frame->due = now_ns() + delay_ns;
+        uint64_t now = now_ns();
+        d->free_at = (d->free_at > now ? d->free_at : now) + (uint64_t)((double)length * nanoseconds_per_byte);
+        frame->due = d->free_at + delay_ns;
         frame->length = (size_t)length;
         memcpy(frame->bytes, buffer, (size_t)length);
         if (d->last) d->last->next = frame;
@@ -151,6 +157,7 @@ static void obey(int listener) {
     if (length > 0 && sscanf(line, "%15s %31s", verb, argument) >= 1) {
         if (!strcmp(verb, "delay")) delay_ns = (uint64_t)(atof(argument) * 1e6);
         else if (!strcmp(verb, "loss")) loss_per_million = (uint64_t)(atof(argument) * 1e4);
+        else if (!strcmp(verb, "rate")) nanoseconds_per_byte = atof(argument) > 0 ? 8e3 / atof(argument) : 0;
         else if (!strcmp(verb, "cut")) {
             if (strcmp(argument, "b-to-a")) directions[0].cut = 1;
             if (strcmp(argument, "a-to-b")) directions[1].cut = 1;

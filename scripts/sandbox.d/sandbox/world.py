@@ -16,6 +16,8 @@ SCRIPTS = Path(__file__).resolve().parent.parent  # scripts/sandbox.d
 
 CLUSTER_ENDPOINT = f"{PROJECT}-cluster.cluster-{ACCOUNT_PART}.{REGION}.rds.amazonaws.com"
 READER_ENDPOINT = f"{PROJECT}-cluster.cluster-ro-{ACCOUNT_PART}.{REGION}.rds.amazonaws.com"
+# The name in the certificate that the fault `another-cluster` shows.
+OTHER_CLUSTER = f"billing-cluster.cluster-{ACCOUNT_PART}.{REGION}.rds.amazonaws.com"
 WRITER_INSTANCE = f"{PROJECT}-writer.{ACCOUNT_PART}.{REGION}.rds.amazonaws.com"
 READER_INSTANCE = f"{PROJECT}-reader.{ACCOUNT_PART}.{REGION}.rds.amazonaws.com"
 

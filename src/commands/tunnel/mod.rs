@@ -8,7 +8,7 @@ mod ports;
 mod restart;
 mod screen;
 mod status;
-mod supervise;
+pub(super) mod supervise;
 mod up;
 mod wait;
 
@@ -64,7 +64,7 @@ pub(crate) async fn run(command: TunnelCommand, context: &Context) -> Result<Exi
         TunnelCommand::Wait(args) => wait::run(&args, context).await,
         TunnelCommand::KillStale(args) => kill_stale::run(&args, context).await,
         TunnelCommand::Heal(args) => heal::run(&args, context).await,
-        TunnelCommand::Supervise(args) => supervise::run(&args, context).await,
+        TunnelCommand::Supervise(args) => supervise::run(&args, context.host()).await,
     }
 }
 

@@ -1,7 +1,9 @@
-use crate::commands::context::Context;
 use crate::error::CommandError;
-use crate::tunnel::{ChildHealer, SupervisorTools, supervise};
+use crate::host::Host;
+use crate::tunnel::{ChildHealer, SupervisorTools, credential_places, supervise};
 use crate::ui::ExitStatus;
+use clap::Parser;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,8 +19,21 @@ pub(crate) struct SuperviseArgs {
     succeed: bool,
 }
 
-pub(crate) async fn run(args: &SuperviseArgs, context: &Context) -> Result<ExitStatus, CommandError> {
-    let host = context.host();
+/// The whole command line of a supervisor, as `tunnel up` writes it.
+#[derive(Parser)]
+struct Alone {
+    #[command(flatten)]
+    args: SuperviseArgs,
+}
+
+/// Reads a supervisor's command line without building all others: they would be a third of its resident memory. `None`
+/// for any other command line, and for one that it does not understand.
+pub(crate) fn alone(argv: &[OsString]) -> Option<SuperviseArgs> {
+    let words = argv.get(2..).filter(|_| crate::is_supervisor(argv))?;
+    Alone::try_parse_from(words).ok().map(|alone| alone.args)
+}
+
+pub(crate) async fn run(args: &SuperviseArgs, host: &Host) -> Result<ExitStatus, CommandError> {
     host.processes.leave_terminal();
     host.processes.allow_many_files();
     let tools = SupervisorTools {
@@ -29,14 +44,17 @@ pub(crate) async fn run(args: &SuperviseArgs, context: &Context) -> Result<ExitS
         healer: Arc::new(ChildHealer {
             executable: host.surroundings.executable.clone(),
             processes: host.processes.clone(),
+            credentials: credential_places(|name| host.surroundings.vars.get(name).cloned()),
         }),
         runtime_dir: host.surroundings.vars.get("XDG_RUNTIME_DIR").map(PathBuf::from),
     };
     let (mut terminated, mut hung_up) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    let mut interrupted = signal(SignalKind::interrupt())?;
     let ended = async move {
         tokio::select! {
             _ = terminated.recv() => {}
             _ = hung_up.recv() => {}
+            _ = interrupted.recv() => {}
         }
     };
     // Its stderr is the log, and the log has been told already.

@@ -10,6 +10,8 @@ use tokio::time::Instant;
 const PATIENCE: Duration = Duration::from_secs(4);
 /// Whoever logs in again wants the tunnel back soon; expired credentials are seen without asking AWS.
 const CREDENTIALS_PAUSE: Duration = Duration::from_secs(15);
+/// Where a login is seen (`Healer::credentials`), nobody waits for that. Files are often written more than once.
+const LOGIN_PAUSE: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_secs(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// Most visits that fail do so because there is no network: they cost AWS nothing, and it may be back any moment.
@@ -21,20 +23,32 @@ pub(super) struct Healing {
     next: Option<Instant>,
     runs: bool,
     visits: u32,
+    /// What the credentials looked like before the last visit.
+    credentials: u64,
+    /// A login that is seen makes a visit worth its while, from then on.
+    login_helps: Option<Instant>,
 }
 
 impl Healing {
     /// True when it is time for a visit.
-    fn is_due(&mut self, is_well: bool, now: Instant) -> bool {
+    fn is_due(&mut self, is_well: bool, credentials: impl FnOnce() -> u64, now: Instant) -> bool {
         if is_well {
-            (self.next, self.visits) = (None, 0);
+            (self.next, self.visits, self.login_helps) = (None, 0, None);
             return false;
         }
         let next = *self.next.get_or_insert(now + PATIENCE);
-        if self.runs || now < next {
+        if self.runs {
             return false;
         }
-        (self.runs, self.visits) = (true, self.visits + 1);
+        let login_helps = self.login_helps.is_some_and(|since| now >= since);
+        if now < next && !login_helps {
+            return false;
+        }
+        let found = credentials();
+        if now < next && found == self.credentials {
+            return false;
+        }
+        (self.runs, self.visits, self.credentials) = (true, self.visits + 1, found);
         true
     }
 
@@ -47,6 +61,7 @@ impl Healing {
             _ => doubled.min(LONGEST_PAUSE),
         };
         self.next = Some(now + pause);
+        self.login_helps = (outcome == HealOutcome::NeedsCredentials).then_some(now + LOGIN_PAUSE);
     }
 }
 
@@ -60,10 +75,10 @@ impl Session {
             _ => false,
         };
         let Some(spec) = self.spec.heal.clone() else { return };
-        if !self.healing.is_due(!is_doubtful, Instant::now()) {
+        let (healer, notes) = (self.tools.healer.clone(), self.notes.clone());
+        if !self.healing.is_due(!is_doubtful, || healer.credentials(), Instant::now()) {
             return;
         }
-        let (healer, notes) = (self.tools.healer.clone(), self.notes.clone());
         tokio::spawn(async move {
             let _ = notes.send(Note::Healed(healer.heal(&spec).await));
         });
@@ -107,20 +122,39 @@ mod tests {
         let mut healing = Healing::default();
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
-        assert!(!healing.is_due(false, at(0)));
-        assert!(!healing.is_due(true, at(3)), "it is well again");
-        assert!(!healing.is_due(false, at(5)), "a new trouble");
-        assert!(healing.is_due(false, at(9)));
-        assert!(!healing.is_due(false, at(99)), "one visit at a time");
+        let due = |healing: &mut Healing, is_well, seconds| healing.is_due(is_well, || 7, at(seconds));
+        assert!(!due(&mut healing, false, 0));
+        assert!(!due(&mut healing, true, 3), "it is well again");
+        assert!(!due(&mut healing, false, 5), "a new trouble");
+        assert!(due(&mut healing, false, 9));
+        assert!(!due(&mut healing, false, 99), "one visit at a time");
         healing.returned(HealOutcome::Unchanged, at(100));
-        assert!(!healing.is_due(false, at(119)));
-        assert!(healing.is_due(false, at(120)));
+        assert!(!due(&mut healing, false, 119));
+        assert!(due(&mut healing, false, 120));
         healing.returned(HealOutcome::Unchanged, at(120));
-        assert!(!healing.is_due(false, at(159)));
-        assert!(healing.is_due(false, at(160)));
+        assert!(!due(&mut healing, false, 159));
+        assert!(due(&mut healing, false, 160));
         healing.returned(HealOutcome::NeedsCredentials, at(160));
-        assert!(healing.is_due(false, at(175)), "whoever logs in wants it back soon");
+        assert!(due(&mut healing, false, 175), "whoever logs in wants it back soon");
         healing.returned(HealOutcome::Failed, at(180));
-        assert!(healing.is_due(false, at(200)), "the network may be back");
+        assert!(due(&mut healing, false, 200), "the network may be back");
+    }
+
+    #[test]
+    fn a_login_that_is_seen_is_waited_for_no_longer_than_it_takes_to_write_it() {
+        let mut healing = Healing::default();
+        let start = Instant::now();
+        let at = |tenths: u64| start + Duration::from_millis(tenths * 100);
+        assert!(!healing.is_due(false, || 1, at(0)));
+        assert!(!healing.is_due(false, || 2, at(30)), "nobody knows yet that a login would help");
+        assert!(healing.is_due(false, || 2, at(40)));
+        healing.returned(HealOutcome::NeedsCredentials, at(45));
+        assert!(!healing.is_due(false, || 2, at(80)));
+        assert!(healing.is_due(false, || 3, at(81)));
+        healing.returned(HealOutcome::NeedsCredentials, at(85));
+        assert!(!healing.is_due(false, || 4, at(90)), "it may not be written to its end");
+        assert!(healing.is_due(false, || 4, at(95)));
+        healing.returned(HealOutcome::Failed, at(100));
+        assert!(!healing.is_due(false, || 5, at(120)), "a login is not what is missing");
     }
 }

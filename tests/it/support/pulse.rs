@@ -1,4 +1,4 @@
-//! Somebody who knocks at the laptop's port all the time, and what a test of the tunnel asks besides.
+//! Somebody who asks the database through the laptop's port all the time, and what a test of the tunnel asks besides.
 
 use super::laptop::Laptop;
 use std::process::Child;
@@ -24,10 +24,11 @@ pub(crate) fn now() -> f64 {
 
 pub(crate) struct Beat {
     pub(crate) began: f64,
+    pub(crate) ended: f64,
     pub(crate) outcome: String,
 }
 
-/// Somebody who knocks all the time.
+/// A loop of psql, with a connection of its own each time.
 pub(crate) struct Pulse<'a> {
     laptop: &'a Laptop,
     child: Child,
@@ -39,16 +40,21 @@ impl<'a> Pulse<'a> {
         for file in ["stop", "beats"] {
             let _ = std::fs::remove_file(laptop.home().join(file));
         }
-        let child = laptop.start_shell(&format!("exec python3 {script} 5432 \"$HOME/stop\" >\"$HOME/beats\""));
-        Self { laptop, child }
+        let child =
+            laptop.start_shell(&format!("exec devdb exec -- python3 {script} 5432 \"$HOME/stop\" >\"$HOME/beats\""));
+        let pulse = Self { laptop, child };
+        poll("the loop runs", || (!pulse.beats().is_empty()).then_some(()));
+        pulse
     }
 
-    /// How each knock that has ended did so.
+    /// How each psql that has ended did so.
     pub(crate) fn beats(&self) -> Vec<Beat> {
         let text = std::fs::read_to_string(self.laptop.home().join("beats")).unwrap_or_default();
         let beat = |line: &str| {
             let mut words = line.split(' ');
-            Some(Beat { began: words.next()?.parse().ok()?, outcome: words.nth(1)?.to_owned() })
+            let mut seconds = || words.next()?.parse().ok();
+            let (began, ended) = (seconds()?, seconds()?);
+            Some(Beat { began, ended, outcome: words.next()?.to_owned() })
         };
         // The last line may be half written.
         text.split_inclusive('\n')
@@ -57,9 +63,9 @@ impl<'a> Pulse<'a> {
             .collect()
     }
 
-    /// Waits until somebody who knocked after the fault is served, and ends the knocking; how each knock ended.
+    /// Waits until one that began after the fault is served, and ends the loop; how each psql ended.
     pub(crate) fn stop_when_served_after(mut self, end_of_fault: f64) -> Vec<Beat> {
-        poll("a knock after the fault is answered", || {
+        poll("psql is answered after the fault", || {
             self.beats().iter().any(|beat| beat.began > end_of_fault && beat.outcome == "served").then_some(())
         });
         std::fs::write(self.laptop.home().join("stop"), "").unwrap();

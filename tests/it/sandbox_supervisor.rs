@@ -1,0 +1,95 @@
+//! The tunnel's faults that are no matter of the network: who answers at the other end, and what happens to the
+//! supervisor, its files and its verbs. A loop of psql runs through the port all the time.
+
+use crate::support::pulse::{Beat, Pulse, await_state, finish, held_and_served, master, masters, now, poll, state, up};
+
+/// What nobody may be led to: the tunnel ends in `failed`, keeps its port, closes it to everybody at once, and goes on
+/// when somebody says so.
+fn is_refused(fault: &str, remedy: &str, cause: &str) {
+    let laptop = up();
+    let pulse = Pulse::start(&laptop);
+    let ssh = masters(&laptop);
+    laptop.fault(fault);
+    // It may have noticed already, and have ended them.
+    let _ = laptop.shell(&format!("kill -KILL {ssh}"));
+    let report = await_state(&laptop, "failed");
+    let failed = now();
+    assert_eq!(report["remedy"], remedy, "{report:#}");
+    assert!(report["cause"].as_str().unwrap().contains(cause), "{report:#}");
+    let after_failure =
+        |beats: Vec<Beat>| -> Vec<Beat> { beats.into_iter().filter(|beat| beat.began > failed).collect() };
+    poll("some meet the closed port", || (after_failure(pulse.beats()).len() > 4).then_some(()));
+    assert_eq!(state(&laptop)["state"], "failed");
+    laptop.devdb("tunnel up").expect_code(4);
+
+    for beat in after_failure(pulse.beats()) {
+        assert_eq!(beat.outcome, "closed");
+        // That of a connection is held for thirty seconds otherwise.
+        assert!(beat.ended - beat.began < 10.0, "{} s", beat.ended - beat.began);
+    }
+    laptop.fault("clear");
+    laptop.devdb("tunnel up").expect_code(0);
+    held_and_served(pulse, now());
+    finish(&laptop);
+}
+
+#[test]
+fn a_bastion_with_another_host_key_is_refused_until_somebody_says_so() {
+    is_refused("change-host-key", "host_key", "host key");
+}
+
+#[test]
+fn another_cluster_behind_the_endpoint_is_refused_until_somebody_says_so() {
+    is_refused("another-cluster", "identity", "certificate is for billing-cluster.");
+}
+
+#[test]
+fn a_killed_supervisor_is_replaced_by_the_next_up_and_its_ssh_ended() {
+    let laptop = up();
+    let pulse = Pulse::start(&laptop);
+    let (supervisor, ssh) = (state(&laptop)["pid"].clone(), masters(&laptop));
+    laptop.shell(&format!("kill -KILL {supervisor}")).expect_code(0);
+    poll("its port is closed", || pulse.beats().iter().any(|beat| beat.outcome == "refused").then_some(()));
+    laptop.devdb("tunnel status").expect_code(3);
+    laptop.devdb("tunnel up").expect_code(0);
+    let back = now();
+    let beats = pulse.stop_when_served_after(back);
+    let late: Vec<_> = beats.iter().filter(|beat| beat.began > back).map(|beat| beat.outcome.as_str()).collect();
+    assert!(late.iter().all(|outcome| *outcome == "served"), "{late:?}");
+    assert_ne!(state(&laptop)["pid"], supervisor);
+    poll("its ssh is gone", || {
+        (laptop.shell(&format!("ps -o pid= -p {}", ssh.replace(' ', ","))).code == 1).then_some(())
+    });
+    finish(&laptop);
+}
+
+#[test]
+fn files_that_vanish_under_a_tunnel_cost_nobody_a_connection() {
+    let laptop = up();
+    let pulse = Pulse::start(&laptop);
+    let before = state(&laptop);
+    // Sockets of ssh and of devdb, known hosts, report, specification, lock and log.
+    laptop
+        .shell(r#"rm -rf "$XDG_RUNTIME_DIR/devdb" && rm -rf "$HOME"/.local/state/devdb/*/*/*/tunnel*"#)
+        .expect_code(0);
+    poll("another ssh", || (master(&laptop) != before["bastion"]["ssh_pid"].as_u64()?).then_some(()));
+    let report = await_state(&laptop, "up");
+    assert_eq!(report["pid"], before["pid"]);
+    held_and_served(pulse, now());
+    laptop.devdb("tunnel up").expect_code(0);
+    assert_eq!(state(&laptop)["pid"], before["pid"]);
+    finish(&laptop);
+}
+
+#[test]
+fn twenty_verbs_at_once_while_ssh_is_replaced_agree_on_one_supervisor() {
+    let laptop = up();
+    let pulse = Pulse::start(&laptop);
+    let supervisor = state(&laptop)["pid"].clone();
+    laptop.shell(&format!("kill -KILL {}", masters(&laptop))).expect_code(0);
+    let line = r#"for verb in $(seq 20); do devdb tunnel up & all="$all $!"; done; for one in $all; do wait "$one" || exit 1; done"#;
+    laptop.shell(line).expect_code(0);
+    held_and_served(pulse, now());
+    assert_eq!(state(&laptop)["pid"], supervisor);
+    finish(&laptop);
+}
