@@ -155,8 +155,11 @@ def up_many(_):
 
 
 def remove_sockets(_):
-    for home in pathlib.Path(os.environ["XDG_RUNTIME_DIR"], "devdb").glob("*/.ssh-connection*/t0"):
-        home.unlink(missing_ok=True)
+    sockets = list(pathlib.Path(os.environ["XDG_RUNTIME_DIR"], "devdb").glob("*/.ssh-*/t0"))
+    if masters() and not sockets:
+        complain("no socket of an ssh was found that could be removed")
+    for socket in sockets:
+        socket.unlink(missing_ok=True)
 
 
 def remove_state(_):

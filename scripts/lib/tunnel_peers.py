@@ -92,15 +92,18 @@ def processes(name, *programs):
 
 
 def end_peer(name):
-    # A stopped process hears of its end when it goes on.
-    for pid in processes(name):
-        for number in (signal.SIGKILL, signal.SIGCONT):
+    # Again and again: autossh may start another ssh in this very moment.
+    for attempt in range(100):
+        pids = processes(name)
+        if not pids:
+            return
+        for pid in pids:
             try:
-                os.kill(pid, number)
+                os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass  # autossh and its ssh end together
-    while processes(name):
-        time.sleep(0.02)
+        time.sleep(0.05)
+    sys.exit(f"{name} does not end: {processes(name)}")
 
 
 def every_ssh_of(name):

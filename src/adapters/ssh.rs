@@ -75,7 +75,6 @@ impl Ssh for OpenSsh {
         let forwarded = async {
             let control_path = master.control_path();
             let mut mux = timeout(MUX_LIMIT, Mux::connect(&control_path)).await.map_err(late)?.map_err(failed)?;
-            // Unlike one that the crate has opened, it does not block where it is dropped.
             let session = Session::resume_mux(control_path.into(), None);
             let pid = timeout(MUX_LIMIT, mux.pid()).await.map_err(late)?.map_err(failed)?;
             master.identify(pid, mux);

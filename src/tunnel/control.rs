@@ -278,9 +278,8 @@ impl Control {
             {
                 return Ok(());
             }
-            // Not before the first pause: a process that has just been started has no command line for a moment.
             sleep(POLL).await;
-            let has_ended = self.processes.find(pid).is_none_or(|process| process.command.is_empty());
+            let has_ended = self.processes.find(pid).is_none();
             // Perhaps because another one was faster, whose own `up` was cancelled.
             if has_ended
                 && let Presence::Ready(client) = self.settled_presence().await

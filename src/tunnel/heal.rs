@@ -53,11 +53,16 @@ pub trait Healer: Send + Sync {
 /// Source: AWS SDKs and Tools Reference Guide, "Location of the shared config and credentials files"; the caches of
 /// `aws sso login` and `aws login`.
 pub fn credential_places(variable: impl Fn(&str) -> Option<String>) -> Vec<PathBuf> {
-    let home = variable("HOME").map(|home| PathBuf::from(home).join(".aws"));
-    let or_in_home = |name: &str, file: &str| variable(name).map(PathBuf::from).or(Some(home.as_ref()?.join(file)));
-    let caches = ["sso/cache", "login/cache"].into_iter().filter_map(|cache| Some(home.as_ref()?.join(cache)));
-    let files = [or_in_home("AWS_SHARED_CREDENTIALS_FILE", "credentials"), or_in_home("AWS_CONFIG_FILE", "config")];
-    files.into_iter().flatten().chain(caches).collect()
+    let named = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let home = named("HOME").map(PathBuf::from);
+    let place = |name: &str, usual: &str| match (named(name), &home) {
+        (Some(path), Some(home)) if path.starts_with("~/") => Some(home.join(&path[2..])),
+        (Some(path), _) => Some(PathBuf::from(path)),
+        (None, home) => Some(home.as_ref()?.join(".aws").join(usual)),
+    };
+    let login_cache = place("AWS_LOGIN_CACHE_DIRECTORY", "login/cache");
+    let files = [place("AWS_SHARED_CREDENTIALS_FILE", "credentials"), place("AWS_CONFIG_FILE", "config")];
+    files.into_iter().chain([login_cache, home.as_ref().map(|home| home.join(".aws/sso/cache"))]).flatten().collect()
 }
 
 /// The last words of the child's command line.
@@ -120,10 +125,10 @@ mod tests {
     #[test]
     fn a_login_that_leaves_a_file_behind_is_seen() {
         let home = tempfile::tempdir().unwrap();
-        let elsewhere = home.path().join("keys").display().to_string();
         let variable = |name: &str| match name {
             "HOME" => Some(home.path().display().to_string()),
-            "AWS_SHARED_CREDENTIALS_FILE" => Some(elsewhere.clone()),
+            "AWS_SHARED_CREDENTIALS_FILE" => Some("~/keys".to_owned()),
+            "AWS_CONFIG_FILE" => Some(String::new()),
             _ => None,
         };
         let healer = ChildHealer {

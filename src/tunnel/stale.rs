@@ -117,8 +117,7 @@ impl Survey {
     async fn has_ended(&self, pid: u32, started_at: u64) -> bool {
         let limit = Instant::now() + TERM_PATIENCE;
         loop {
-            // One that has ended and was not collected by its parent has no command line any more.
-            let lives = |found: &ProcessInfo| found.started_at == started_at && !found.command.is_empty();
+            let lives = |found: &ProcessInfo| found.started_at == started_at;
             if !self.processes.find(pid).as_ref().is_some_and(lives) {
                 return true;
             }

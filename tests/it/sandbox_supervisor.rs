@@ -1,7 +1,9 @@
 //! The tunnel's faults that are no matter of the network: who answers at the other end, and what happens to the
 //! supervisor, its files and its verbs. A loop of psql runs through the port all the time.
 
-use crate::support::pulse::{Beat, Pulse, await_state, finish, held_and_served, master, masters, now, poll, state, up};
+use crate::support::pulse::{
+    Beat, Pulse, await_state, finish, first_answer, held_and_served, master, masters, now, poll, state, up,
+};
 
 /// What nobody may be led to: the tunnel ends in `failed`, keeps its port, closes it to everybody at once, and goes on
 /// when somebody says so.
@@ -27,6 +29,8 @@ fn is_refused(fault: &str, remedy: &str, cause: &str) {
         // That of a connection is held for thirty seconds otherwise.
         assert!(beat.ended - beat.began < 10.0, "{} s", beat.ended - beat.began);
     }
+    // psql would refuse another cluster by itself. Who asks for TLS and looks at no certificate is led nowhere either.
+    assert_eq!(first_answer(&laptop), "b''\n");
     laptop.fault("clear");
     laptop.devdb("tunnel up").expect_code(0);
     held_and_served(pulse, now());
@@ -75,7 +79,9 @@ fn files_that_vanish_under_a_tunnel_cost_nobody_a_connection() {
     poll("another ssh", || (master(&laptop) != before["bastion"]["ssh_pid"].as_u64()?).then_some(()));
     let report = await_state(&laptop, "up");
     assert_eq!(report["pid"], before["pid"]);
-    held_and_served(pulse, now());
+    let beats = pulse.stop_when_served_after(now());
+    let outcomes: Vec<_> = beats.iter().map(|beat| beat.outcome.as_str()).collect();
+    assert!(outcomes.iter().all(|outcome| *outcome == "served"), "{outcomes:?}");
     laptop.devdb("tunnel up").expect_code(0);
     assert_eq!(state(&laptop)["pid"], before["pid"]);
     finish(&laptop);

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 const PATIENCE: Duration = Duration::from_secs(4);
 /// Whoever logs in again wants the tunnel back soon; expired credentials are seen without asking AWS.
 const CREDENTIALS_PAUSE: Duration = Duration::from_secs(15);
-/// Where a login is seen (`Healer::credentials`), nobody waits for that. Files are often written more than once.
+/// Where a login is seen (`Healer::credentials`), nobody waits for that. Files are often written more than once, and
+/// what helps nobody may be written again and again: each that did not help makes the next wait twice as long.
 const LOGIN_PAUSE: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_secs(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -27,27 +28,30 @@ pub(super) struct Healing {
     credentials: u64,
     /// A login that is seen makes a visit worth its while, from then on.
     login_helps: Option<Instant>,
+    /// Visits in a row that were made because of a login that was seen.
+    hasty: u32,
 }
 
 impl Healing {
     /// True when it is time for a visit.
     fn is_due(&mut self, is_well: bool, credentials: impl FnOnce() -> u64, now: Instant) -> bool {
         if is_well {
-            (self.next, self.visits, self.login_helps) = (None, 0, None);
+            *self = Self { runs: self.runs, ..Self::default() };
             return false;
         }
         let next = *self.next.get_or_insert(now + PATIENCE);
         if self.runs {
             return false;
         }
-        let login_helps = self.login_helps.is_some_and(|since| now >= since);
-        if now < next && !login_helps {
+        let is_hasty = now < next;
+        if is_hasty && self.login_helps.is_none_or(|since| now < since) {
             return false;
         }
         let found = credentials();
-        if now < next && found == self.credentials {
+        if is_hasty && found == self.credentials {
             return false;
         }
+        self.hasty = if is_hasty { self.hasty + 1 } else { 0 };
         (self.runs, self.visits, self.credentials) = (true, self.visits + 1, found);
         true
     }
@@ -61,7 +65,8 @@ impl Healing {
             _ => doubled.min(LONGEST_PAUSE),
         };
         self.next = Some(now + pause);
-        self.login_helps = (outcome == HealOutcome::NeedsCredentials).then_some(now + LOGIN_PAUSE);
+        let pause = LOGIN_PAUSE.saturating_mul(1 << self.hasty.min(4));
+        self.login_helps = (outcome == HealOutcome::NeedsCredentials).then_some(now + pause);
     }
 }
 
@@ -153,8 +158,9 @@ mod tests {
         assert!(healing.is_due(false, || 3, at(81)));
         healing.returned(HealOutcome::NeedsCredentials, at(85));
         assert!(!healing.is_due(false, || 4, at(90)), "it may not be written to its end");
-        assert!(healing.is_due(false, || 4, at(95)));
-        healing.returned(HealOutcome::Failed, at(100));
-        assert!(!healing.is_due(false, || 5, at(120)), "a login is not what is missing");
+        assert!(!healing.is_due(false, || 4, at(95)), "and the one before did not help");
+        assert!(healing.is_due(false, || 4, at(105)));
+        healing.returned(HealOutcome::Failed, at(110));
+        assert!(!healing.is_due(false, || 5, at(140)), "a login is not what is missing");
     }
 }

@@ -11,8 +11,8 @@ use tokio::time::sleep;
 
 /// How often a link that is out of use is asked whether its connections can still end, and for how long.
 const LOOK_AFTER_RETIRED: Duration = Duration::from_secs(20);
-/// ssh has Nagle on until its first session, which holds back what is sent second for a whole round trip: that shall be
-/// the session and the readers, and not the writer's probe that everybody waits for.
+/// sshd before 10.1 has Nagle on until its first session, which holds back what it says second for a whole round trip:
+/// that shall be the session and the readers, and not the writer's probe that everybody waits for.
 const AFTER_PROBE: Duration = Duration::from_millis(20);
 const RETIRED_LIMIT: Duration = Duration::from_secs(15);
 

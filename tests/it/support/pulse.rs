@@ -97,7 +97,7 @@ pub(crate) fn master(laptop: &Laptop) -> u64 {
     poll("an ssh master", || state(laptop)["bastion"]["ssh_pid"].as_u64())
 }
 
-/// Every ssh process of the link, as words of a command line: somebody who knocks all the time has several.
+/// Every ssh process of the link, as words of a command line: somebody who asks all the time has several.
 pub(crate) fn masters(laptop: &Laptop) -> String {
     poll("an ssh master", || {
         let report = state(laptop);
@@ -114,6 +114,18 @@ ec2 = boto3.client("ec2")
 {program}'"#
     );
     laptop.shell(&line).expect_code(0).stdout
+}
+
+/// What whoever asks for TLS (PostgreSQL's SSLRequest) is told first, as Python shows it.
+pub(crate) fn first_answer(laptop: &Laptop) -> String {
+    let line = r#"exec python3 -c 'import socket
+stream = socket.create_connection(("127.0.0.1", 5432), 5)
+try:
+    stream.sendall(bytes.fromhex("0000000804d2162f"))
+    print(stream.recv(1))
+except ConnectionError:
+    print(b"")'"#;
+    laptop.shell(line).expect_code(0).stdout
 }
 
 /// Nobody was refused or left without an answer, and everybody who came a while after the fault was served.
