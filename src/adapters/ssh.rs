@@ -156,6 +156,11 @@ impl Link for OpenLink {
         read_notes(&String::from_utf8_lossy(&said.stdout))
     }
 
+    async fn lives(&self) -> bool {
+        let asked = async { Mux::connect(&self.master.control_path()).await?.pid().await };
+        matches!(timeout(MUX_LIMIT, asked).await, Ok(Ok(_)))
+    }
+
     async fn answers(&self, limit: Duration) -> bool {
         // Opening a session is a round trip to sshd; `-O check` asks only the local process.
         timeout(limit, run_true(&self.session)).await.unwrap_or(false)

@@ -177,6 +177,10 @@ impl Link for FakeLink {
         (!self.is_dead()).then_some(BastionNotes { ready: true, deadline: None })
     }
 
+    async fn lives(&self) -> bool {
+        !self.is_dead()
+    }
+
     async fn answers(&self, limit: Duration) -> bool {
         if self.frozen.load(SeqCst) {
             tokio::time::sleep(limit).await;

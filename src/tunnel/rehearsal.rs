@@ -349,9 +349,10 @@ async fn a_cancelled_query_is_no_reason_to_doubt_the_tunnel() {
     let doubted = snapshot.wait_for(|snapshot| snapshot.report(&[]).state == TunnelState::Suspect);
     assert!(timeout(Duration::from_secs(60), doubted).await.is_err(), "{:?}", rehearsal.report());
     // A start-up that ends like this is another matter.
-    let mut client = rehearsal.connect();
+    let (mut client, asked) = (rehearsal.connect(), Instant::now());
     client.write_all(b"hello").await.unwrap();
     closes(&mut client).await;
+    assert_eq!(asked.elapsed(), Duration::ZERO, "ssh lives, so this is the database's own word");
     rehearsal.state(TunnelState::Suspect).await;
 }
 

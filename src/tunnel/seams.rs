@@ -96,6 +96,8 @@ pub trait Link: Send + Sync {
     /// TCP_NODELAY; without one, a reply in two pieces waits for Nagle and a delayed acknowledgement (146 ms instead
     /// of 56 ms at 50 ms round trip).
     async fn notes(&self) -> Option<BastionNotes>;
+    /// Asks the ssh master itself whether it runs: no round trip, and no word about the bastion.
+    async fn lives(&self) -> bool;
     /// Asks the bastion for a round trip. False: no answer within `limit`.
     async fn answers(&self, limit: Duration) -> bool;
     /// Ends the link and everything that runs through it; nothing of it is left afterwards.

@@ -261,9 +261,15 @@ async fn attempt<S: Stream>(
 }
 
 async fn ended_early(greeting: &[u8], lane: &Lane, hub: &Hub) -> Attempt {
+    let is_no_death = async {
+        if !lane.link.lives().await {
+            sleep(DEATH_NOTICE).await;
+        }
+    };
     tokio::select! {
         () = lane.link.closed() => Attempt::Elsewhere,
-        () = sleep(DEATH_NOTICE) => {
+        // Whoever tries again and again while a database starts is not to lose time here.
+        () = is_no_death => {
             if !is_cancel_request(greeting) {
                 let _ = hub.remarks.send(Remark::Doubt("the database closed a connection without a word"));
             }

@@ -77,6 +77,7 @@ fn without_credentials_it_waits_for_them_and_goes_on_when_they_are_back() {
     let variables =
         [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", ""), ("AWS_SHARED_CREDENTIALS_FILE", &*from_file)];
     laptop.devdb_with(&variables, "up").expect_code(0);
+    let pulse = Pulse::start(&laptop);
     write("ASIAEXPIRED0");
     laptop.fault("change-address");
     let report = poll("it says what it needs", || {
@@ -86,6 +87,7 @@ fn without_credentials_it_waits_for_them_and_goes_on_when_they_are_back() {
     assert_eq!((&report["state"], &report["remedy"]), (&"reconnecting".into(), &"credentials".into()));
     write("sandbox-ada");
     await_state(&laptop, "up");
+    held_and_served(pulse, now());
 
     // Another shell's variables are no business of a process in the background: the next command brings them.
     write("ASIAEXPIRED0");
@@ -118,12 +120,14 @@ fn an_instance_that_was_stopped_is_started_and_followed_to_its_new_address() {
 #[test]
 fn a_bastion_that_was_terminated_is_said_to_be_gone() {
     let laptop = up();
+    let pulse = Pulse::start(&laptop);
     let id = state(&laptop)["bastion"]["instance_id"].as_str().unwrap().to_owned();
     api(&laptop, &format!("ec2.terminate_instances(InstanceIds=[\"{id}\"])"));
     let report = await_state(&laptop, "failed");
     assert_eq!(report["remedy"], "bastion");
     assert_eq!(first_answer(&laptop), "b''\n", "the port is kept, and closes at once");
     laptop.devdb("up").expect_code(0);
+    held_and_served(pulse, now());
     finish(&laptop);
 }
 
@@ -152,11 +156,13 @@ fn a_database_rule_that_somebody_removed_is_made_again() {
 #[test]
 fn a_database_that_restarts_needs_no_new_ssh() {
     let laptop = up();
+    let pulse = Pulse::start(&laptop);
     let ssh = master(&laptop);
     laptop.fault("database-down");
     await_state(&laptop, "suspect");
     laptop.fault("clear");
     await_state(&laptop, "up");
+    held_and_served(pulse, now());
     assert_eq!(master(&laptop), ssh);
     finish(&laptop);
 }

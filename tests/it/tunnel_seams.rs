@@ -60,7 +60,7 @@ async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
 
 async fn a_link_carries_bytes_answers_and_ends(ssh: &dyn Ssh, request: &LinkRequest) {
     let link = within("open", ssh.open(request)).await.unwrap();
-    assert!(link.answers(LIMIT).await);
+    assert!(link.lives().await && link.answers(LIMIT).await);
     let mut stream = within("connect", link.connect(0)).await.unwrap();
     stream.write_all(b"ping").await.unwrap();
     let mut answer = [0; 4];
@@ -73,7 +73,7 @@ async fn a_link_carries_bytes_answers_and_ends(ssh: &dyn Ssh, request: &LinkRequ
     within("close", link.close()).await;
     within("closed", closed).await;
     within("closed, asked again", link.closed()).await;
-    assert!(link.connect(0).await.is_err());
+    assert!(!link.lives().await && link.connect(0).await.is_err());
     let rest = within("the connection's end", stream.read(&mut answer)).await;
     assert!(matches!(rest, Ok(0) | Err(_)));
     within("close, asked again", link.close()).await;
