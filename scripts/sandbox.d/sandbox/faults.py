@@ -151,38 +151,38 @@ def vpn(world, arguments):
     print("the VPN is off" if off else f"the VPN is on; in the VPC the laptop is {world.vpc_gateway}")
 
 
+def set_relay(world, what, arguments, unit):
+    """Tells the relay one number, and returns it as it is to be told."""
+    need_root(world)
+    if len(arguments) != 1:
+        raise Refused(f"{what} needs a number of {unit}")
+    if not Processes(world).pid("link"):
+        raise Refused(f"this machine has no /dev/net/tun, so the link has no {what} that could be changed")
+    try:
+        number = f"{float(arguments[0]):g}"
+    except ValueError as error:
+        raise Refused(f"not a number of {unit}: {arguments[0]}") from error
+    network.ask_relay(world, f"{what} {number}")
+    return number
+
+
 @fault
 def delay(world, arguments):
     """delay MS: one-way delay of the laptop's link in milliseconds (0 for none)"""
-    need_root(world)
-    if len(arguments) != 1:
-        raise Refused("delay needs a number of milliseconds")
-    if not Processes(world).pid("link"):
-        raise Refused("this machine has no /dev/net/tun, so the link cannot be delayed")
-    network.ask_relay(world, f"delay {float(arguments[0]):g}")
-    print(f"link delay is {float(arguments[0]):g} ms each way")
+    print(f"link delay is {set_relay(world, 'delay', arguments, 'milliseconds')} ms each way")
 
 
 @fault
 def rate(world, arguments):
     """rate MBIT: the laptop's link carries so many megabits a second each way (0 for as many as it can)"""
-    need_root(world)
-    if len(arguments) != 1:
-        raise Refused("rate needs a number of megabits a second")
-    if not Processes(world).pid("link"):
-        raise Refused("this machine has no /dev/net/tun, so the link cannot be slowed down")
-    network.ask_relay(world, f"rate {float(arguments[0]):g}")
-    print(f"link carries {float(arguments[0]):g} Mbit/s each way")
+    megabits = set_relay(world, "rate", arguments, "megabits a second")
+    print("link carries as much as it can" if megabits == "0" else f"link carries {megabits} Mbit/s each way")
 
 
 @fault
 def loss(world, arguments):
     """loss PERCENT: frames lost at random on the laptop's link (0 for none)"""
-    need_root(world)
-    if len(arguments) != 1:
-        raise Refused("loss needs a percentage")
-    network.ask_relay(world, f"loss {float(arguments[0]):g}")
-    print(f"link loses {float(arguments[0]):g} % of frames")
+    print(f"link loses {set_relay(world, 'loss', arguments, 'percent')} % of frames")
 
 
 @fault

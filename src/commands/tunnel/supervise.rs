@@ -26,8 +26,8 @@ struct Alone {
     args: SuperviseArgs,
 }
 
-/// Reads a supervisor's command line without building all others: they would be a third of its resident memory. `None`
-/// for any other command line, and for one that it does not understand.
+/// Reads a supervisor's command line without building all others, which would stay in its memory for good (half a
+/// megabyte). `None` for any other command line, and for one that it does not understand.
 pub(crate) fn alone(argv: &[OsString]) -> Option<SuperviseArgs> {
     let words = argv.get(2..).filter(|_| crate::is_supervisor(argv))?;
     Alone::try_parse_from(words).ok().map(|alone| alone.args)
