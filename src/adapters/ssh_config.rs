@@ -2,7 +2,7 @@ use crate::tunnel::{LinkSpec, SshPath};
 
 /// `ssh -F` replaces the user's and the system's configuration, so nobody's `Host *` can bend the tunnel.
 /// Old releases of ssh refuse comments behind a value, so the reasons stand here:
-/// no agent (its keys would use up MaxAuthTries), keepalive 2 s × 3 (a silent cut is noticed after 6 to 8 s),
+/// no agent (its keys would use up MaxAuthTries), keepalive 1 s × 6 (a silent cut is noticed after 6 to 7 s),
 /// AES-GCM first (twice as fast as ssh's own first choice where the processor knows AES), no key exchange by sntrup761
 /// (0.2 s of processor time for each new ssh; what passes through is TLS, and mlkem768 stays where both know it), IPQoS none (some
 /// Wi-Fi and VPN equipment drops marked packets), `Host *` last for the ssh of a ProxyJump.

@@ -56,10 +56,18 @@ impl From<TunnelError> for CommandError {
                 let folder = path.parent().unwrap_or(&path).display().to_string();
                 shown.hint(format!("`df -h {folder}` shows the disk that is full; a tunnel that runs already goes on"))
             }
+            TunnelError::File { path, source } if is_closed(source.kind()) => {
+                let folder = path.parent().unwrap_or(&path).display().to_string();
+                shown.hint(format!("`ls -la {folder}` shows who may write there; a tunnel that runs already goes on"))
+            }
             TunnelError::ForeignFolder { .. } => shown.hint("set XDG_RUNTIME_DIR to a folder of your own"),
             _ => shown,
         }
     }
+}
+
+fn is_closed(kind: std::io::ErrorKind) -> bool {
+    matches!(kind, std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem)
 }
 
 const LOOK_AT_BASTION: &str =

@@ -233,7 +233,7 @@ impl Healer for FakeHealer {
         locked(&self.answers).pop_front().unwrap_or(unchanged)
     }
 
-    fn credentials(&self) -> u64 {
+    fn credentials(&self, _spec: &HealSpec) -> u64 {
         self.logins.load(SeqCst)
     }
 }

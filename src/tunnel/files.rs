@@ -68,15 +68,15 @@ impl TunnelFiles {
         let name = format!("{:08x}", fnv1a(self.state_dir.as_os_str().as_encoded_bytes()));
         let in_runtime = runtime_dir.map(|runtime| runtime.join("devdb"));
         let fits = |base: &PathBuf| base.is_absolute() && base.as_os_str().len() + 9 <= LONGEST_FOLDER;
-        let usable = |base: PathBuf| private(&base, owner).map(|()| base);
-        let base = match in_runtime.filter(fits).map(usable) {
-            Some(Ok(base)) => base,
-            // A runtime folder that is gone (a session that ended) or foreign is no reason to have no tunnel.
-            _ => usable(PathBuf::from(format!("/tmp/devdb-{owner}")))?,
+        let usable = |base: PathBuf| {
+            let folder = base.join(&name);
+            self.keep(&folder).map(|()| folder)
         };
-        let folder = base.join(name);
-        private(&folder, owner)?;
-        Ok(folder)
+        match in_runtime.filter(fits).map(usable) {
+            Some(Ok(folder)) => Ok(folder),
+            // A runtime folder that is gone (a session that ended), foreign or full is no reason to have no tunnel.
+            _ => usable(PathBuf::from(format!("/tmp/devdb-{owner}"))),
+        }
     }
 
     /// True when this folder, which the lock names, is still one that only its owner may enter.
@@ -89,15 +89,24 @@ impl TunnelFiles {
         folder.parent().is_some_and(is_private) && is_private(folder)
     }
 
-    /// Makes sure that a folder which [`Self::socket_folder`] once gave is still there, and still private.
+    /// Makes sure that a folder which [`Self::socket_folder`] once gave is still there, still private, and takes files.
     pub(super) fn keep(&self, folder: &Path) -> Result<(), TunnelError> {
         let owner = std::fs::metadata(&self.state_dir).map_err(failed(&self.state_dir))?.uid();
         folder.parent().map_or(Ok(()), |base| private(base, owner))?;
-        private(folder, owner)
+        private(folder, owner)?;
+        takes_files(folder).map_err(failed(folder))
     }
 }
 
-/// Makes a folder that only its owner may enter, or checks that it is one.
+/// A disk without room lets one make a folder, and an empty file, and then nothing that ssh needs.
+fn takes_files(folder: &Path) -> std::io::Result<()> {
+    let trial = folder.join(format!(".room-{}", std::process::id()));
+    let written = File::create(&trial).and_then(|mut file| file.write_all(&[b' '; 4096]));
+    let _ = std::fs::remove_file(trial);
+    written
+}
+
+/// Makes a folder that only its owner may enter and write to, or checks that it is one.
 fn private(path: &Path, owner: u32) -> Result<(), TunnelError> {
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => {}
@@ -109,7 +118,7 @@ fn private(path: &Path, owner: u32) -> Result<(), TunnelError> {
     if !metadata.is_dir() || metadata.uid() != owner {
         return Err(TunnelError::ForeignFolder { path: path.to_owned() });
     }
-    if metadata.mode() & 0o077 != 0 {
+    if metadata.mode() & 0o777 != 0o700 {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).map_err(failed(path))?;
     }
     Ok(())

@@ -22,7 +22,7 @@ pub(super) enum Verdict {
 pub(super) enum Blocked {
     /// ssh has ended; whoever waits for its end has been told.
     Ended,
-    /// ssh lives on, but nobody can reach it: its socket is gone. The folder is removed at logout, or by a cleaner.
+    /// ssh lives on, but nobody can reach it: its socket is gone (at logout, or by a cleaner), or its mode was changed.
     NoSocket,
     /// Something passing: no file descriptor is free, or ssh's queue is full.
     Busy,
@@ -110,7 +110,7 @@ async fn connect_on(lane: &Lane, target: usize) -> Result<BoxStream, Blocked> {
     }
     // A queue that was full is empty again; it refuses on macOS, as a socket does on which nobody listens any more.
     lane.link.connect(target).await.map_err(|error| match error.kind() {
-        ErrorKind::NotFound | ErrorKind::ConnectionRefused => Blocked::NoSocket,
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::PermissionDenied => Blocked::NoSocket,
         _ => Blocked::Busy,
     })
 }

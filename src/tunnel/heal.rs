@@ -44,7 +44,7 @@ pub trait Healer: Send + Sync {
     async fn heal(&self, spec: &HealSpec) -> HealReport;
 
     /// Another number when somebody may have logged in since. Cheap: it is asked every half second.
-    fn credentials(&self) -> u64;
+    fn credentials(&self, spec: &HealSpec) -> u64;
 }
 
 /// Where AWS tools keep what a login leaves: files, and folders with a file for each login. A login that leaves nothing
@@ -88,11 +88,12 @@ impl Healer for ChildHealer {
         ended.map_or_else(|_| failed("it was cut short".to_owned()), read)
     }
 
-    fn credentials(&self) -> u64 {
+    fn credentials(&self, spec: &HealSpec) -> u64 {
         let mut hasher = DefaultHasher::new();
-        for place in &self.credentials {
-            let inside = std::fs::read_dir(place).into_iter().flatten().flatten().map(|entry| entry.path());
-            let mut files: Vec<PathBuf> = inside.chain([place.clone()]).collect();
+        // A relative one is looked for where the child that asks AWS would.
+        for place in self.credentials.iter().map(|place| spec.folder.join(place)) {
+            let inside = std::fs::read_dir(&place).into_iter().flatten().flatten().map(|entry| entry.path());
+            let mut files: Vec<PathBuf> = inside.chain([place]).collect();
             files.sort();
             for file in files {
                 let about = std::fs::metadata(&file).ok().map(|about| (about.len(), about.modified().ok()));
@@ -129,6 +130,7 @@ mod tests {
             "HOME" => Some(home.path().display().to_string()),
             "AWS_SHARED_CREDENTIALS_FILE" => Some("~/keys".to_owned()),
             "AWS_CONFIG_FILE" => Some(String::new()),
+            "AWS_LOGIN_CACHE_DIRECTORY" => Some("logins".to_owned()),
             _ => None,
         };
         let healer = ChildHealer {
@@ -136,17 +138,21 @@ mod tests {
             processes: Arc::new(FakeProcesses::default()),
             credentials: credential_places(variable),
         };
-        let mut before = healer.credentials();
-        assert_eq!(healer.credentials(), before);
-        std::fs::create_dir_all(home.path().join(".aws/sso/cache")).unwrap();
-        for file in ["keys", ".aws/config", ".aws/sso/cache/a.json"] {
+        let spec = HealSpec { folder: home.path().join("project"), flags: Vec::new() };
+        let look = || healer.credentials(&spec);
+        let mut before = look();
+        assert_eq!(look(), before);
+        for folder in [".aws/sso/cache", "project/logins"] {
+            std::fs::create_dir_all(home.path().join(folder)).unwrap();
+        }
+        for file in ["keys", ".aws/config", ".aws/sso/cache/a.json", "project/logins/b.json"] {
             std::fs::write(home.path().join(file), "x").unwrap();
-            let after = healer.credentials();
+            let after = look();
             assert_ne!(after, before, "{file}");
             before = after;
         }
         std::fs::write(home.path().join(".aws/credentials"), "of no use: the variable names another").unwrap();
-        assert_eq!(healer.credentials(), before);
+        assert_eq!(look(), before);
         assert_eq!(credential_places(|_| None), Vec::<PathBuf>::new());
     }
 

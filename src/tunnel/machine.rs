@@ -141,7 +141,7 @@ impl Machine {
             Event::LinkUnreachable { lived } => {
                 self.attempts = self.backoff.attempts_after(self.attempts, lived);
                 // Connections that run already need no socket.
-                self.replace("the socket of ssh has vanished".to_owned(), now, random, Action::RetireLink)
+                self.replace("the socket of ssh has vanished or is closed".to_owned(), now, random, Action::RetireLink)
             }
             Event::LinkAnswers => vec![Action::Probe { after: self.backoff.delay(self.probe_failures, random) }],
             Event::WriterUp => {

@@ -8,6 +8,7 @@ use super::session::Command;
 use super::{Story, TunnelError, TunnelReport};
 use crate::system::{Clock, send_descriptors};
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -35,6 +36,11 @@ impl Desk {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether its file is there, and its owner may connect: that takes the right to write to it (unix(7)).
+    fn takes_clients(&self) -> bool {
+        std::fs::metadata(&self.path).is_ok_and(|file| file.permissions().mode() & 0o200 != 0)
     }
 }
 
@@ -79,8 +85,8 @@ pub(super) async fn run(mut desk: Desk, office: Office) {
             },
             _ = look.tick() => {
                 let _ = office.place.restore();
-                let is_there = desk.path == office.place.socket() && desk.path.exists();
-                if !is_there && let Ok(opened) = office.place.folder().and_then(|folder| Desk::open(&folder)) {
+                let is_found = desk.path == office.place.socket() && desk.takes_clients();
+                if !is_found && let Ok(opened) = office.place.folder().and_then(|folder| Desk::open(&folder)) {
                     desk = opened;
                 }
             }

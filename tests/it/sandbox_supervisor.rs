@@ -1,6 +1,7 @@
 //! The tunnel's faults that are no matter of the network: who answers at the other end, and what happens to the
 //! supervisor, its files and its verbs. A loop of psql runs through the port all the time.
 
+use crate::support::laptop::Laptop;
 use crate::support::pulse::{
     Beat, Pulse, await_state, finish, first_answer, held_and_served, master, masters, now, poll, state, up,
 };
@@ -98,4 +99,46 @@ fn twenty_verbs_at_once_while_ssh_is_replaced_agree_on_one_supervisor() {
     held_and_served(pulse, now());
     assert_eq!(state(&laptop)["pid"], supervisor);
     finish(&laptop);
+}
+
+/// Full, or closed to everybody: what devdb writes to. It goes on with what it has, moves its sockets, and says what its
+/// log lacks.
+fn is_no_end_of_the_tunnel(laptop: &Laptop, take_away: impl FnOnce(), cause: &str, give_back: &str) {
+    laptop.devdb("up").expect_code(0);
+    let pulse = Pulse::start(laptop);
+    let before = state(laptop);
+    take_away();
+    poll("another ssh", || (master(laptop) != before["bastion"]["ssh_pid"].as_u64()?).then_some(()));
+    let report = await_state(laptop, "up");
+    assert_eq!(report["pid"], before["pid"]);
+    laptop.devdb("tunnel restart").expect_code(0);
+    laptop.devdb("tunnel up").expect_code(1).says(&[cause]);
+    let beats = pulse.stop_when_served_after(now());
+    let outcomes: Vec<_> = beats.iter().map(|beat| beat.outcome.as_str()).collect();
+    assert!(outcomes.iter().all(|outcome| *outcome == "served"), "{outcomes:?}");
+    laptop.shell(give_back).expect_code(0);
+    laptop.devdb("tunnel up").expect_code(0);
+    assert_eq!(state(laptop)["pid"], before["pid"]);
+    finish(laptop);
+}
+
+#[test]
+fn a_full_disk_costs_nobody_a_connection() {
+    let laptop = Laptop::with_small_disk(1024);
+    let fill = r#"for folder in "$HOME/.local" "$HOME/run"; do cat /dev/zero >"$folder/fill" 2>/dev/null; done; true"#;
+    let free = r#"rm "$HOME/.local/fill" "$HOME/run/fill""#;
+    let take_away = || {
+        laptop.shell(fill).expect_code(0);
+        laptop.shell(&format!("kill -KILL {}", masters(&laptop))).expect_code(0);
+    };
+    is_no_end_of_the_tunnel(&laptop, take_away, "No space left on device", free);
+}
+
+#[test]
+fn folders_that_nobody_may_write_to_cost_nobody_a_connection() {
+    let laptop = Laptop::with_small_disk(1024);
+    // The sockets too: ssh lives on, and cannot be reached.
+    let take_away = || drop(laptop.shell(r#"chmod -R a-w "$HOME/.local" "$HOME/run""#).expect_code(0));
+    let open = r#"chmod -R u+w "$HOME/.local" "$HOME/run""#;
+    is_no_end_of_the_tunnel(&laptop, take_away, "Permission denied", open);
 }

@@ -239,7 +239,7 @@ fn a_vanished_forward_socket_is_repaired_while_the_next_connection_waits() {
     std::fs::remove_file(&forwards[0]).unwrap();
     is_served(world.address(), LIMIT).unwrap_or_else(|error| panic!("{error}: {}", world.log()));
     let report = world.wait_for_state("up");
-    assert_eq!(report["restarts"][0]["cause"], "the socket of ssh has vanished");
+    assert_eq!(report["restarts"][0]["cause"], "the socket of ssh has vanished or is closed");
     eventually("one new master", LIMIT, || Some(world.masters()).filter(|new| new.len() == 1 && *new != old));
     world.done("down");
     world.assert_nothing_is_left();

@@ -36,14 +36,12 @@ pub(crate) enum TunnelCommand {
     KillStale(kill_stale::KillStaleArgs),
     #[command(hide = true)]
     Heal(heal::HealArgs),
-    #[command(hide = true)]
-    Supervise(supervise::SuperviseArgs),
 }
 
 impl TunnelCommand {
     /// Whether the verb sees to a tunnel that waits for credentials, or is what the waiting supervisor runs.
     pub(crate) fn mends_by_itself(&self) -> bool {
-        matches!(self, Self::Up(_) | Self::Heal(_) | Self::Supervise(_))
+        matches!(self, Self::Up(_) | Self::Heal(_))
     }
 }
 
@@ -64,7 +62,6 @@ pub(crate) async fn run(command: TunnelCommand, context: &Context) -> Result<Exi
         TunnelCommand::Wait(args) => wait::run(&args, context).await,
         TunnelCommand::KillStale(args) => kill_stale::run(&args, context).await,
         TunnelCommand::Heal(args) => heal::run(&args, context).await,
-        TunnelCommand::Supervise(args) => supervise::run(&args, context.host()).await,
     }
 }
 

@@ -81,7 +81,7 @@ impl Session {
         };
         let Some(spec) = self.spec.heal.clone() else { return };
         let (healer, notes) = (self.tools.healer.clone(), self.notes.clone());
-        if !self.healing.is_due(!is_doubtful, || healer.credentials(), Instant::now()) {
+        if !self.healing.is_due(!is_doubtful, || healer.credentials(&spec), Instant::now()) {
             return;
         }
         tokio::spawn(async move {

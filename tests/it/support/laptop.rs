@@ -1,5 +1,6 @@
 //! A developer's laptop in front of the sandbox: the real binary, the real services. `scripts/check` starts the sandbox.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,8 @@ pub(crate) struct Laptop {
     home: tempfile::TempDir,
     /// What its owner has set for good.
     variables: Vec<(String, String)>,
+    /// Holds the mounts that its programs alone see, until its stdin ends; with its pid, which may not be the child's.
+    mounts: Option<(Child, String)>,
     /// Missing where another laptop of the same test holds it.
     _alone: Option<MutexGuard<'static, ()>>,
 }
@@ -33,7 +36,7 @@ impl Laptop {
     /// A laptop with an empty home.
     pub(crate) fn new() -> Self {
         let alone = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
-        Self { home: Self::empty_home(), variables: Vec::new(), _alone: Some(alone) }
+        Self { home: Self::empty_home(), variables: Vec::new(), mounts: None, _alone: Some(alone) }
     }
 
     fn empty_home() -> tempfile::TempDir {
@@ -43,7 +46,28 @@ impl Laptop {
     /// A second laptop in the same world, with an empty home and these variables; it must not outlive the first.
     pub(crate) fn beside(&self, variables: &[(&str, &str)]) -> Self {
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { home: Self::empty_home(), variables, _alone: None }
+        Self { home: Self::empty_home(), variables, mounts: None, _alone: None }
+    }
+
+    /// A laptop whose state and runtime folder have this little room, and whose owner is not root.
+    pub(crate) fn with_small_disk(kilobytes: u32) -> Self {
+        let mut laptop = Self::new();
+        let (state, runtime) = (laptop.home().join(".local"), laptop.home().join("run"));
+        laptop.variables.push(("XDG_RUNTIME_DIR".to_owned(), runtime.display().to_string()));
+        let line = format!(
+            r#"for folder; do mkdir "$folder" && mount -t tmpfs -o size={kilobytes}k,mode=0700 small "$folder" || exit; done
+            echo $$ && exec cat"#
+        );
+        let folders = [&state, &runtime].map(|folder| folder.to_str().unwrap());
+        let mut argv =
+            vec!["unshare", "--user", "--map-current-user", "--keep-caps", "--mount", "sh", "-c", &line, "sh"];
+        argv.extend(folders);
+        let mut holder = laptop.command(&[], &argv).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut pid = String::new();
+        BufReader::new(holder.stdout.take().unwrap()).read_line(&mut pid).unwrap();
+        assert!(!pid.is_empty(), "this machine allows neither root nor user namespaces");
+        laptop.mounts = Some((holder, pid.trim().to_owned()));
+        laptop
     }
 
     pub(crate) fn home(&self) -> &Path {
@@ -57,7 +81,15 @@ impl Laptop {
 
     fn command(&self, extra: &[(&str, &str)], argv: &[&str]) -> Command {
         // `env` wants the variables to take away before the ones to set.
-        let mut command = sandbox(&["exec", "--", "env", "-u", "RUST_BACKTRACE"]);
+        let mut command = sandbox(&["exec", "--"]);
+        if let Some((_, pid)) = &self.mounts {
+            // Entering leads to `/`. Even root is let in only where a file's mode says so, without capabilities.
+            let enter = r#"exec nsenter --target="$0" --user --preserve-credentials --mount \
+                setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all \
+                sh -c 'cd "$0" && exec "$@"' "$PWD" "$@""#;
+            command.args(["sh", "-c", enter]).arg(pid);
+        }
+        command.args(["env", "-u", "RUST_BACKTRACE"]);
         for (name, _) in extra.iter().filter(|(_, value)| value.is_empty()) {
             command.args(["-u", name]);
         }

@@ -74,6 +74,14 @@ impl<'a> Pulse<'a> {
     }
 }
 
+impl Drop for Pulse<'_> {
+    /// A test that fails leaves no loop behind.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 pub(crate) fn up() -> Laptop {
     let laptop = Laptop::new();
     laptop.devdb("up").expect_code(0);
