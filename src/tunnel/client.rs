@@ -2,6 +2,7 @@
 
 use super::files::{Holder, Lock, TunnelFiles};
 use super::protocol::{self, Hello, Reply, Request};
+use super::serve::Waiting;
 use super::{TunnelError, TunnelReport};
 use crate::system::receive_descriptors;
 use std::os::fd::OwnedFd;
@@ -86,6 +87,21 @@ impl Client {
             }
         };
         timeout(ANSWER_LIMIT, asking).await.map_err(late)?
+    }
+
+    /// After [`Self::hand_over`]: the next client that waits for a link. `None` when there is no other, or it is a
+    /// release that gives none away.
+    pub(super) async fn next_waiting(&mut self, limit: Duration) -> Option<Waiting> {
+        let asking = async {
+            protocol::send(&mut self.writer, &Request::NextWaiting).await.ok()?;
+            let received = receive_descriptors(self.reader.get_ref().as_ref(), protocol::LONGEST_LINE).await;
+            let (line, mut sockets) = received.ok()?;
+            match protocol::parse(&line).ok()? {
+                Reply::Waiting { client: Some(greeting) } => Some(Waiting { socket: sockets.pop()?, greeting }),
+                _ => None,
+            }
+        };
+        timeout(limit, asking).await.ok().flatten()
     }
 
     pub(super) fn pid(&self) -> u32 {

@@ -68,6 +68,10 @@ impl<S> Metered<S> {
     pub(super) fn new(stream: S, counters: Arc<Counters>) -> Self {
         Self { stream, counters }
     }
+
+    pub(super) fn into_inner(self) -> S {
+        self.stream
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {

@@ -1,3 +1,4 @@
+use super::serve::Waiting;
 use super::{TargetSpec, TunnelError};
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -16,9 +17,13 @@ pub(super) struct Listeners {
     pub(super) skipped: Vec<SocketAddr>,
 }
 
-/// Listeners that another supervisor has handed over, and that nobody has taken yet.
+/// What another supervisor has handed over, and nobody has taken yet.
 #[derive(Default)]
-pub(super) struct Inherited(Vec<TcpListener>);
+pub(super) struct Inherited {
+    listeners: Vec<TcpListener>,
+    /// Clients of its ports that wait for a link.
+    pub(super) waiting: Vec<Waiting>,
+}
 
 impl Inherited {
     pub(super) fn new(sockets: Vec<OwnedFd>) -> Self {
@@ -26,16 +31,17 @@ impl Inherited {
             let listener = std::net::TcpListener::from(socket);
             listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener)).ok()
         };
-        Self(sockets.into_iter().filter_map(listener).collect())
+        Self { listeners: sockets.into_iter().filter_map(listener).collect(), waiting: Vec::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.listeners.is_empty()
     }
 
     fn take(&mut self, address: SocketAddr) -> Option<TcpListener> {
-        let at = self.0.iter().position(|listener| listener.local_addr().is_ok_and(|local| local == address))?;
-        Some(self.0.swap_remove(at))
+        let at =
+            self.listeners.iter().position(|listener| listener.local_addr().is_ok_and(|local| local == address))?;
+        Some(self.listeners.swap_remove(at))
     }
 }
 

@@ -44,7 +44,12 @@ async fn dismiss(files: &TunnelFiles, processes: &dyn Processes, keeps_ports: bo
     if let Presence::Ready(mut client) | Presence::Outdated(mut client) = Presence::of(files).await {
         // An older release knows only how to stop.
         match if keeps_ports { client.hand_over().await.ok() } else { None } {
-            Some(sockets) => inherited = Inherited::new(sockets),
+            Some(sockets) => {
+                inherited = Inherited::new(sockets);
+                while let Some(waiting) = client.next_waiting(END_LIMIT).await {
+                    inherited.waiting.push(waiting);
+                }
+            }
             None => drop(client.ask(&Request::Stop, ANSWER_LIMIT).await),
         }
         if is_free_within(files, &holder, END_LIMIT).await? {

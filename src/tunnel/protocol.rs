@@ -1,5 +1,6 @@
 //! What clients and the supervisor say to each other: one JSON document a line, over the supervisor's unix socket.
 
+use super::serve::Greeting;
 use super::{SupervisorSpec, TunnelError, TunnelReport};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,8 @@ pub(super) enum Request {
     Stop,
     /// As `Stop`, but the ports stay open: the listening sockets come with the first byte of the reply.
     HandOver,
+    /// After `HandOver`: the next client that waits for a link.
+    NextWaiting,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +60,10 @@ pub(super) enum Reply {
     },
     Accepted,
     HandedOver,
+    /// What a client has said that waits; its connection comes with the first byte. `None`: nobody waits any more.
+    Waiting {
+        client: Option<Greeting>,
+    },
     /// Only a new supervisor can do that: the ports differ.
     NeedsReplacement,
     Refused {

@@ -9,7 +9,7 @@ mod moved;
 use super::counters::Counters;
 use super::generation::Gate;
 use super::report::Snapshot;
-use super::serve::{self, Hub, MOST_HELD};
+use super::serve::{self, Client, Greeting, Hub, MOST_HELD};
 use super::session::{Command, Session, Tools};
 use super::{
     HealSpec, HostName, LinkError, LinkSpec, LoginName, ProbeError, Remedy, SshPath, Story, SupervisorSpec, TargetSpec,
@@ -58,6 +58,12 @@ fn spec() -> SupervisorSpec {
     }
 }
 
+impl Client for DuplexStream {
+    fn into_socket(self) -> Option<std::os::fd::OwnedFd> {
+        None
+    }
+}
+
 impl Rehearsal {
     fn begin(prepare: impl FnOnce(&FakeSsh, &FakeProbe)) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -71,7 +77,8 @@ impl Rehearsal {
         let counters = vec![Arc::new(Counters::default())];
         let held = Arc::new(AtomicUsize::new(0));
         let healer = Arc::<FakeHealer>::default();
-        let hub = Arc::new(Hub { gate, hold: spec().hold(), counters: counters.clone(), held: held.clone(), remarks });
+        let (hold, successor) = (spec().hold(), watch::channel(None).1);
+        let hub = Arc::new(Hub { successor, gate, hold, counters: counters.clone(), held: held.clone(), remarks });
         let story = Arc::new(Story::open(&folder.path().join("tunnel.log")));
         let tools = Tools {
             ssh: ssh.clone(),
@@ -108,7 +115,7 @@ impl Rehearsal {
 
     fn connect(&self) -> DuplexStream {
         let (near, far) = tokio::io::duplex(1024);
-        tokio::spawn(serve::serve(far, 0, self.hub.clone()));
+        tokio::spawn(serve::serve(far, Greeting::default(), 0, self.hub.clone()));
         near
     }
 

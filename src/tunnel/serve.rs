@@ -5,10 +5,13 @@ use super::ending::Ending;
 use super::generation::{Blocked, DEATH_NOTICE, Gate, Generation, Passage, Verdict};
 use super::lanes::Lane;
 use super::{BoxStream, Stream};
+use serde::{Deserialize, Serialize};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -40,8 +43,28 @@ pub(super) enum Remark {
     Ended(usize),
 }
 
+/// A client's connection.
+pub(super) trait Client: Stream {
+    /// As another process may take it over; nothing of it may be under way.
+    fn into_socket(self) -> Option<OwnedFd>;
+}
+
+impl Client for TcpStream {
+    fn into_socket(self) -> Option<OwnedFd> {
+        self.into_std().ok().map(OwnedFd::from)
+    }
+}
+
+/// A client that waits for a link, as it is given to another supervisor.
+pub(super) struct Waiting {
+    pub(super) socket: OwnedFd,
+    pub(super) greeting: Greeting,
+}
+
 /// What all connections share.
 pub(super) struct Hub {
+    /// Where those go that wait, once another supervisor has the ports.
+    pub(super) successor: watch::Receiver<Option<mpsc::UnboundedSender<Waiting>>>,
     pub(super) gate: watch::Receiver<Gate>,
     pub(super) hold: Duration,
     pub(super) counters: Vec<Arc<Counters>>,
@@ -61,18 +84,24 @@ enum Attempt {
     Over,
 }
 
-/// Serves one client until it or the database ends.
-pub(super) async fn serve<S: Stream>(client: S, target: usize, hub: Arc<Hub>) {
+/// Serves one client, who may have said something already, until it or the database ends, or it is another
+/// supervisor's.
+pub(super) async fn serve<S: Client>(client: S, mut greeting: Greeting, target: usize, hub: Arc<Hub>) {
     let Some(counters) = hub.counters.get(target).cloned() else { return };
     counters.arrived();
     let mut client = Metered::new(client, counters.clone());
     let mut gate = hub.gate.clone();
-    let mut greeting = Greeting::default();
     let deadline = Instant::now() + hub.hold;
     let mut last = 0;
     loop {
         let waited = hold(&mut client, &mut greeting.bytes, &mut gate, last, &hub, &counters);
-        let Ok(Some(generation)) = timeout_at(deadline, waited).await else { return };
+        let Ok(Some(generation)) = timeout_at(deadline, waited).await else {
+            let successor = hub.successor.borrow().clone();
+            if let Some((successor, socket)) = successor.zip(client.into_inner().into_socket()) {
+                let _ = successor.send(Waiting { socket, greeting });
+            }
+            return;
+        };
         last = generation.id;
         let open = counters.count(Count::Open);
         let connected = Instant::now();
@@ -125,6 +154,7 @@ async fn hold<S: Stream>(
     }
     let slot = Slot::take(&hub.held)?;
     let held = counters.count(Count::Held);
+    let mut successor = hub.successor.clone();
     let _ = hub.remarks.send(Remark::Held);
     let found = loop {
         tokio::select! {
@@ -139,6 +169,7 @@ async fn hold<S: Stream>(
                     return None;
                 }
             }
+            Ok(_) = successor.wait_for(Option::is_some) => return None,
         }
     };
     drop((slot, held));
@@ -158,8 +189,8 @@ async fn listen<S: Stream>(client: &mut S, greeting: &mut Vec<u8>) -> bool {
 }
 
 /// What a client said before it was told anything that ties it to one database.
-#[derive(Default)]
-struct Greeting {
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Greeting {
     bytes: Vec<u8>,
     /// It knows that its SSLRequest was taken, and says its part of the TLS handshake.
     was_told_yes: bool,

@@ -4,6 +4,7 @@ use super::counters::Counters;
 use super::place::{Place, socket_in};
 use super::protocol::{self, Hello, Reply, Request};
 use super::report::Snapshot;
+use super::serve::Waiting;
 use super::session::Command;
 use super::{Story, TunnelError, TunnelReport};
 use crate::system::{Clock, send_descriptors};
@@ -15,7 +16,7 @@ use std::time::Duration;
 use tokio::io::BufReader;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 /// How often the socket's file is looked for; cleaners of /tmp take it away after some days. More often than a client
 /// loses its patience, so that nobody ends a supervisor for that.
@@ -67,6 +68,8 @@ pub(super) struct Office {
     pub(super) stop: watch::Sender<Option<Farewell>>,
     /// The local ports, for as long as connections are accepted.
     pub(super) listeners: Vec<Weak<TcpListener>>,
+    /// Clients that are the successor's.
+    pub(super) waiting: Arc<Mutex<mpsc::UnboundedReceiver<Waiting>>>,
     pub(super) place: Arc<Place>,
     pub(super) story: Arc<Story>,
     pub(super) clock: Arc<dyn Clock>,
@@ -107,7 +110,7 @@ async fn attend(client: UnixStream, office: Office) {
             Ok(None) | Err(TunnelError::Broken(_)) => return,
             Ok(Some(request)) => match answer(request, &writer, &office).await {
                 Some(reply) => reply,
-                None => return,
+                None => continue,
             },
             Err(error) => Reply::Refused { reason: error.to_string() },
         };
@@ -117,7 +120,7 @@ async fn attend(client: UnixStream, office: Office) {
     }
 }
 
-/// The reply; `None` where nothing is left to be said.
+/// The reply; `None` where it was given already.
 async fn answer(request: Request, writer: &OwnedWriteHalf, office: &Office) -> Option<Reply> {
     Some(match request {
         Request::Status { probe } => {
@@ -149,6 +152,16 @@ async fn answer(request: Request, writer: &OwnedWriteHalf, office: &Office) -> O
         }
         Request::HandOver => {
             hand_over(writer, office).await;
+            return None;
+        }
+        Request::NextWaiting => {
+            // Held until it has been sent: the supervisor waits for that.
+            let mut waiting = office.waiting.lock().await;
+            let Some(Waiting { socket, greeting }) = waiting.recv().await else {
+                return Some(Reply::Waiting { client: None });
+            };
+            let line = protocol::line(&Reply::Waiting { client: Some(greeting) }).ok()?;
+            let _ = send_descriptors(writer.as_ref(), &line, &[socket.as_fd()]).await;
             return None;
         }
     })

@@ -7,7 +7,7 @@ use super::heal::ERRAND;
 use super::listen::{self, Inherited, Listeners};
 use super::place::Place;
 use super::report::Snapshot;
-use super::serve::{self, Hub};
+use super::serve::{self, Greeting, Hub, Waiting};
 use super::service::{self, Desk, Farewell, Office};
 use super::session::{Command, Session, Tools};
 use super::{Healer, Probe, Ssh, Story, SupervisorSpec, TunnelError, orphans, predecessor};
@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
@@ -86,7 +86,7 @@ async fn run(
     let tell = |line: &str| story.tell(tools.clock.now(), line);
 
     let listeners = bind_all(&spec, &mut inherited).await?;
-    drop(inherited);
+    let waiting = inherited.waiting;
     // Whoever was killed may have used another folder, and the lock, which is about to be signed anew, is the only
     // record of it.
     let before = Lock::holder(&files.lock()).map(|holder| holder.folders()).unwrap_or_default();
@@ -114,7 +114,11 @@ async fn run(
     let (remarks, remark_inbox) = mpsc::unbounded_channel();
     let counters: Vec<_> = spec.targets.iter().map(|_| Arc::new(Counters::default())).collect();
     let held = Arc::new(AtomicUsize::new(0));
-    let hub = Arc::new(Hub { gate, hold: spec.hold(), counters: counters.clone(), held: held.clone(), remarks });
+    let (successor_sender, successor) = watch::channel(None);
+    let (to_successor, for_successor) = mpsc::unbounded_channel();
+    let for_successor = Arc::new(Mutex::new(for_successor));
+    let (hold, ports) = (spec.hold(), spec.targets.iter().map(|target| target.local_port).collect::<Vec<_>>());
+    let hub = Arc::new(Hub { successor, gate, hold, counters: counters.clone(), held: held.clone(), remarks });
     let clock = tools.clock.clone();
     let healer = tools.healer;
     let session_tools = Tools {
@@ -133,6 +137,7 @@ async fn run(
     let listeners = shared(listeners);
     let handed_over = listeners.iter().map(|(_, listener)| Arc::downgrade(listener)).collect();
     let accepting: Vec<_> = accept_all(listeners, &hub);
+    serve_waiting(waiting, &ports, &hub);
     let (stop, mut stop_asked) = watch::channel(None);
     let office = Office {
         commands: commands.clone(),
@@ -140,6 +145,7 @@ async fn run(
         counters,
         stop,
         listeners: handed_over,
+        waiting: for_successor.clone(),
         place: place.clone(),
         story: story.clone(),
         clock,
@@ -151,7 +157,8 @@ async fn run(
         _ = stop_asked.wait_for(Option::is_some) => {}
     }
 
-    if *stop_asked.borrow() == Some(Farewell::HandOver) {
+    let is_succeeded = *stop_asked.borrow() == Some(Farewell::HandOver);
+    if is_succeeded {
         // Whoever was accepted last may be waiting for a first answer, and still gets it.
         tell("a new supervisor takes the ports over");
     } else {
@@ -162,9 +169,20 @@ async fn run(
         listener.abort();
         let _ = listener.await;
     }
+    if is_succeeded {
+        successor_sender.send_replace(Some(to_successor));
+    } else {
+        drop(to_successor);
+    }
     drain(&hub.counters).await;
     let _ = commands.send(Command::Stop);
     let _ = session.await;
+    if is_succeeded {
+        // Whom the link has left without an answer waits again, and goes as well.
+        drain(&hub.counters).await;
+        successor_sender.send_replace(None);
+        give_away(&for_successor).await;
+    }
     serving.abort();
     let _ = serving.await;
     end_errands(tools.processes.as_ref(), pid);
@@ -212,13 +230,32 @@ fn accept_all(listeners: Vec<(usize, Arc<TcpListener>)>, hub: &Arc<Hub>) -> Vec<
     accepting.map(tokio::spawn).collect()
 }
 
+/// Clients that another supervisor has handed over, by the port that they came to.
+fn serve_waiting(waiting: Vec<Waiting>, ports: &[u16], hub: &Arc<Hub>) {
+    for Waiting { socket, greeting } in waiting {
+        let Ok(client) = TcpStream::from_std(socket.into()) else { continue };
+        let port = client.local_addr().map(|local| local.port());
+        if let Some(target) = ports.iter().position(|known| port.as_ref().is_ok_and(|port| port == known)) {
+            tokio::spawn(serve::serve(client, greeting, target, hub.clone()));
+        }
+    }
+}
+
+/// Waits until the successor has fetched them all, but not for long: one of an older release never does.
+async fn give_away(waiting: &Mutex<mpsc::UnboundedReceiver<Waiting>>) {
+    let limit = Instant::now() + DRAIN;
+    while !waiting.lock().await.is_empty() && Instant::now() < limit {
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
 async fn accept(listener: Arc<TcpListener>, target: usize, hub: Arc<Hub>) {
     loop {
         match listener.accept().await {
             Ok((client, _)) => {
                 // Nagle would hold back the second half of a request until the first is acknowledged.
                 let _ = client.set_nodelay(true);
-                tokio::spawn(serve::serve(client, target, hub.clone()));
+                tokio::spawn(serve::serve(client, Greeting::default(), target, hub.clone()));
             }
             // Out of file descriptors, usually: the connection stays in the queue until some are free.
             Err(_) => sleep(Duration::from_millis(50)).await,

@@ -30,6 +30,36 @@ fn no_connection_is_refused_or_lost_while_the_supervisor_is_replaced() {
 }
 
 #[test]
+fn clients_that_wait_for_a_link_go_on_waiting_at_the_next_supervisor() {
+    const CLIENTS: usize = 20;
+    let mut world = World::new();
+    world.done("up");
+    let before = world.supervisors();
+    world.sshd.stop();
+    for master in world.masters() {
+        world.signal(master, "-9");
+    }
+    let address = world.address();
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(move || is_served(address, LIMIT))).collect();
+        let all_wait =
+            || (world.status()["targets"][0]["connections"]["held"] == CLIENTS).then(|| world.supervisors());
+        assert_eq!(eventually("all wait", LIMIT, all_wait), before);
+        world.change_spec(|spec| spec["hold_ms"] = 25_000.into());
+        let mut up = world.command("up").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let succeeded = || all_wait().filter(|now| now.len() == 1 && *now != before);
+        eventually("all wait at the successor", LIMIT, succeeded);
+        world.sshd.run();
+        for client in clients {
+            client.join().unwrap().unwrap_or_else(|error| panic!("{error}: {}", world.log()));
+        }
+        assert!(up.wait().unwrap().success());
+    });
+    world.done("down");
+    world.assert_nothing_is_left();
+}
+
+#[test]
 fn a_successor_that_needs_a_busy_port_leaves_the_present_tunnel_as_it_is() {
     let world = World::new();
     world.done("up");
