@@ -59,7 +59,7 @@ async fn start(args: Vec<OsString>, socket: Option<OwnedFd>) -> std::io::Result<
         None => command.stdin(Stdio::null()).stdout(Stdio::null()),
     };
     let mut child = command.spawn()?;
-    // Our copies of the socket: ssh alone is to hold it.
+    // A socket that we keep would outlive ssh.
     drop(command);
     child.wait().await
 }

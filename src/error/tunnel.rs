@@ -56,7 +56,8 @@ impl From<TunnelError> for CommandError {
                 let folder = path.parent().unwrap_or(&path).display().to_string();
                 shown.hint(format!("`df -h {folder}` shows the disk that is full; a tunnel that runs already goes on"))
             }
-            TunnelError::File { path, source } if is_closed(source.kind()) => {
+            // An address is no place for `ls`.
+            TunnelError::File { path, source } if path.is_absolute() && is_closed(source.kind()) => {
                 let folder = path.parent().unwrap_or(&path).display().to_string();
                 shown.hint(format!("`ls -la {folder}` shows who may write there; a tunnel that runs already goes on"))
             }

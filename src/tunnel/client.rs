@@ -25,7 +25,7 @@ fn late(_: tokio::time::error::Elapsed) -> TunnelError {
 /// What is behind the lock. The socket's answer is the only proof of life.
 pub enum Presence {
     Ready(Client),
-    /// Alive, but of another release: it understands status and stop.
+    /// Alive, but of another release: it understands little more than status and stop.
     Outdated(Client),
     /// Holds the lock and does not answer.
     Stale(Option<Holder>),

@@ -70,7 +70,8 @@ impl TunnelFiles {
         let fits = |base: &PathBuf| base.is_absolute() && base.as_os_str().len() + 9 <= LONGEST_FOLDER;
         let usable = |base: PathBuf| {
             let folder = base.join(&name);
-            self.keep(&folder).map(|()| folder)
+            // An empty folder that is of no use is not left behind.
+            self.keep(&folder).inspect_err(|_| drop(std::fs::remove_dir(&folder))).map(|()| folder.clone())
         };
         match in_runtime.filter(fits).map(usable) {
             Some(Ok(folder)) => Ok(folder),

@@ -81,10 +81,13 @@ impl Place {
         }
         let folder = self.files.socket_folder(self.runtime_dir.as_deref())?;
         if folder != present {
-            holder.left.retain(|left| *left != folder);
-            holder.left.push(present);
-            holder.socket = socket_in(&folder);
-            lock.sign(holder, &self.files.lock())?;
+            let mut moved = holder.clone();
+            moved.left.retain(|left| *left != folder);
+            moved.left.push(present);
+            moved.socket = socket_in(&folder);
+            // Nobody would find it where the lock does not say it is.
+            lock.sign(&moved, &self.files.lock())?;
+            *holder = moved;
         }
         Ok(folder)
     }

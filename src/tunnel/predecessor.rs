@@ -42,17 +42,20 @@ async fn dismiss(files: &TunnelFiles, processes: &dyn Processes, keeps_ports: bo
     let holder = Lock::holder(&files.lock());
     let mut inherited = Inherited::default();
     if let Presence::Ready(mut client) | Presence::Outdated(mut client) = Presence::of(files).await {
+        let limit = Instant::now() + END_LIMIT;
         // An older release knows only how to stop.
         match if keeps_ports { client.hand_over().await.ok() } else { None } {
             Some(sockets) => {
                 inherited = Inherited::new(sockets);
-                while let Some(waiting) = client.next_waiting(END_LIMIT).await {
+                // Of two successors the slower one may fetch some, and they end with it: only an `up` that was cancelled
+                // leaves a second.
+                while let Some(waiting) = client.next_waiting(limit - Instant::now()).await {
                     inherited.waiting.push(waiting);
                 }
             }
             None => drop(client.ask(&Request::Stop, ANSWER_LIMIT).await),
         }
-        if is_free_within(files, &holder, END_LIMIT).await? {
+        if is_free_within(files, &holder, limit - Instant::now()).await? {
             return Ok(inherited);
         }
     }
@@ -105,6 +108,7 @@ mod tests {
     use crate::tunnel::TargetSpec;
     use crate::tunnel::listen;
     use crate::tunnel::protocol::{self, Hello};
+    use crate::tunnel::serve::Greeting;
     use std::os::fd::AsFd;
     use tokio::io::BufReader;
     use tokio::net::UnixListener;
@@ -161,6 +165,24 @@ mod tests {
         let (_, client) = bound.bound.remove(0).accept().await.unwrap();
         assert_eq!(client, waiting.local_addr().unwrap());
         assert!(inherited.is_empty());
+    }
+
+    #[tokio::test]
+    async fn clients_that_wait_come_one_by_one_with_what_they_have_said() {
+        let state = tempfile::tempdir().unwrap();
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let answers = &[
+            r#"{"reply":"handed_over"}"#,
+            r#"{"reply":"waiting","client":{"bytes":[1,2],"was_told_yes":true}}"#,
+            r#"{"reply":"waiting","client":{"bytes":[],"was_told_yes":false}}"#,
+            r#"{"reply":"waiting","client":null}"#,
+        ];
+        let (files, old) = old_supervisor(state.path(), vec![socket], answers);
+        let inherited = succeed(&files, &FakeProcesses::default()).await.unwrap();
+        assert_eq!(old.await.unwrap(), ["hand_over", "next_waiting", "next_waiting", "next_waiting"]);
+        let greetings: Vec<_> = inherited.waiting.into_iter().map(|waiting| waiting.greeting).collect();
+        let said = |bytes: &[u8], was_told_yes| Greeting { bytes: bytes.to_vec(), was_told_yes };
+        assert_eq!(greetings, [said(&[1, 2], true), said(&[], false)]);
     }
 
     #[tokio::test]

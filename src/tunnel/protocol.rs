@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// Raised when a message changes its meaning. `hello`, `status`, `stop` and `hand_over` keep theirs for ever, so that
-/// any devdb can replace any supervisor.
+/// Raised when a message changes its meaning. `hello`, `status`, `stop`, `hand_over` and `next_waiting` keep theirs
+/// for ever, so that any devdb can replace any supervisor.
 pub(super) const PROTOCOL: u32 = 1;
 /// The release that a supervisor and its clients must share.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -26,7 +26,7 @@ impl Hello {
         Self { protocol: PROTOCOL, version: VERSION.to_owned(), pid: std::process::id() }
     }
 
-    /// Whether the two sides may say more to each other than hello, status, stop and hand over.
+    /// Whether the two sides may say more to each other than what every release understands ([`PROTOCOL`]).
     pub(super) fn suits(&self) -> bool {
         self.protocol == PROTOCOL && self.version == VERSION
     }
@@ -109,6 +109,11 @@ mod tests {
         assert_eq!(serde_json::to_string(&Request::Stop).unwrap(), r#"{"request":"stop"}"#);
         assert_eq!(serde_json::to_string(&Request::HandOver).unwrap(), r#"{"request":"hand_over"}"#);
         assert_eq!(serde_json::to_string(&Reply::HandedOver).unwrap(), r#"{"reply":"handed_over"}"#);
+        assert_eq!(serde_json::to_string(&Request::NextWaiting).unwrap(), r#"{"request":"next_waiting"}"#);
+        let waiting = r#"{"reply":"waiting","client":{"bytes":[0,255],"was_told_yes":true}}"#;
+        assert_eq!(serde_json::to_string(&parse::<Reply>(waiting.as_bytes()).unwrap()).unwrap(), waiting);
+        let nobody = serde_json::to_string(&Reply::Waiting { client: None }).unwrap();
+        assert_eq!(nobody, r#"{"reply":"waiting","client":null}"#);
         let status = serde_json::to_string(&Request::Status { probe: true }).unwrap();
         assert_eq!(status, r#"{"request":"status","probe":true}"#);
         assert_eq!(serde_json::to_string(&Reply::Accepted).unwrap(), r#"{"reply":"accepted"}"#);

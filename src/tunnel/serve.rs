@@ -55,7 +55,7 @@ impl Client for TcpStream {
     }
 }
 
-/// A client that waits for a link, as it is given to another supervisor.
+/// A client that waits for a link, as it is given to another supervisor, where its patience begins anew.
 pub(super) struct Waiting {
     pub(super) socket: OwnedFd,
     pub(super) greeting: Greeting,
@@ -191,9 +191,9 @@ async fn listen<S: Stream>(client: &mut S, greeting: &mut Vec<u8>) -> bool {
 /// What a client said before it was told anything that ties it to one database.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Greeting {
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     /// It knows that its SSLRequest was taken, and says its part of the TLS handshake.
-    was_told_yes: bool,
+    pub(super) was_told_yes: bool,
 }
 
 /// Carries the greeting to the endpoint until its first answer. Nothing that a database says but its yes to TLS

@@ -8,7 +8,7 @@ use super::serve::Waiting;
 use super::session::Command;
 use super::{Story, TunnelError, TunnelReport};
 use crate::system::{Clock, send_descriptors};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -59,6 +59,13 @@ pub(super) enum Farewell {
     HandOver,
 }
 
+/// The clients that a successor fetches.
+pub(super) struct ForSuccessor {
+    pub(super) queue: mpsc::UnboundedReceiver<Waiting>,
+    /// The last one, until the next is asked for: some kernels may lose what nobody but a message has open.
+    pub(super) sent: Option<OwnedFd>,
+}
+
 /// Who can answer the questions.
 #[derive(Clone)]
 pub(super) struct Office {
@@ -69,7 +76,7 @@ pub(super) struct Office {
     /// The local ports, for as long as connections are accepted.
     pub(super) listeners: Vec<Weak<TcpListener>>,
     /// Clients that are the successor's.
-    pub(super) waiting: Arc<Mutex<mpsc::UnboundedReceiver<Waiting>>>,
+    pub(super) waiting: Arc<Mutex<ForSuccessor>>,
     pub(super) place: Arc<Place>,
     pub(super) story: Arc<Story>,
     pub(super) clock: Arc<dyn Clock>,
@@ -151,30 +158,33 @@ async fn answer(request: Request, writer: &OwnedWriteHalf, office: &Office) -> O
             Reply::Accepted
         }
         Request::HandOver => {
-            hand_over(writer, office).await;
-            return None;
+            if hand_over(writer, office).await.is_some() {
+                return None;
+            }
+            Reply::Refused { reason: "the ports could not be sent".to_owned() }
         }
         Request::NextWaiting => {
             // Held until it has been sent: the supervisor waits for that.
             let mut waiting = office.waiting.lock().await;
-            let Some(Waiting { socket, greeting }) = waiting.recv().await else {
+            let Some(Waiting { socket, greeting }) = waiting.queue.recv().await else {
                 return Some(Reply::Waiting { client: None });
             };
-            let line = protocol::line(&Reply::Waiting { client: Some(greeting) }).ok()?;
+            let line = protocol::line(&Reply::Waiting { client: Some(greeting) }).unwrap_or_default();
             let _ = send_descriptors(writer.as_ref(), &line, &[socket.as_fd()]).await;
+            waiting.sent = Some(socket);
             return None;
         }
     })
 }
 
 /// Whoever asks has the ports as well from then on: connections queue there until it accepts them.
-async fn hand_over(writer: &OwnedWriteHalf, office: &Office) {
+async fn hand_over(writer: &OwnedWriteHalf, office: &Office) -> Option<()> {
     let listeners: Vec<_> = office.listeners.iter().filter_map(Weak::upgrade).collect();
     let sockets: Vec<_> = listeners.iter().map(|listener| listener.as_fd()).collect();
-    let Ok(line) = protocol::line(&Reply::HandedOver) else { return };
-    if send_descriptors(writer.as_ref(), &line, &sockets).await.is_ok() {
-        office.stop.send_replace(Some(Farewell::HandOver));
-    }
+    let line = protocol::line(&Reply::HandedOver).ok()?;
+    send_descriptors(writer.as_ref(), &line, &sockets).await.ok()?;
+    office.stop.send_replace(Some(Farewell::HandOver));
+    Some(())
 }
 
 fn report(office: &Office) -> TunnelReport {

@@ -8,7 +8,7 @@ use super::listen::{self, Inherited, Listeners};
 use super::place::Place;
 use super::report::Snapshot;
 use super::serve::{self, Greeting, Hub, Waiting};
-use super::service::{self, Desk, Farewell, Office};
+use super::service::{self, Desk, Farewell, ForSuccessor, Office};
 use super::session::{Command, Session, Tools};
 use super::{Healer, Probe, Ssh, Story, SupervisorSpec, TunnelError, orphans, predecessor};
 use crate::system::{Clock, ProcessInfo, Processes};
@@ -19,12 +19,14 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Somebody who only looks may hold the lock for a moment.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// Open connections get this long to finish when the tunnel is taken down.
 const DRAIN: Duration = Duration::from_secs(1);
+/// Longer than a client without an answer needs to see that the link is gone ([`super::generation::DEATH_NOTICE`]).
+const UNANSWERED: Duration = Duration::from_millis(300);
 
 /// What a supervisor needs from the world.
 pub struct SupervisorTools {
@@ -115,8 +117,8 @@ async fn run(
     let counters: Vec<_> = spec.targets.iter().map(|_| Arc::new(Counters::default())).collect();
     let held = Arc::new(AtomicUsize::new(0));
     let (successor_sender, successor) = watch::channel(None);
-    let (to_successor, for_successor) = mpsc::unbounded_channel();
-    let for_successor = Arc::new(Mutex::new(for_successor));
+    let (to_successor, queue) = mpsc::unbounded_channel();
+    let for_successor = Arc::new(Mutex::new(ForSuccessor { queue, sent: None }));
     let (hold, ports) = (spec.hold(), spec.targets.iter().map(|target| target.local_port).collect::<Vec<_>>());
     let hub = Arc::new(Hub { successor, gate, hold, counters: counters.clone(), held: held.clone(), remarks });
     let clock = tools.clock.clone();
@@ -174,14 +176,14 @@ async fn run(
     } else {
         drop(to_successor);
     }
-    drain(&hub.counters).await;
+    drain(&hub.counters, DRAIN).await;
     let _ = commands.send(Command::Stop);
     let _ = session.await;
     if is_succeeded {
         // Whom the link has left without an answer waits again, and goes as well.
-        drain(&hub.counters).await;
+        drain(&hub.counters, UNANSWERED).await;
         successor_sender.send_replace(None);
-        give_away(&for_successor).await;
+        let _ = timeout(DRAIN, given_away(&for_successor)).await;
     }
     serving.abort();
     let _ = serving.await;
@@ -241,10 +243,9 @@ fn serve_waiting(waiting: Vec<Waiting>, ports: &[u16], hub: &Arc<Hub>) {
     }
 }
 
-/// Waits until the successor has fetched them all, but not for long: one of an older release never does.
-async fn give_away(waiting: &Mutex<mpsc::UnboundedReceiver<Waiting>>) {
-    let limit = Instant::now() + DRAIN;
-    while !waiting.lock().await.is_empty() && Instant::now() < limit {
+/// Ends when the successor has fetched them all; one of an older release never does.
+async fn given_away(waiting: &Mutex<ForSuccessor>) {
+    while !waiting.lock().await.queue.is_empty() {
         sleep(Duration::from_millis(20)).await;
     }
 }
@@ -264,8 +265,8 @@ async fn accept(listener: Arc<TcpListener>, target: usize, hub: Arc<Hub>) {
 }
 
 /// Waits until nobody uses the tunnel any more, but not for long.
-async fn drain(counters: &[Arc<Counters>]) {
-    let limit = Instant::now() + DRAIN;
+async fn drain(counters: &[Arc<Counters>], patience: Duration) {
+    let limit = Instant::now() + patience;
     let is_used = |counters: &Arc<Counters>| {
         let now = counters.connections();
         now.open + now.held > 0

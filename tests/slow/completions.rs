@@ -15,7 +15,7 @@ fn scripts(shells: &[&str]) -> tempfile::TempDir {
         let printed = Command::new(DEVDB).args(["completions", shell]).current_dir(&folder).output().unwrap();
         assert!(printed.status.success() && printed.stderr.is_empty(), "{shell}");
         let script = String::from_utf8(printed.stdout).unwrap();
-        assert!(!script.contains("supervise"), "{shell} offers what help hides");
+        assert!(!script.contains("heal"), "{shell} offers what help hides");
         fs::write(folder.path().join(format!("devdb.{shell}")), script).unwrap();
     }
     folder
@@ -86,7 +86,7 @@ fn every_command_has_a_page_that_a_formatter_finds_no_fault_with() {
     }
     let of = |name: &str| fs::read_to_string(folder.path().join("pages").join(name)).unwrap();
     assert!(of("devdb-tunnel-up.1").contains("A supervisor in the background"));
-    assert!(!of("devdb-tunnel.1").contains("supervise"));
+    assert!(!of("devdb-tunnel.1").contains("heal"));
 
     let printed = said(Command::new(DEVDB).arg("man").current_dir(&folder).output().unwrap());
     assert_eq!(printed, of("devdb.1"));

@@ -42,8 +42,7 @@ fn clients_that_wait_for_a_link_go_on_waiting_at_the_next_supervisor() {
     let address = world.address();
     std::thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(move || is_served(address, LIMIT))).collect();
-        let all_wait =
-            || (world.status()["targets"][0]["connections"]["held"] == CLIENTS).then(|| world.supervisors());
+        let all_wait = || (world.status()["targets"][0]["connections"]["held"] == CLIENTS).then(|| world.supervisors());
         assert_eq!(eventually("all wait", LIMIT, all_wait), before);
         world.change_spec(|spec| spec["hold_ms"] = 25_000.into());
         let mut up = world.command("up").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
