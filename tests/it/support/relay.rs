@@ -5,8 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// How long an answer is under way.
-const LENGTH: Duration = Duration::from_millis(25);
+/// How long an answer is under way: longer than a busy machine lets a client stand still between two requests.
+const LENGTH: Duration = Duration::from_millis(100);
+
+/// Terminate, which asks for no answer, and may arrive when the next connection is at work already.
+const TERMINATE: &[u8] = b"X\0\0\0\x04";
 
 /// ReadyForQuery outside of a transaction (PostgreSQL documentation, "Message Formats"): the commit has been done.
 const READY_AND_IDLE: &[u8] = b"Z\0\0\0\x05I";
@@ -116,7 +119,7 @@ impl State {
                 (misfortune.act)();
             }
             if is_request {
-                if !self.asking.swap(true, Ordering::SeqCst) {
+                if bytes != TERMINATE && !self.asking.swap(true, Ordering::SeqCst) {
                     self.turns.fetch_add(1, Ordering::SeqCst);
                 }
                 let cut = self.cut_behind.lock().unwrap().take_if(|(needle, _)| contains(bytes, needle));
