@@ -38,6 +38,11 @@ impl Inherited {
         self.listeners.is_empty()
     }
 
+    /// The clients; ports that nobody has taken are closed.
+    pub(super) fn into_waiting(self) -> Vec<Waiting> {
+        self.waiting
+    }
+
     fn take(&mut self, address: SocketAddr) -> Option<TcpListener> {
         let at =
             self.listeners.iter().position(|listener| listener.local_addr().is_ok_and(|local| local == address))?;

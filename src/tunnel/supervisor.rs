@@ -88,7 +88,7 @@ async fn run(
     let tell = |line: &str| story.tell(tools.clock.now(), line);
 
     let listeners = bind_all(&spec, &mut inherited).await?;
-    let waiting = inherited.waiting;
+    let waiting = inherited.into_waiting();
     // Whoever was killed may have used another folder, and the lock, which is about to be signed anew, is the only
     // record of it.
     let before = Lock::holder(&files.lock()).map(|holder| holder.folders()).unwrap_or_default();

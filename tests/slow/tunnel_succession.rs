@@ -3,7 +3,7 @@
 use crate::support::database::is_served;
 use crate::support::sshd::eventually;
 use crate::support::world::World;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -76,6 +76,11 @@ fn a_successor_that_needs_a_busy_port_leaves_the_present_tunnel_as_it_is() {
     drop(owner);
     let report = world.done("up");
     assert_eq!(report["targets"].as_array().unwrap().len(), 2);
+    let reader: SocketAddr = report["targets"][1]["local"][0].as_str().unwrap().parse().unwrap();
+    assert!(TcpStream::connect(reader).is_ok());
+    world.change_spec(|spec| drop(spec["targets"].as_array_mut().unwrap().pop()));
+    world.done("up");
+    assert!(TcpStream::connect(reader).is_err(), "a port that is no target's any more is closed");
     world.done("down");
     world.assert_nothing_is_left();
 }
