@@ -173,8 +173,6 @@ async fn run(
     }
     if is_succeeded {
         successor_sender.send_replace(Some(to_successor));
-    } else {
-        drop(to_successor);
     }
     drain(&hub.counters, DRAIN).await;
     let _ = commands.send(Command::Stop);
