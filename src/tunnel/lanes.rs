@@ -2,6 +2,7 @@
 //! copies at once got 31 MB/s through one ssh and 77 MB/s through four), so a generation that is busy has more of them.
 
 use super::Link;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -18,6 +19,8 @@ const LOOKS_UNTIL_QUIET: u32 = 120;
 pub(super) struct Lane {
     pub(super) link: Arc<dyn Link>,
     open: watch::Sender<usize>,
+    /// Which seat of all lanes was the last one to be taken here.
+    seated: AtomicU64,
     aside: watch::Sender<bool>,
 }
 
@@ -67,7 +70,12 @@ impl Lanes {
     }
 
     pub(super) fn add(&self, link: Arc<dyn Link>) -> Arc<Lane> {
-        let lane = Arc::new(Lane { link, open: watch::Sender::new(0), aside: watch::Sender::new(false) });
+        let lane = Arc::new(Lane {
+            link,
+            open: watch::Sender::new(0),
+            seated: AtomicU64::new(0),
+            aside: watch::Sender::new(false),
+        });
         self.locked().push(lane.clone());
         lane
     }
@@ -76,11 +84,19 @@ impl Lanes {
         self.locked().clone()
     }
 
-    /// A seat on the lane with the fewest connections, but for those that were tried.
+    /// A seat on the lane with the fewest connections, but for those that were tried. Of lanes that carry as many it is
+    /// the one that was taken longest ago: what it carries is most likely to end, or is ending just now, which takes a
+    /// round trip.
     pub(super) fn seat(&self, tried: &[Seat]) -> Option<Seat> {
         let all = self.locked();
         let untried = all.iter().filter(|lane| !tried.iter().any(|seat| Arc::ptr_eq(&seat.0, lane)));
-        let lane = untried.min_by_key(|lane| *lane.open.borrow())?;
+        let lane = untried.min_by_key(|lane| match *lane.open.borrow() {
+            // The same one again: the others can be closed.
+            0 => (0, 0),
+            open => (open, lane.seated.load(Relaxed)),
+        })?;
+        let last = all.iter().map(|lane| lane.seated.load(Relaxed)).max();
+        lane.seated.store(last.map_or(1, |last| last + 1), Relaxed);
         lane.open.send_modify(|open| *open += 1);
         Some(Seat(lane.clone()))
     }

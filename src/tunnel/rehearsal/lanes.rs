@@ -49,6 +49,29 @@ async fn work_opens_further_lanes_new_connections_are_spread_and_a_quiet_minute_
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_comes_while_an_earlier_connection_is_ending_shares_its_lane_and_no_other() {
+    let rehearsal = busy().await;
+    let mut clients: Vec<_> = (0..4).map(|_| rehearsal.connect()).collect();
+    for client in &mut clients {
+        talk(client).await.unwrap();
+    }
+    for ending in [3, 0, 2, 1] {
+        let earlier = clients.drain(..).enumerate();
+        let still_there: Vec<_> = earlier.filter(|(number, _)| *number == ending).map(|(_, client)| client).collect();
+        sleep(Duration::from_millis(10)).await;
+        clients.extend((0..4).map(|_| rehearsal.connect()));
+        for client in &mut clients {
+            talk(client).await.unwrap();
+        }
+        drop(still_there);
+        sleep(Duration::from_millis(10)).await;
+        for (number, lane) in alive(&rehearsal).into_iter().enumerate() {
+            assert_eq!(lane.carries(), 1, "lane {number} after {ending}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_link_whose_last_lane_ends_while_the_silent_ones_are_found_out_is_replaced() {
     let rehearsal = busy().await;
     let lanes = alive(&rehearsal);
