@@ -1,5 +1,5 @@
 use crate::tunnel::{
-    BastionNotes, BoxStream, HealOutcome, HealReport, HealSpec, Healer, HostName, Link, LinkError, LinkRequest,
+    BastionNotes, BoxStream, GoesOn, HealOutcome, HealReport, HealSpec, Healer, HostName, Link, LinkError, LinkRequest,
     LinkSpec, Probe, ProbeError, ProbeReport, Ssh, Stream,
 };
 use async_trait::async_trait;
@@ -108,6 +108,11 @@ impl FakeLink {
     /// As a database that reads what it is told and closes without an answer.
     pub fn hang_up(&self) {
         self.hangs_up.store(true, SeqCst);
+    }
+
+    /// The opposite of [`Self::hang_up`].
+    pub fn take_up(&self) {
+        self.hangs_up.store(false, SeqCst);
     }
 
     /// As a cleaner that takes the forward's socket away: ssh and its connections live on.
@@ -251,18 +256,35 @@ impl FakeProbe {
 
     /// What a database with this certificate answers.
     pub fn certificate(name: &str) -> ProbeReport {
-        ProbeReport { round_trip: Duration::from_millis(12), names: vec![name.to_owned()], distrust: None }
+        ProbeReport {
+            round_trip: Duration::from_millis(12),
+            names: vec![name.to_owned()],
+            distrust: None,
+            unready: None,
+        }
     }
 }
 
 #[async_trait]
 impl Probe for FakeProbe {
-    async fn probe(&self, mut stream: BoxStream, host: &HostName, _ca: &Path) -> Result<ProbeReport, ProbeError> {
-        if let Some(answer) = locked(&self.answers).pop_front() {
-            return answer;
+    async fn probe(
+        &self,
+        mut stream: BoxStream,
+        host: &HostName,
+        _ca: &Path,
+        goes_on: &GoesOn<'_>,
+    ) -> Result<ProbeReport, ProbeError> {
+        let scripted = locked(&self.answers).pop_front();
+        let answer = match scripted {
+            Some(answer) => answer,
+            None => {
+                echoes(&mut stream).await.map(|()| Self::certificate(host.as_str())).map_err(|_| ProbeError::Closed)
+            }
+        };
+        if let Ok(report) = &answer {
+            goes_on(report);
         }
-        echoes(&mut stream).await.map_err(|_| ProbeError::Closed)?;
-        Ok(Self::certificate(host.as_str()))
+        answer
     }
 }
 

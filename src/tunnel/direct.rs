@@ -1,8 +1,8 @@
 //! `transport = "direct"`: there is no supervisor, so the endpoints themselves are asked.
 
 use super::{
-    Foreign, Probe, ProbeError, SupervisorSpec, TargetState, TunnelError, TunnelReport, TunnelState, Unusable, judge,
-    report,
+    Foreign, Probe, ProbeError, SupervisorSpec, TargetState, TunnelError, TunnelReport, TunnelState, Unusable,
+    identify, judge, report,
 };
 use std::time::Duration;
 use tokio::time::timeout;
@@ -14,10 +14,11 @@ pub(super) async fn report(spec: &SupervisorSpec, probe: &dyn Probe) -> TunnelRe
     let mut report = TunnelReport::stopped();
     report.targets = report::targets(spec);
     for (target, wanted) in report.targets.iter_mut().zip(&spec.targets) {
+        let goes_on = |report: &_| identify(report, &wanted.host).is_ok();
         let asked = async {
             let stream = tokio::net::TcpStream::connect((wanted.host.as_str(), wanted.port)).await;
             let stream = stream.map_err(|error| ProbeError::Unreachable { said: error.to_string() })?;
-            probe.probe(Box::new(stream), &wanted.host, &spec.ca_file).await
+            probe.probe(Box::new(stream), &wanted.host, &spec.ca_file, &goes_on).await
         };
         let result = timeout(LIMIT, asked).await.unwrap_or(Err(ProbeError::Silent { limit: LIMIT }));
         match judge(&result, &wanted.host) {

@@ -13,6 +13,7 @@ mod ending;
 mod error;
 mod files;
 mod generation;
+mod greeting;
 mod heal;
 mod lanes;
 mod listen;
@@ -23,6 +24,7 @@ mod place;
 mod ports;
 mod predecessor;
 mod protocol;
+mod refusals;
 #[cfg(all(test, feature = "testing"))]
 mod rehearsal;
 mod report;
@@ -47,8 +49,8 @@ pub use model::{BastionReport, ConnectionCounts, RestartReport, TargetReport, Ta
 pub use orphans::control_path;
 pub use protocol::VERSION;
 pub use seams::{
-    BastionNotes, BoxStream, Distrust, Foreign, Link, LinkError, LinkRequest, Probe, ProbeError, ProbeReport, Ssh,
-    Stream, Unusable, identify, judge,
+    BastionNotes, BoxStream, Distrust, Foreign, GoesOn, Link, LinkError, LinkRequest, Probe, ProbeError, ProbeReport,
+    Ssh, Stream, Unusable, identify, judge,
 };
 pub use spec::{
     HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SpecError, SshPath, SupervisorSpec, TargetSpec,

@@ -106,9 +106,9 @@ mod tests {
     use crate::system::send_descriptors;
     use crate::testing::FakeProcesses;
     use crate::tunnel::TargetSpec;
+    use crate::tunnel::greeting::Greeting;
     use crate::tunnel::listen;
     use crate::tunnel::protocol::{self, Hello};
-    use crate::tunnel::serve::Greeting;
     use std::os::fd::AsFd;
     use tokio::io::BufReader;
     use tokio::net::UnixListener;

@@ -1,6 +1,6 @@
 //! What clients and the supervisor say to each other: one JSON document a line, over the supervisor's unix socket.
 
-use super::serve::Greeting;
+use super::greeting::Greeting;
 use super::{SupervisorSpec, TunnelError, TunnelReport};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -5,11 +5,14 @@
 mod away;
 mod lanes;
 mod moved;
+mod refused;
 
 use super::counters::Counters;
 use super::generation::Gate;
+use super::greeting::Greeting;
+use super::refusals::Refusals;
 use super::report::Snapshot;
-use super::serve::{self, Client, Greeting, Hub, MOST_HELD};
+use super::serve::{self, Client, Hub, MOST_HELD};
 use super::session::{Command, Session, Tools};
 use super::{
     HealSpec, HostName, LinkError, LinkSpec, LoginName, ProbeError, Remedy, SshPath, Story, SupervisorSpec, TargetSpec,
@@ -78,7 +81,17 @@ impl Rehearsal {
         let held = Arc::new(AtomicUsize::new(0));
         let healer = Arc::<FakeHealer>::default();
         let (hold, successor) = (spec().hold(), watch::channel(None).1);
-        let hub = Arc::new(Hub { successor, gate, hold, counters: counters.clone(), held: held.clone(), remarks });
+        let refusals = vec![Arc::<Refusals>::default()];
+        let hub = Hub {
+            successor,
+            gate,
+            hold,
+            counters: counters.clone(),
+            refusals: refusals.clone(),
+            held: held.clone(),
+            remarks,
+        };
+        let hub = Arc::new(hub);
         let story = Arc::new(Story::open(&folder.path().join("tunnel.log")));
         let tools = Tools {
             ssh: ssh.clone(),
@@ -87,6 +100,7 @@ impl Rehearsal {
             story,
             held,
             counters,
+            refusals,
             healer: healer.clone(),
         };
         let path = folder.path().to_owned();
@@ -331,36 +345,6 @@ async fn a_failed_tunnel_begins_again_only_when_it_is_asked() {
     rehearsal.commands.send(Command::Use { spec: Box::new(spec()), done }).unwrap();
     assert!(fits.await.unwrap());
     rehearsal.state(TunnelState::Up).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_database_that_refuses_is_asked_again_on_the_same_link() {
-    let rehearsal = Rehearsal::up().await;
-    rehearsal.probe.answer([Err(ProbeError::Closed), Err(ProbeError::Closed)]);
-    let (done, asked) = oneshot::channel();
-    rehearsal.commands.send(Command::Probe { done }).unwrap();
-    asked.await.unwrap();
-    assert_eq!(rehearsal.report().state, TunnelState::Suspect);
-    rehearsal.state(TunnelState::Up).await;
-    assert_eq!(rehearsal.ssh.links().len(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_cancelled_query_is_no_reason_to_doubt_the_tunnel() {
-    let rehearsal = Rehearsal::up().await;
-    let mut snapshot = rehearsal.snapshot.clone();
-    rehearsal.link().hang_up();
-    let mut client = rehearsal.connect();
-    client.write_all(&[0, 0, 0, 16, 0x04, 0xd2, 0x16, 0x2e, 0, 0, 0, 7, 1, 2, 3, 4]).await.unwrap();
-    closes(&mut client).await;
-    let doubted = snapshot.wait_for(|snapshot| snapshot.report(&[]).state == TunnelState::Suspect);
-    assert!(timeout(Duration::from_secs(60), doubted).await.is_err(), "{:?}", rehearsal.report());
-    // A start-up that ends like this is another matter.
-    let (mut client, asked) = (rehearsal.connect(), Instant::now());
-    client.write_all(b"hello").await.unwrap();
-    closes(&mut client).await;
-    assert_eq!(asked.elapsed(), Duration::ZERO, "ssh lives, so this is the database's own word");
-    rehearsal.state(TunnelState::Suspect).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -117,6 +117,8 @@ pub struct ProbeReport {
     pub names: Vec<String>,
     /// Why the certificate is not to be believed, if it is not.
     pub distrust: Option<Distrust>,
+    /// Why it takes no sessions now, in its own words: it is starting up or shutting down.
+    pub unready: Option<String>,
 }
 
 /// Why a certificate is not to be believed, whomever it names.
@@ -198,9 +200,12 @@ pub enum Unusable {
 /// [`Unusable`] when it is another one, or none.
 pub fn judge(answer: &Result<ProbeReport, ProbeError>, host: &HostName) -> Result<(String, Duration), Unusable> {
     match answer {
-        Ok(report) => match identify(report, host) {
-            Ok(name) => Ok((name, report.round_trip)),
-            Err(foreign) => Err(Unusable::Foreign(foreign)),
+        Ok(report) => match (identify(report, host), &report.unready) {
+            (Ok(name), None) => Ok((name, report.round_trip)),
+            (Ok(_), Some(said)) => {
+                Err(Unusable::Down { cause: format!("the database takes no sessions: {said}"), silent: false })
+            }
+            (Err(foreign), _) => Err(Unusable::Foreign(foreign)),
         },
         Err(error) => Err(match error.foreign() {
             Some(foreign) => Unusable::Foreign(foreign),
@@ -209,13 +214,25 @@ pub fn judge(answer: &Result<ProbeReport, ProbeError>, host: &HostName) -> Resul
     }
 }
 
+/// Whether who answers is to be asked more.
+pub type GoesOn<'a> = dyn Fn(&ProbeReport) -> bool + Send + Sync + 'a;
+
 /// Asks a database who it is, without a password.
 #[async_trait]
 pub trait Probe: Send + Sync {
-    /// SSLRequest, full TLS handshake, close. A full handshake leaves no line in the server's log; a bare SSLRequest does.
+    /// SSLRequest, full TLS handshake; then, if `goes_on` says so of who answers, the start of a session as `pg_isready`
+    /// begins one: a database that starts up refuses it, any other asks for a password, and that is the end of it.
+    ///
+    /// It leaves no line in the log of a server that asks for passwords; a bare SSLRequest does.
     ///
     /// Source: PostgreSQL documentation, "Frontend/Backend Protocol", SSL Session Encryption.
-    async fn probe(&self, stream: BoxStream, host: &HostName, ca_file: &Path) -> Result<ProbeReport, ProbeError>;
+    async fn probe(
+        &self,
+        stream: BoxStream,
+        host: &HostName,
+        ca_file: &Path,
+        goes_on: &GoesOn<'_>,
+    ) -> Result<ProbeReport, ProbeError>;
 }
 
 /// Decides whether the database that answered is the wanted one; returns the certificate's name for it.
@@ -248,7 +265,7 @@ mod tests {
 
     fn report(names: &[&str]) -> ProbeReport {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
-        ProbeReport { round_trip: Duration::ZERO, names, distrust: None }
+        ProbeReport { round_trip: Duration::ZERO, names, distrust: None, unready: None }
     }
 
     #[test]

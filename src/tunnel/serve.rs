@@ -3,9 +3,10 @@
 use super::counters::{Count, Counters, Metered};
 use super::ending::Ending;
 use super::generation::{Blocked, DEATH_NOTICE, Gate, Generation, Passage, Verdict};
+use super::greeting::{Greeting, LONGEST_GREETING, SSL_REQUEST, is_always_answered, is_cancel_request};
 use super::lanes::Lane;
+use super::refusals::Refusals;
 use super::{BoxStream, Stream};
-use serde::{Deserialize, Serialize};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -17,11 +18,6 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 /// So many connections may wait at once; a pool that spins must not eat the machine.
 pub(super) const MOST_HELD: usize = 512;
-/// What a client says before the first answer is kept up to this size, to be said again to the next generation.
-/// PostgreSQL's SSLRequest has 8 bytes, a startup packet at most 10,000 (`MAX_STARTUP_PACKET_LENGTH`).
-const LONGEST_GREETING: usize = 16 * 1024;
-/// PostgreSQL documentation, "Message Formats": SSLRequest, which is answered with `S` or `N`.
-const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 /// So long may a first answer take before the link is looked at.
 const DOUBT_AFTER: Duration = Duration::from_secs(2);
 const COPY_BUFFER: usize = 64 * 1024;
@@ -35,6 +31,8 @@ pub(super) enum Remark {
     Unidentified(usize),
     /// A client waits for a link.
     Held,
+    /// This target has refused a client, who waits for it.
+    Refused(usize),
     /// The generation with this id cannot be reached any more, although its ssh lives.
     NoSocket(u64),
     /// This target, which is known, has answered a new client.
@@ -67,7 +65,9 @@ pub(super) struct Hub {
     pub(super) successor: watch::Receiver<Option<mpsc::UnboundedSender<Waiting>>>,
     pub(super) gate: watch::Receiver<Gate>,
     pub(super) hold: Duration,
+    /// One for each target, as the next ones are.
     pub(super) counters: Vec<Arc<Counters>>,
+    pub(super) refusals: Vec<Arc<Refusals>>,
     pub(super) held: Arc<AtomicUsize>,
     pub(super) remarks: mpsc::UnboundedSender<Remark>,
 }
@@ -80,6 +80,8 @@ enum Attempt {
     /// This ssh is of no use, takes nobody just now, or led to an instance that is not the target any more; the same
     /// generation may lead there.
     Elsewhere,
+    /// The database takes no connections just now.
+    Refused,
     /// The client left, or the database ended it.
     Over,
 }
@@ -88,21 +90,34 @@ enum Attempt {
 /// supervisor's.
 pub(super) async fn serve<S: Client>(client: S, mut greeting: Greeting, target: usize, hub: Arc<Hub>) {
     let Some(counters) = hub.counters.get(target).cloned() else { return };
+    let Some(refusals) = hub.refusals.get(target) else { return };
     counters.arrived();
     let mut client = Metered::new(client, counters.clone());
     let mut gate = hub.gate.clone();
     let deadline = Instant::now() + hub.hold;
-    let mut last = 0;
+    // A database that is starting up would take the connection, and then send the client away.
+    let mut is_refused = refusals.are_worth_a_wait(hub.hold);
+    let mut last = gate.borrow().generation().filter(|_| is_refused).map_or(0, |generation| generation.id);
     loop {
+        if is_refused {
+            let _ = hub.remarks.send(Remark::Refused(target));
+        }
         let waited = hold(&mut client, &mut greeting.bytes, &mut gate, last, &hub, &counters);
-        let Ok(Some(generation)) = timeout_at(deadline, waited).await else {
+        let found = tokio::select! {
+            found = timeout_at(deadline, waited) => found,
+            () = refusals.over(hub.hold), if is_refused => {
+                (last, is_refused) = (last.saturating_sub(1), false);
+                continue;
+            }
+        };
+        let Ok(Some(generation)) = found else {
             let successor = hub.successor.borrow().clone();
             if let Some((successor, socket)) = successor.zip(client.into_inner().into_socket()) {
                 let _ = successor.send(Waiting { socket, greeting });
             }
             return;
         };
-        last = generation.id;
+        (last, is_refused) = (generation.id, false);
         let open = counters.count(Count::Open);
         let connected = Instant::now();
         match attempt(&mut client, &mut greeting, &mut gate, &generation, target, &hub, deadline).await {
@@ -115,6 +130,7 @@ pub(super) async fn serve<S: Client>(client: S, mut greeting: Greeting, target: 
                 return;
             }
             Attempt::GenerationGone => drop(open),
+            Attempt::Refused => is_refused = true,
             // The wait for a generation is none, when the same one is asked again.
             Attempt::Elsewhere if Instant::now() >= deadline => return,
             Attempt::Elsewhere => last = generation.id.saturating_sub(1),
@@ -188,14 +204,6 @@ async fn listen<S: Stream>(client: &mut S, greeting: &mut Vec<u8>) -> bool {
     }
 }
 
-/// What a client said before it was told anything that ties it to one database.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Greeting {
-    pub(super) bytes: Vec<u8>,
-    /// It knows that its SSLRequest was taken, and says its part of the TLS handshake.
-    pub(super) was_told_yes: bool,
-}
-
 /// Carries the greeting to the endpoint until its first answer. Nothing that a database says but its yes to TLS
 /// reaches the client before its certificate was seen: a reconnect may end at another machine than before.
 ///
@@ -240,14 +248,16 @@ async fn attempt<S: Stream>(
         let sayable = if greeting.was_told_yes && !has_agreed { SSL_REQUEST.len() } else { greeting.bytes.len() };
         if said < sayable {
             if upstream.write_all(&greeting.bytes[said..sayable]).await.is_err() {
-                return ended_early(&greeting.bytes, lane, hub).await;
+                return ended_early(&greeting.bytes[..said], has_agreed, lane, target, hub).await;
             }
             said = sayable;
         }
         let is_heard = said > 0 && !(has_agreed && said == SSL_REQUEST.len());
         tokio::select! {
             read = upstream.read(&mut answer) => {
-                let Ok(count @ 1..) = read else { return ended_early(&greeting.bytes, lane, hub).await };
+                let Ok(count @ 1..) = read else {
+                    return ended_early(&greeting.bytes[..said], has_agreed, lane, target, hub).await;
+                };
                 let is_yes = greeting.bytes[..said] == SSL_REQUEST && answer[..count] == *b"S";
                 if has_agreed || !is_yes {
                     break count;
@@ -291,7 +301,8 @@ async fn attempt<S: Stream>(
     Attempt::Answered(passage, moves)
 }
 
-async fn ended_early(greeting: &[u8], lane: &Lane, hub: &Hub) -> Attempt {
+/// The end of a connection without more of an answer than the yes to TLS, after this was said.
+async fn ended_early(said: &[u8], has_agreed: bool, lane: &Lane, target: usize, hub: &Hub) -> Attempt {
     let is_no_death = async {
         if !lane.link.lives().await {
             sleep(DEATH_NOTICE).await;
@@ -301,23 +312,15 @@ async fn ended_early(greeting: &[u8], lane: &Lane, hub: &Hub) -> Attempt {
         () = lane.link.closed() => Attempt::Elsewhere,
         // Whoever tries again and again while a database starts is not to lose time here.
         () = is_no_death => {
-            if !is_cancel_request(greeting) {
-                let _ = hub.remarks.send(Remark::Doubt("the database closed a connection without a word"));
+            if is_cancel_request(said) {
+                return Attempt::Over;
             }
-            Attempt::Over
+            let _ = hub.remarks.send(Remark::Doubt("the database closed a connection without a word"));
+            let is_refused = !has_agreed && is_always_answered(said);
+            let is_worth_it = || hub.refusals.get(target).is_some_and(|refusals| refusals.refused(hub.hold));
+            if is_refused && is_worth_it() { Attempt::Refused } else { Attempt::Over }
         }
     }
-}
-
-/// True for a whole CancelRequest, which a server closes without an answer.
-///
-/// Source: PostgreSQL documentation, "Message Formats": a length, the code 80877102, a process id and a secret key,
-/// which has 4 bytes, and since protocol 3.2 up to 256.
-fn is_cancel_request(greeting: &[u8]) -> bool {
-    const CODE: u32 = 80_877_102;
-    let number = |at: usize| greeting.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
-    let is_whole = number(0).and_then(|length| usize::try_from(length).ok()) == Some(greeting.len());
-    is_whole && (16..=268).contains(&greeting.len()) && number(4) == Some(CODE)
 }
 
 /// Ends when new connections no longer go to this generation.
@@ -339,27 +342,5 @@ impl<'a> Slot<'a> {
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn packet(length: u32, code: u32, rest: usize) -> Vec<u8> {
-        let mut packet = [length.to_be_bytes(), code.to_be_bytes()].concat();
-        packet.resize(8 + rest, 7);
-        packet
-    }
-
-    #[test]
-    fn a_cancel_request_is_told_from_every_other_greeting() {
-        assert!(is_cancel_request(&packet(16, 80_877_102, 8)));
-        assert!(is_cancel_request(&packet(44, 80_877_102, 36)), "protocol 3.2 has longer keys");
-        assert!(!is_cancel_request(&packet(16, 80_877_102, 7)), "cut short");
-        assert!(!is_cancel_request(&packet(8, 80_877_103, 0)), "SSLRequest");
-        assert!(!is_cancel_request(&packet(8, 80_877_104, 0)), "GSSENCRequest");
-        assert!(!is_cancel_request(&packet(16, 196_608, 8)), "a startup packet of protocol 3.0");
-        assert!(!is_cancel_request(&[]));
     }
 }

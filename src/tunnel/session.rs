@@ -6,11 +6,13 @@ mod lanes;
 mod links;
 mod moving;
 mod probing;
+mod refusing;
 
 use super::counters::Counters;
 use super::generation::{Gate, Generation};
 use super::lanes::Lane;
 use super::machine::{Action, Event, Machine};
+use super::refusals::Refusals;
 use super::report::Snapshot;
 use super::serve::Remark;
 use super::story::sentence;
@@ -68,6 +70,7 @@ enum Note {
     Checked { id: u64, answers: bool, silent: Vec<Arc<Lane>> },
     LookDue { series: u64 },
     ProbeDue { id: u64, appointment: u64 },
+    KnockDue { target: usize },
     Probed { id: u64, target: usize, began: Instant, result: Asked },
 }
 
@@ -80,6 +83,7 @@ pub(super) struct Tools {
     pub(super) held: Arc<AtomicUsize>,
     /// One for each target.
     pub(super) counters: Vec<Arc<Counters>>,
+    pub(super) refusals: Vec<Arc<Refusals>>,
     pub(super) healer: Arc<dyn Healer>,
 }
 
@@ -112,6 +116,8 @@ pub(super) struct Session {
     /// The only pending probe that counts; otherwise every `status` would begin a series of its own.
     appointment: u64,
     probing: Vec<(u64, usize)>,
+    /// Targets that are asked again after a pause, because somebody waits for them.
+    knocks: Vec<usize>,
     waiting_for_probes: Vec<oneshot::Sender<()>>,
     notes: mpsc::UnboundedSender<Note>,
     inbox: mpsc::UnboundedReceiver<Note>,
@@ -148,6 +154,7 @@ impl Session {
             check_limit: CHECK_LIMIT,
             appointment: 0,
             probing: Vec::new(),
+            knocks: Vec::new(),
             waiting_for_probes: Vec::new(),
             notes,
             inbox,
@@ -174,6 +181,7 @@ impl Session {
                 Some(remark) = remarks.recv() => match remark {
                     Remark::Doubt(cause) => self.happened(Event::Suspicion { cause: cause.to_owned() }),
                     Remark::Unidentified(target) => self.probe(target),
+                    Remark::Refused(target) => self.refused(target),
                     Remark::NoSocket(id) => self.unreachable(id),
                     Remark::Answered(0) => self.writer_answered(),
                     Remark::Ended(0) => self.look_out(),
@@ -267,6 +275,7 @@ impl Session {
                 self.probe(0);
             }
             Note::ProbeDue { .. } => {}
+            Note::KnockDue { target } => self.knock(target),
             Note::LookDue { series } => self.look(series),
             Note::ReadersDue { id } => {
                 if self.current(id).is_some() {

@@ -217,7 +217,7 @@ impl Question {
                 // The queue of those who wait to be accepted is full.
                 Err(_) => continue,
             };
-            let asked = self.probe.probe(Box::new(stream), self.host.as_ref()?, &self.ca_file);
+            let asked = self.probe.probe(Box::new(stream), self.host.as_ref()?, &self.ca_file, &|_| false);
             let found = match timeout(SILENCE, asked).await {
                 Err(_) | Ok(Err(ProbeError::Silent { .. })) => continue,
                 Ok(found) => found,

@@ -3,11 +3,13 @@
 use super::counters::Counters;
 use super::files::{Holder, Lock, TunnelFiles};
 use super::generation::Gate;
+use super::greeting::Greeting;
 use super::heal::ERRAND;
 use super::listen::{self, Inherited, Listeners};
 use super::place::Place;
+use super::refusals::Refusals;
 use super::report::Snapshot;
-use super::serve::{self, Greeting, Hub, Waiting};
+use super::serve::{self, Hub, Waiting};
 use super::service::{self, Desk, Farewell, ForSuccessor, Office};
 use super::session::{Command, Session, Tools};
 use super::{Healer, Probe, Ssh, Story, SupervisorSpec, TunnelError, orphans, predecessor};
@@ -120,7 +122,17 @@ async fn run(
     let (to_successor, queue) = mpsc::unbounded_channel();
     let for_successor = Arc::new(Mutex::new(ForSuccessor { queue, sent: None }));
     let (hold, ports) = (spec.hold(), spec.targets.iter().map(|target| target.local_port).collect::<Vec<_>>());
-    let hub = Arc::new(Hub { successor, gate, hold, counters: counters.clone(), held: held.clone(), remarks });
+    let refusals: Vec<Arc<Refusals>> = spec.targets.iter().map(|_| Arc::default()).collect();
+    let hub = Hub {
+        successor,
+        gate,
+        hold,
+        counters: counters.clone(),
+        refusals: refusals.clone(),
+        held: held.clone(),
+        remarks,
+    };
+    let hub = Arc::new(hub);
     let clock = tools.clock.clone();
     let healer = tools.healer;
     let session_tools = Tools {
@@ -130,6 +142,7 @@ async fn run(
         story: story.clone(),
         held,
         counters: counters.clone(),
+        refusals,
         healer,
     };
     let home = place.clone();

@@ -3,7 +3,8 @@
 
 use crate::support::laptop::Laptop;
 use crate::support::pulse::{
-    Pulse, api, await_log, await_state, finish, first_answer, held_and_served, master, masters, now, poll, state, up,
+    Pulse, all_served_from, api, await_log, await_state, finish, first_answer, held_and_served, master, masters, now,
+    pass, poll, state, up,
 };
 
 #[test]
@@ -159,10 +160,13 @@ fn a_database_that_restarts_needs_no_new_ssh() {
     let pulse = Pulse::start(&laptop);
     let ssh = master(&laptop);
     laptop.fault("database-down");
+    let down = now();
     await_state(&laptop, "suspect");
+    pass(2.0);
     laptop.fault("clear");
     await_state(&laptop, "up");
-    held_and_served(pulse, now());
+    // A new server's first words would be that it is starting up.
+    all_served_from(down, &held_and_served(pulse, now()));
     assert_eq!(master(&laptop), ssh);
     finish(&laptop);
 }

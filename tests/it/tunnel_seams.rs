@@ -160,7 +160,7 @@ async fn the_wanted_database_is_identified(probe: &dyn Probe, port: Option<u16>,
             Box::new(near)
         }
     };
-    let report = within("probe", probe.probe(stream, &host, ca_file)).await.unwrap();
+    let report = within("probe", probe.probe(stream, &host, ca_file, &|_| true)).await.unwrap();
     assert_eq!(identify(&report, &host).unwrap(), "localhost");
 }
 
@@ -177,7 +177,7 @@ async fn both_probes_identify_the_wanted_database() {
 async fn probe_port(port: u16, ca_file: &Path) -> Result<devdb::tunnel::ProbeReport, ProbeError> {
     let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let host = HostName::parse("localhost").unwrap();
-    within("probe", Host::from_process().tools.probe().probe(Box::new(stream), &host, ca_file)).await
+    within("probe", Host::from_process().tools.probe().probe(Box::new(stream), &host, ca_file, &|_| true)).await
 }
 
 #[tokio::test]

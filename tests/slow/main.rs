@@ -21,6 +21,7 @@ mod migrate_locked;
 mod migrate_plan;
 mod migrate_rehearsal;
 mod month;
+mod probe;
 mod repair_cases;
 mod repair_moments;
 mod schema;

@@ -3,7 +3,7 @@
 use super::{Note, Session};
 use crate::tunnel::generation::{Blocked, Generation, Verdict};
 use crate::tunnel::machine::Event;
-use crate::tunnel::{ProbeError, ProbeReport, Unusable, judge};
+use crate::tunnel::{ProbeError, ProbeReport, Unusable, identify, judge};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -28,9 +28,17 @@ impl Session {
         let (probe, notes) = (self.tools.probe.clone(), self.notes.clone());
         let began = Instant::now();
         tokio::spawn(async move {
+            // Clients that have their answer already need not wait until the database has told whether it takes sessions.
+            let goes_on = |report: &ProbeReport| {
+                let is_wanted = identify(report, &host).is_ok();
+                if is_wanted {
+                    generation.judge(target, Verdict::Trusted);
+                }
+                is_wanted
+            };
             let asked = async {
                 let passage = generation.connect(target).await?;
-                Ok(probe.probe(passage.stream, &host, &ca_file).await)
+                Ok(probe.probe(passage.stream, &host, &ca_file, &goes_on).await)
             };
             let result = timeout(limit, asked).await.unwrap_or(Ok(Err(ProbeError::Silent { limit })));
             let _ = notes.send(Note::Probed { id: generation.id, target, began, result });
@@ -67,6 +75,18 @@ impl Session {
             Err(Unusable::Foreign(_)) => generation.judge(target, Verdict::Foreign),
             // A database that was trusted and is down stays trusted: what comes back is asked again.
             Err(Unusable::Down { .. }) => {}
+        }
+        if let Some(refusals) = self.tools.refusals.get(target) {
+            match &found {
+                Ok(_) => refusals.ended(),
+                Err(Unusable::Down { silent: false, .. }) => {
+                    refusals.refused(self.spec.hold());
+                }
+                Err(_) => {}
+            }
+        }
+        if let Err(Unusable::Down { .. }) = &found {
+            self.knock_again(target);
         }
         if let (Ok(_), Ok(report), 0) = (&found, &result, target) {
             self.writer_seen(report, began);

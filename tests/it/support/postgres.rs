@@ -29,17 +29,27 @@ const VERIFIER: &str = "SCRAM-SHA-256$1:c2l4dGVlbiBieXRlcyBpdA==\
 /// Starts it on first use; it ends when the test binary does, however that ends.
 pub(crate) fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    CLUSTER.get_or_init(|| start("on"))
+    CLUSTER.get_or_init(|| start("ssl=on"))
 }
 
 /// Another cluster with the same certificates at hand; it offers no TLS until it is told to. For one test at a time.
 pub(crate) fn unsteady() -> MutexGuard<'static, Cluster> {
     static CLUSTER: OnceLock<Mutex<Cluster>> = OnceLock::new();
-    let unsteady = CLUSTER.get_or_init(|| Mutex::new(start("off"))).lock();
+    let unsteady = CLUSTER.get_or_init(|| Mutex::new(start("ssl=off"))).lock();
     unsteady.unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Another cluster, which writes its log; with `is_recovering` it never takes a session.
+pub(crate) fn logging(is_recovering: bool) -> Cluster {
+    let standby = if is_recovering { "\nhot_standby=off" } else { "" };
+    start(&format!("ssl=on\nlogging_collector=on\nlog_directory='..'\nlog_filename='log'{standby}"))
+}
+
 impl Cluster {
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap()
+    }
+
     /// Shows another certificate to whoever comes from now on; without one, offers no TLS.
     pub(crate) fn show(&self, certificate: Option<&str>) {
         let file = self.folder.join(certificate.unwrap_or("server")).with_extension("pem");
@@ -192,7 +202,7 @@ fn binary(name: &str) -> PathBuf {
 }
 
 #[expect(clippy::zombie_processes, reason = "it ends after this process, so nobody is left to wait")]
-fn start(ssl: &str) -> Cluster {
+fn start(settings: &str) -> Cluster {
     let folder = tempfile::Builder::new().prefix("devdb-pg-").tempdir_in("/tmp").unwrap().keep();
     certificates(&folder);
     fs::write(folder.join("password"), PASSWORD).unwrap();
@@ -218,12 +228,16 @@ fn start(ssl: &str) -> Cluster {
         .arg(&data));
     // Between this and the server's own bind another process could take the port; the kernel hands out others first.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let is_recovering = settings.contains("hot_standby=off");
     let settings = format!(
         "listen_addresses='127.0.0.1'\nport={port}\nunix_socket_directories='{folder}'\nfsync=off\nfull_page_writes=off\n\
-         max_connections=200\nssl={ssl}\nssl_cert_file='{folder}/server.pem'\nssl_key_file='{folder}/server.key'\n",
+         max_connections=200\n{settings}\nssl_cert_file='{folder}/server.pem'\nssl_key_file='{folder}/server.key'\n",
         folder = folder.display()
     );
     fs::write(data.join("postgresql.auto.conf"), settings).unwrap();
+    if is_recovering {
+        run(as_server(Path::new("touch")).arg(data.join("standby.signal")));
+    }
     // The shell outlives this process just long enough: its stdin closes when the test binary ends, even by SIGKILL.
     let script = "\"$@\" & read -r _; kill -INT \"$(head -n1 \"$DATA/postmaster.pid\")\"; wait; rm -rf \"$FOLDER\"";
     let server = as_server(&binary("postgres"));
@@ -235,9 +249,13 @@ fn start(ssl: &str) -> Cluster {
     let cluster = Cluster { port, folder };
     let deadline = Instant::now() + Duration::from_secs(60);
     let ready = || Command::new(binary("pg_isready")).args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status();
-    while !ready().unwrap().success() {
+    // PostgreSQL documentation, "pg_isready": 0 is accepting, 1 is rejecting.
+    while ready().unwrap().code() != Some(i32::from(is_recovering)) {
         assert!(child.try_wait().unwrap().is_none(), "the server ended at once");
         assert!(Instant::now() < deadline, "the server did not come up");
+    }
+    if is_recovering {
+        return cluster;
     }
     psql(port, "postgres", &format!("alter role postgres password '{VERIFIER}'"));
     psql(port, "postgres", &format!("create role app login password '{VERIFIER}'"));

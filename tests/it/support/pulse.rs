@@ -138,7 +138,7 @@ except ConnectionError:
 
 /// Nobody was refused or left without an answer, and everybody who came a while after the fault was served.
 #[track_caller]
-pub(crate) fn held_and_served(pulse: Pulse<'_>, end_of_fault: f64) {
+pub(crate) fn held_and_served(pulse: Pulse<'_>, end_of_fault: f64) -> Vec<Beat> {
     let beats = pulse.stop_when_served_after(end_of_fault);
     let count = |outcome: &str| beats.iter().filter(|beat| beat.outcome == outcome).count();
     let (served, refused, closed, silent) = (count("served"), count("refused"), count("closed"), count("silent"));
@@ -147,6 +147,14 @@ pub(crate) fn held_and_served(pulse: Pulse<'_>, end_of_fault: f64) {
     let late: Vec<_> =
         beats.iter().filter(|beat| beat.began > end_of_fault + 20.0 && beat.outcome != "served").collect();
     assert!(late.is_empty(), "{told}");
+    beats
+}
+
+/// Nobody who came after this moment was sent away.
+#[track_caller]
+pub(crate) fn all_served_from(moment: f64, beats: &[Beat]) {
+    let beats: Vec<_> = beats.iter().filter(|beat| beat.began > moment).map(|beat| beat.outcome.as_str()).collect();
+    assert!(beats.iter().all(|outcome| *outcome == "served"), "{beats:?}");
 }
 
 /// The clock goes on by so many seconds.
