@@ -42,6 +42,8 @@ pub(super) struct Generation {
     verdicts: Vec<watch::Sender<Verdict>>,
     /// When each target was found to be another instance than before: whoever connected earlier is at the old one.
     moves: Vec<watch::Sender<Option<Instant>>>,
+    /// When the last question was put that each target has answered.
+    asked: Vec<watch::Sender<Option<Instant>>>,
 }
 
 impl Generation {
@@ -52,6 +54,7 @@ impl Generation {
             opened: tokio::time::Instant::now(),
             verdicts: (0..targets).map(|_| watch::Sender::new(Verdict::Pending)).collect(),
             moves: (0..targets).map(|_| watch::Sender::new(None)).collect(),
+            asked: (0..targets).map(|_| watch::Sender::new(None)).collect(),
         }
     }
 
@@ -92,6 +95,19 @@ impl Generation {
         if let Some(moves) = self.moves.get(target) {
             moves.send_replace(Some(since));
         }
+    }
+
+    /// The target answered what it was asked then.
+    pub(super) fn answered(&self, target: usize, asked: Instant) {
+        if let Some(sender) = self.asked.get(target) {
+            sender.send_replace(Some(asked));
+        }
+    }
+
+    /// Ends when the target has answered a question that was put then or later.
+    pub(super) async fn answers_since(&self, target: usize, moment: Instant) {
+        let Some(sender) = self.asked.get(target) else { return };
+        let _ = sender.subscribe().wait_for(|asked| asked.is_some_and(|asked| asked >= moment)).await;
     }
 
     /// Changes when the target becomes another instance than it is now.

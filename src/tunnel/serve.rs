@@ -25,8 +25,8 @@ const COPY_BUFFER: usize = 64 * 1024;
 /// What connections tell the owner of the link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Remark {
-    /// A client waits in vain.
-    Doubt(&'static str),
+    /// A client of this target waits in vain.
+    Doubt(usize, &'static str),
     /// A client has an answer from this target, which nobody has identified yet.
     Unidentified(usize),
     /// A client waits for a link.
@@ -77,8 +77,8 @@ enum Attempt {
     Answered(Passage, watch::Receiver<Option<Instant>>),
     /// The generation is gone; nothing was answered, so the next one may be asked.
     GenerationGone,
-    /// This ssh is of no use, takes nobody just now, or led to an instance that is not the target any more; the same
-    /// generation may lead there.
+    /// This ssh is of no use, takes nobody just now, or led to where nobody answers, although the target does by now: it
+    /// may be another instance. The same generation may lead there.
     Elsewhere,
     /// The database takes no connections just now.
     Refused,
@@ -225,7 +225,7 @@ async fn attempt<S: Stream>(
             let remark = match blocked {
                 Blocked::Ended => return Attempt::GenerationGone,
                 Blocked::NoSocket => Remark::NoSocket(generation.id),
-                Blocked::Busy => Remark::Doubt("ssh's socket takes no connection"),
+                Blocked::Busy => Remark::Doubt(target, "ssh's socket takes no connection"),
             };
             let _ = hub.remarks.send(remark);
             // Hundreds that were held are let go in the same moment, and ssh takes a hundred: the others come again.
@@ -240,7 +240,7 @@ async fn attempt<S: Stream>(
     let mut said = 0;
     let mut has_agreed = false;
     let mut answer = vec![0; 8192];
-    let mut doubtful = false;
+    let mut doubted = None;
     let doubt = sleep(DOUBT_AFTER);
     tokio::pin!(doubt);
     let first = loop {
@@ -278,9 +278,10 @@ async fn attempt<S: Stream>(
             () = replaced(gate, generation.id) => return Attempt::GenerationGone,
             () = lane.set_aside() => return Attempt::Elsewhere,
             Ok(()) = moves.changed() => return Attempt::Elsewhere,
-            () = &mut doubt, if !doubtful && is_heard => {
-                doubtful = true;
-                let _ = hub.remarks.send(Remark::Doubt("a client gets no answer"));
+            () = later_answer(generation, target, doubted) => return Attempt::Elsewhere,
+            () = &mut doubt, if doubted.is_none() && is_heard => {
+                doubted = Some(Instant::now());
+                let _ = hub.remarks.send(Remark::Doubt(target, "a client gets no answer"));
             }
         }
     };
@@ -301,6 +302,14 @@ async fn attempt<S: Stream>(
     Attempt::Answered(passage, moves)
 }
 
+/// Ends when others were answered after this client's doubt. It pends as long as there is none.
+async fn later_answer(generation: &Generation, target: usize, doubted: Option<Instant>) {
+    match doubted {
+        Some(moment) => generation.answers_since(target, moment).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The end of a connection without more of an answer than the yes to TLS, after this was said.
 async fn ended_early(said: &[u8], has_agreed: bool, lane: &Lane, target: usize, hub: &Hub) -> Attempt {
     let is_no_death = async {
@@ -315,7 +324,7 @@ async fn ended_early(said: &[u8], has_agreed: bool, lane: &Lane, target: usize, 
             if is_cancel_request(said) {
                 return Attempt::Over;
             }
-            let _ = hub.remarks.send(Remark::Doubt("the database closed a connection without a word"));
+            let _ = hub.remarks.send(Remark::Doubt(target, "the database closed a connection without a word"));
             let is_refused = !has_agreed && is_always_answered(said);
             let is_worth_it = || hub.refusals.get(target).is_some_and(|refusals| refusals.refused(hub.hold));
             if is_refused && is_worth_it() { Attempt::Refused } else { Attempt::Over }

@@ -179,7 +179,7 @@ impl Session {
                 },
                 Some(note) = self.inbox.recv() => self.note(note),
                 Some(remark) = remarks.recv() => match remark {
-                    Remark::Doubt(cause) => self.happened(Event::Suspicion { cause: cause.to_owned() }),
+                    Remark::Doubt(target, cause) => self.doubt(target, cause),
                     Remark::Unidentified(target) => self.probe(target),
                     Remark::Refused(target) => self.refused(target),
                     Remark::NoSocket(id) => self.unreachable(id),

@@ -50,6 +50,35 @@ async fn connections_to_the_old_writer_are_closed_and_those_that_wait_for_it_go_
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_got_no_answer_where_others_are_answered_by_now_asks_again() {
+    let rehearsal = Rehearsal::up().await;
+    rehearsal.link().freeze();
+    let mut client = rehearsal.connect();
+    client.write_all(&FakeLink::SSL_REQUEST).await.unwrap();
+    sleep(Duration::from_millis(100)).await;
+    rehearsal.link().thaw();
+    let asked = Instant::now();
+    timeout(Duration::from_secs(60), client.read_exact(&mut [0])).await.unwrap().unwrap();
+    talk(&mut client).await.unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+    assert_eq!((rehearsal.report().restarts.len(), rehearsal.ssh.links().len()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_has_moved_unseen_is_seen_by_whoever_connects_a_minute_later() {
+    let rehearsal = Rehearsal::begin(|_, probe| probe.answer([instance("one"), instance("two")]));
+    rehearsal.state(TunnelState::Up).await;
+    let mut pooled = rehearsal.connect();
+    talk(&mut pooled).await.unwrap();
+    sleep(Duration::from_secs(30)).await;
+    talk(&mut rehearsal.connect()).await.unwrap();
+    sleep(Duration::from_secs(31)).await;
+    talk(&mut pooled).await.unwrap();
+    talk(&mut rehearsal.connect()).await.unwrap();
+    assert!(closes(&mut pooled).await.is_zero());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_ends_a_connection_by_itself_is_asked_who_it_is_and_one_that_a_client_left_is_not() {
     let rehearsal = Rehearsal::begin(|_, probe| probe.answer([instance("one")]));
     rehearsal.state(TunnelState::Up).await;

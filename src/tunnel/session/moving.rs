@@ -14,6 +14,10 @@ use tokio::time::Instant;
 const LOOKS: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(6), Duration::from_secs(20), Duration::from_secs(45)];
 
+/// Whoever came within so long after the writer was seen last is at the same instance, most likely: it takes longer to move
+/// away and back again.
+const KNOWN_FOR: Duration = Duration::from_secs(60);
+
 /// So long before a probe began may a connection have been opened whose name led where the probe's did.
 const SAME_ANSWER: Duration = Duration::from_secs(1);
 
@@ -21,6 +25,7 @@ const SAME_ANSWER: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(super) struct Whereabouts {
     last: Option<(String, BTreeSet<String>)>,
+    seen_at: Option<Instant>,
     /// The only series of looks that counts.
     series: u64,
     /// When it began.
@@ -54,16 +59,19 @@ impl Session {
     }
 
     /// A new client was answered: while it is doubtful by whom, or whether at all, that is found out at once, so that
-    /// only connections of before are closed when the writer turns out to have moved.
+    /// only connections of before are closed when the writer turns out to have moved. It is found out as well when nobody
+    /// has looked for long: a writer that moved unseen and moves back now would not be taken for another one.
     pub(super) fn writer_answered(&mut self) {
         let is_looking = self.whereabouts.since.is_some_and(|since| since.elapsed() < LOOKS[LOOKS.len() - 1]);
-        if is_looking || self.machine.state == TunnelState::Suspect {
+        let is_long_ago = self.whereabouts.seen_at.is_none_or(|at| at.elapsed() >= KNOWN_FOR);
+        if is_looking || is_long_ago || self.machine.state == TunnelState::Suspect {
             self.probe(0);
         }
     }
 
     /// The writer has answered, with a certificate that was found good.
     pub(super) fn writer_seen(&mut self, report: &ProbeReport, asked: Instant) {
+        self.whereabouts.seen_at = Some(Instant::now());
         let Some(endpoint) = self.spec.targets.first().map(super::super::TargetSpec::endpoint) else { return };
         let Some(new) = self.whereabouts.seen(endpoint, &report.names) else { return };
         let instance = if new.is_empty() { "another instance".to_owned() } else { new.join(", ") };

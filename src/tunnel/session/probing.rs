@@ -45,6 +45,14 @@ impl Session {
         });
     }
 
+    /// The link is looked at first, and then the writer; a reader's client would learn nothing from that.
+    pub(super) fn doubt(&mut self, target: usize, cause: &str) {
+        self.happened(Event::Suspicion { cause: cause.to_owned() });
+        if target > 0 {
+            self.probe(target);
+        }
+    }
+
     /// A probe is back: what the database answered, or why it could not be asked.
     pub(super) fn asked(&mut self, id: u64, target: usize, began: Instant, result: Asked) {
         self.probing.retain(|probe| *probe != (id, target));
@@ -71,7 +79,10 @@ impl Session {
         let Some(wanted) = self.spec.targets.get(target) else { return };
         let found = judge(&result, &wanted.host);
         match &found {
-            Ok(_) => generation.judge(target, Verdict::Trusted),
+            Ok(_) => {
+                generation.judge(target, Verdict::Trusted);
+                generation.answered(target, began);
+            }
             Err(Unusable::Foreign(_)) => generation.judge(target, Verdict::Foreign),
             // A database that was trusted and is down stays trusted: what comes back is asked again.
             Err(Unusable::Down { .. }) => {}
