@@ -12,15 +12,18 @@ use tokio::time::{Instant, timeout};
 /// PostgreSQL documentation, "Message Formats": SSLRequest is length 8 and code 80877103.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
-/// The same page: StartupMessage of protocol 3.0. The names need not exist: nobody looks before the password is there.
+/// The same page: StartupMessage of protocol 3.0. The names need not exist: a server that asks for
+/// passwords looks for them when it has one.
 const PROTOCOL_3: u32 = 196_608;
 const STARTUP: &[u8] = b"user\0devdb\0database\0postgres\0application_name\0devdb/probe\0\0";
 
 /// So long may a database take to say whether it takes sessions. One that is waking up takes longer, and is no worse
 /// for it.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// An ErrorResponse of so many bytes is none.
-const LONGEST_ERROR: usize = 8 * 1024;
+/// An ErrorResponse of more bytes is none.
+const LONGEST_ERROR: u32 = 8 * 1024;
+/// PostgreSQL documentation, "PostgreSQL Error Codes": admin_shutdown, crash_shutdown, cannot_connect_now.
+const UNREADY: [&str; 3] = ["57P01", "57P02", "57P03"];
 
 /// The probe by rustls.
 pub(crate) struct TlsProbe;
@@ -70,29 +73,31 @@ impl Probe for TlsProbe {
         if !goes_on(&report) {
             return Ok(report);
         }
-        let unready = timeout(PATIENCE, unready(&mut connected)).await;
+        let answer = timeout(PATIENCE, unready(&mut connected)).await;
         let _ = connected.shutdown().await;
-        Ok(ProbeReport { unready: unready.ok().flatten(), ..report })
+        // Whoever says nothing is waking up, at the worst; whoever leaves was about to end.
+        let unready = answer.unwrap_or(Ok(None)).map_err(|_| ProbeError::Closed)?;
+        Ok(ProbeReport { unready, ..report })
     }
 }
 
 /// Begins a session and takes the answer's first message: why the database takes no sessions at all. What it thinks of
 /// this one is of no interest, and it hears no password.
-async fn unready(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Option<String> {
+async fn unready(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<Option<String>> {
     let length = u32::try_from(STARTUP.len() + 8).unwrap_or_default();
     let packet = [&length.to_be_bytes(), &PROTOCOL_3.to_be_bytes(), STARTUP].concat();
-    stream.write_all(&packet).await.ok()?;
-    stream.flush().await.ok()?;
+    stream.write_all(&packet).await?;
+    stream.flush().await?;
     let mut head = [0; 5];
-    stream.read_exact(&mut head).await.ok()?;
+    stream.read_exact(&mut head).await?;
     let [kind, length @ ..] = head;
-    let length = usize::try_from(u32::from_be_bytes(length)).ok()?.checked_sub(4)?;
+    let length = u32::from_be_bytes(length).saturating_sub(4);
     if kind != b'E' || length > LONGEST_ERROR {
-        return None;
+        return Ok(None);
     }
-    let mut fields = vec![0; length];
-    stream.read_exact(&mut fields).await.ok()?;
+    let mut fields = vec![0; length as usize];
+    stream.read_exact(&mut fields).await?;
     let field = |name: u8| fields.split(|byte| *byte == 0).find_map(|field| field.strip_prefix(&[name]));
-    // 57P03: cannot_connect_now.
-    (field(b'C')? == b"57P03").then(|| String::from_utf8_lossy(field(b'M').unwrap_or_default()).into_owned())
+    let is_unready = field(b'C').is_some_and(|code| UNREADY.iter().any(|unready| unready.as_bytes() == code));
+    Ok(is_unready.then(|| String::from_utf8_lossy(field(b'M').unwrap_or_default()).into_owned()))
 }

@@ -246,12 +246,18 @@ impl Healer for FakeHealer {
 /// A probe with scripted answers; without one, the wanted database answers as soon as a byte comes back.
 #[derive(Default)]
 pub struct FakeProbe {
+    thinks: Mutex<Duration>,
     answers: Mutex<VecDeque<Result<ProbeReport, ProbeError>>>,
 }
 
 impl FakeProbe {
     pub fn answer(&self, answers: impl IntoIterator<Item = Result<ProbeReport, ProbeError>>) {
         locked(&self.answers).extend(answers);
+    }
+
+    /// Every answer takes so long from now on.
+    pub fn think(&self, pause: Duration) {
+        *locked(&self.thinks) = pause;
     }
 
     /// What a database with this certificate answers.
@@ -274,6 +280,8 @@ impl Probe for FakeProbe {
         _ca: &Path,
         goes_on: &GoesOn<'_>,
     ) -> Result<ProbeReport, ProbeError> {
+        let pause = *locked(&self.thinks);
+        tokio::time::sleep(pause).await;
         let scripted = locked(&self.answers).pop_front();
         let answer = match scripted {
             Some(answer) => answer,

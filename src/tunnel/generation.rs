@@ -1,7 +1,7 @@
 use super::BoxStream;
 use super::lanes::{Lane, Lanes, Seat};
 use std::io::ErrorKind;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -44,6 +44,8 @@ pub(super) struct Generation {
     moves: Vec<watch::Sender<Option<Instant>>>,
     /// When the last question was put that each target has answered.
     asked: Vec<watch::Sender<Option<Instant>>>,
+    /// When a client of each target began to doubt last.
+    doubts: Vec<Mutex<Option<Instant>>>,
 }
 
 impl Generation {
@@ -55,6 +57,7 @@ impl Generation {
             verdicts: (0..targets).map(|_| watch::Sender::new(Verdict::Pending)).collect(),
             moves: (0..targets).map(|_| watch::Sender::new(None)).collect(),
             asked: (0..targets).map(|_| watch::Sender::new(None)).collect(),
+            doubts: (0..targets).map(|_| Mutex::new(None)).collect(),
         }
     }
 
@@ -97,11 +100,20 @@ impl Generation {
         }
     }
 
-    /// The target answered what it was asked then.
-    pub(super) fn answered(&self, target: usize, asked: Instant) {
-        if let Some(sender) = self.asked.get(target) {
-            sender.send_replace(Some(asked));
+    /// The target answered what it was asked then; true when somebody has begun to doubt meanwhile.
+    pub(super) fn answered(&self, target: usize, asked: Instant) -> bool {
+        let (Some(sender), Some(doubt)) = (self.asked.get(target), self.doubts.get(target)) else { return false };
+        sender.send_replace(Some(asked));
+        doubt.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|doubt| doubt > asked)
+    }
+
+    /// A client of this target got no answer until now.
+    pub(super) fn doubted(&self, target: usize) -> Instant {
+        let now = Instant::now();
+        if let Some(doubt) = self.doubts.get(target) {
+            *doubt.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         }
+        now
     }
 
     /// Ends when the target has answered a question that was put then or later.
@@ -142,6 +154,14 @@ pub(super) enum Gate {
 }
 
 impl Gate {
+    pub(super) fn is_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Wait, Self::Wait) | (Self::Closed, Self::Closed) => true,
+            (Self::Open(one), Self::Open(another)) => one.id == another.id,
+            _ => false,
+        }
+    }
+
     pub(super) fn generation(&self) -> Option<&Arc<Generation>> {
         match self {
             Self::Open(generation) => Some(generation),

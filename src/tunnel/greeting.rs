@@ -18,6 +18,17 @@ pub(super) struct Greeting {
     pub(super) bytes: Vec<u8>,
     /// It knows that its SSLRequest was taken, and says its part of the TLS handshake.
     pub(super) was_told_yes: bool,
+    /// How often it was said again although the link stood.
+    #[serde(skip)]
+    pub(super) repeats: u32,
+}
+
+impl Greeting {
+    /// It only asks for encryption, and may have begun it: that can be said twice. So is nothing else said that may have
+    /// been heard.
+    pub(super) fn asks_for_encryption(&self) -> bool {
+        self.bytes.starts_with(&SSL_REQUEST) || self.bytes.starts_with(&GSSENC_REQUEST)
+    }
 }
 
 /// True for a whole CancelRequest, which a server closes without an answer.

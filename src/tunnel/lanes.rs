@@ -19,7 +19,7 @@ const LOOKS_UNTIL_QUIET: u32 = 120;
 pub(super) struct Lane {
     pub(super) link: Arc<dyn Link>,
     open: watch::Sender<usize>,
-    /// Which seat of all lanes was the last one to be taken here.
+    /// The number, counted over all lanes, of the seat that was taken here last.
     seated: AtomicU64,
     aside: watch::Sender<bool>,
 }

@@ -1,6 +1,6 @@
 //! What the supervisor decides, without doing any of it.
 
-use super::{Backoff, Foreign, LinkError, Remedy, RestartReport, TunnelState};
+use super::{Absence, Backoff, Foreign, LinkError, Remedy, RestartReport, TunnelState};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -25,10 +25,9 @@ pub(super) enum Event {
         lived: Duration,
     },
     WriterUp,
-    /// `silent`: nothing came back, which may be the link's fault; otherwise the bastion or the database refused.
     WriterDown {
         cause: String,
-        silent: bool,
+        absence: Absence,
     },
     WriterForeign(Foreign),
     /// A client got no answer, or the machine slept.
@@ -84,6 +83,8 @@ pub(super) struct Machine {
     has_link: bool,
     /// The last trouble was that the bastion cannot be reached; so look whether it can before ssh is tried.
     pub(super) is_away: bool,
+    /// The writer answers, and takes no sessions: nobody else can mend that.
+    pub(super) is_unready: bool,
     backoff: Backoff,
 }
 
@@ -100,6 +101,7 @@ impl Machine {
             probe_failures: 0,
             has_link: false,
             is_away: false,
+            is_unready: false,
             backoff,
         }
     }
@@ -123,7 +125,7 @@ impl Machine {
             _ if self.state == TunnelState::Failed => Vec::new(),
             Event::Started => vec![self.next_attempt(random)],
             Event::LinkOpened => {
-                (self.has_link, self.is_away) = (true, false);
+                (self.has_link, self.is_away, self.is_unready) = (true, false, false);
                 (self.authentication_refusals, self.probe_failures) = (0, 0);
                 vec![Action::Probe { after: Duration::ZERO }]
             }
@@ -149,10 +151,11 @@ impl Machine {
                 self.enter(TunnelState::Up, None, now);
                 Vec::new()
             }
-            Event::WriterDown { cause, silent } => {
+            Event::WriterDown { cause, absence } => {
+                self.is_unready = absence == Absence::Unready;
                 self.enter(TunnelState::Suspect, Some(cause), now);
                 self.probe_failures += 1;
-                if silent {
+                if absence == Absence::Silent {
                     return vec![Action::CheckLink];
                 }
                 vec![Action::Probe { after: self.backoff.delay(self.probe_failures, random) }]

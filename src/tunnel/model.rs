@@ -58,7 +58,7 @@ pub struct RestartReport {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionCounts {
     pub open: u64,
-    /// Waiting for the tunnel.
+    /// Waiting for the tunnel, or for a database that takes no sessions.
     pub held: u64,
     /// Since the supervisor started.
     pub total: u64,

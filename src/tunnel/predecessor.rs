@@ -181,7 +181,7 @@ mod tests {
         let inherited = succeed(&files, &FakeProcesses::default()).await.unwrap();
         assert_eq!(old.await.unwrap(), ["hand_over", "next_waiting", "next_waiting", "next_waiting"]);
         let greetings: Vec<_> = inherited.waiting.into_iter().map(|waiting| waiting.greeting).collect();
-        let said = |bytes: &[u8], was_told_yes| Greeting { bytes: bytes.to_vec(), was_told_yes };
+        let said = |bytes: &[u8], was_told_yes| Greeting { bytes: bytes.to_vec(), was_told_yes, repeats: 0 };
         assert_eq!(greetings, [said(&[1, 2], true), said(&[], false)]);
     }
 

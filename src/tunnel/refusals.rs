@@ -11,6 +11,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// The pause grows by this part of the time that it has refused for: three tenths of a second after 30 seconds.
 const GROWTH: u32 = 100;
 
+/// So long after the last refusal it is still known that the database is down.
+const KNOWN_FOR: Duration = Duration::from_secs(300);
+
 /// The refusals of one target. A restart and a failover are over in seconds, so clients wait for their end; a database
 /// that was stopped is not back that soon, so nobody waits for it who comes later.
 #[derive(Debug, Default)]
@@ -37,8 +40,7 @@ impl Refusals {
     pub(super) fn refused(&self, patience: Duration) -> bool {
         let now = Instant::now();
         let mut series = self.locked();
-        // A refusal of long ago tells nothing of what has happened since.
-        let first = series.filter(|series| now - series.last < patience).map_or(now, |series| series.first);
+        let first = series.filter(|series| now - series.last < KNOWN_FOR).map_or(now, |series| series.first);
         *series = Some(Series { first, last: now });
         now - first < patience
     }
@@ -50,15 +52,25 @@ impl Refusals {
         }
     }
 
+    /// Whether the database is not known to take sessions.
+    pub(super) fn go_on(&self) -> bool {
+        self.locked().is_some()
+    }
+
     /// Whether a newcomer had better wait than be refused as well.
     pub(super) fn are_worth_a_wait(&self, patience: Duration) -> bool {
         self.until(patience).is_some_and(|end| Instant::now() < end)
     }
 
-    /// Waits until the database takes sessions, or has taken none for too long; whoever waits has it asked again.
+    /// Begins to wait. As long as somebody does, the database is asked again and again.
+    pub(super) fn wait(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Relaxed);
+        Waiting(self)
+    }
+
+    /// Ends when the database takes sessions, or has taken none for too long.
     pub(super) async fn over(&self, patience: Duration) {
         let mut over = self.over.subscribe();
-        let _waiting = Waiting::new(&self.waiting);
         let Some(end) = self.until(patience) else { return };
         tokio::select! {
             _ = over.changed() => {}
@@ -77,18 +89,11 @@ impl Refusals {
     }
 }
 
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Relaxed);
-        Self(count)
-    }
-}
+pub(super) struct Waiting<'a>(&'a Refusals);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+        self.0.waiting.fetch_sub(1, Relaxed);
     }
 }
 
@@ -114,7 +119,7 @@ mod tests {
         }
         refusals.ended();
         assert!(refusals.refused(PATIENCE), "it was up meanwhile");
-        advance(PATIENCE).await;
+        advance(KNOWN_FOR).await;
         assert!(refusals.refused(PATIENCE), "nobody has asked since");
     }
 
@@ -123,17 +128,11 @@ mod tests {
         let refusals = Refusals::default();
         refusals.over(PATIENCE).await;
         refusals.refused(PATIENCE);
-        assert_eq!(refusals.pause(), None, "nobody waits");
         let began = Instant::now();
-        let asking = async {
-            while let Some(pause) = refusals.pause() {
-                tokio::time::sleep(pause).await;
-            }
-        };
-        tokio::join!(refusals.over(PATIENCE), refusals.over(PATIENCE), asking);
-        assert!(began.elapsed() >= PATIENCE && began.elapsed() < PATIENCE + Duration::from_millis(400));
+        tokio::join!(refusals.over(PATIENCE), refusals.over(PATIENCE));
+        assert_eq!(began.elapsed(), PATIENCE);
 
-        advance(PATIENCE).await;
+        refusals.ended();
         refusals.refused(PATIENCE);
         let began = Instant::now();
         let ending = async {
@@ -142,5 +141,19 @@ mod tests {
         };
         tokio::join!(refusals.over(PATIENCE), refusals.over(PATIENCE), ending);
         assert_eq!(began.elapsed(), Duration::from_secs(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_database_is_asked_again_while_somebody_waits_and_less_and_less_often() {
+        let refusals = Refusals::default();
+        refusals.refused(PATIENCE);
+        assert_eq!(refusals.pause(), None);
+        let (one, another) = (refusals.wait(), refusals.wait());
+        assert_eq!(refusals.pause(), Some(Duration::from_millis(20)));
+        drop(one);
+        advance(Duration::from_secs(10)).await;
+        assert_eq!(refusals.pause(), Some(Duration::from_millis(120)));
+        drop(another);
+        assert_eq!(refusals.pause(), None);
     }
 }

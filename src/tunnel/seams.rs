@@ -147,6 +147,9 @@ pub enum ProbeError {
     /// Accepted, then silence.
     #[error("the database did not answer within {} s", limit.as_secs())]
     Silent { limit: Duration },
+    /// The local ssh has more to do than it can take: the database was not asked.
+    #[error("ssh takes no further connection just now")]
+    Busy,
     /// Accepted, then closed: the bastion could not reach the endpoint, or the endpoint refused.
     #[error("the database could not be reached from the bastion")]
     Closed,
@@ -170,9 +173,19 @@ impl ProbeError {
             Self::NotPostgres => Remedy::Identity,
             Self::NoTls => Remedy::NoTls,
             Self::Authority { .. } => Remedy::Authority,
-            Self::Silent { .. } | Self::Closed | Self::Unreachable { .. } | Self::Tls { .. } => return None,
+            Self::Silent { .. } | Self::Busy | Self::Closed | Self::Unreachable { .. } | Self::Tls { .. } => {
+                return None;
+            }
         };
         Some(Foreign { cause: self.to_string(), remedy })
+    }
+
+    fn absence(&self) -> Absence {
+        match self {
+            Self::Silent { .. } => Absence::Silent,
+            Self::Closed => Absence::Refused,
+            _ => Absence::Unknown,
+        }
     }
 }
 
@@ -187,11 +200,20 @@ pub struct Foreign {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unusable {
     Foreign(Foreign),
-    /// `silent`: nothing came back, which may be the link's fault.
-    Down {
-        cause: String,
-        silent: bool,
-    },
+    Down { cause: String, absence: Absence },
+}
+
+/// What is known of a database that cannot be used now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absence {
+    /// Nothing came back, which may be the link's fault.
+    Silent,
+    /// It, or the bastion for it, took no connection.
+    Refused,
+    /// It is the wanted one, and takes no sessions yet, or no longer.
+    Unready,
+    /// It was not even asked, or did not get as far as an answer.
+    Unknown,
 }
 
 /// What follows from an answer: the certificate's name and the round trip of the wanted database.
@@ -202,14 +224,15 @@ pub fn judge(answer: &Result<ProbeReport, ProbeError>, host: &HostName) -> Resul
     match answer {
         Ok(report) => match (identify(report, host), &report.unready) {
             (Ok(name), None) => Ok((name, report.round_trip)),
-            (Ok(_), Some(said)) => {
-                Err(Unusable::Down { cause: format!("the database takes no sessions: {said}"), silent: false })
-            }
+            (Ok(_), Some(said)) => Err(Unusable::Down {
+                cause: format!("the database takes no sessions: {said}"),
+                absence: Absence::Unready,
+            }),
             (Err(foreign), _) => Err(Unusable::Foreign(foreign)),
         },
         Err(error) => Err(match error.foreign() {
             Some(foreign) => Unusable::Foreign(foreign),
-            None => Unusable::Down { cause: error.to_string(), silent: matches!(error, ProbeError::Silent { .. }) },
+            None => Unusable::Down { cause: error.to_string(), absence: error.absence() },
         }),
     }
 }
@@ -221,9 +244,9 @@ pub type GoesOn<'a> = dyn Fn(&ProbeReport) -> bool + Send + Sync + 'a;
 #[async_trait]
 pub trait Probe: Send + Sync {
     /// SSLRequest, full TLS handshake; then, if `goes_on` says so of who answers, the start of a session as `pg_isready`
-    /// begins one: a database that starts up refuses it, any other asks for a password, and that is the end of it.
+    /// begins one: a database that starts up refuses it, others ask for a password, and that is the end of it.
     ///
-    /// It leaves no line in the log of a server that asks for passwords; a bare SSLRequest does.
+    /// It leaves no line in the log of a server that asks for passwords, as Aurora does; a bare SSLRequest does.
     ///
     /// Source: PostgreSQL documentation, "Frontend/Backend Protocol", SSL Session Encryption.
     async fn probe(

@@ -18,6 +18,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 /// So many connections may wait at once; a pool that spins must not eat the machine.
 pub(super) const MOST_HELD: usize = 512;
+/// A greeting is said so often again to databases that refused it or did not answer, while others were answered.
+const MOST_REPEATS: u32 = 5;
+/// What was closed later than this after it was opened, before anything was said, was no refusal.
+const REFUSES_WITHIN: Duration = Duration::from_secs(5);
 /// So long may a first answer take before the link is looked at.
 const DOUBT_AFTER: Duration = Duration::from_secs(2);
 const COPY_BUFFER: usize = 64 * 1024;
@@ -95,21 +99,12 @@ pub(super) async fn serve<S: Client>(client: S, mut greeting: Greeting, target: 
     let mut client = Metered::new(client, counters.clone());
     let mut gate = hub.gate.clone();
     let deadline = Instant::now() + hub.hold;
+    let mut last = 0;
     // A database that is starting up would take the connection, and then send the client away.
     let mut is_refused = refusals.are_worth_a_wait(hub.hold);
-    let mut last = gate.borrow().generation().filter(|_| is_refused).map_or(0, |generation| generation.id);
     loop {
-        if is_refused {
-            let _ = hub.remarks.send(Remark::Refused(target));
-        }
-        let waited = hold(&mut client, &mut greeting.bytes, &mut gate, last, &hub, &counters);
-        let found = tokio::select! {
-            found = timeout_at(deadline, waited) => found,
-            () = refusals.over(hub.hold), if is_refused => {
-                (last, is_refused) = (last.saturating_sub(1), false);
-                continue;
-            }
-        };
+        let waited = hold(&mut client, &mut greeting.bytes, &mut gate, last, is_refused, target, &hub);
+        let found = timeout_at(deadline, waited).await;
         let Ok(Some(generation)) = found else {
             let successor = hub.successor.borrow().clone();
             if let Some((successor, socket)) = successor.zip(client.into_inner().into_socket()) {
@@ -130,7 +125,11 @@ pub(super) async fn serve<S: Client>(client: S, mut greeting: Greeting, target: 
                 return;
             }
             Attempt::GenerationGone => drop(open),
-            Attempt::Refused => is_refused = true,
+            Attempt::Refused if greeting.repeats == MOST_REPEATS => return,
+            Attempt::Refused => {
+                greeting.repeats += 1;
+                (last, is_refused) = (generation.id.saturating_sub(1), true);
+            }
             // The wait for a generation is none, when the same one is asked again.
             Attempt::Elsewhere if Instant::now() >= deadline => return,
             Attempt::Elsewhere => last = generation.id.saturating_sub(1),
@@ -151,44 +150,56 @@ async fn splice<S: Stream>(client: &mut Metered<S>, upstream: BoxStream, target:
     let _ = tokio::io::copy_bidirectional_with_sizes(&mut client, &mut upstream, COPY_BUFFER, COPY_BUFFER).await;
 }
 
-/// Waits for a generation newer than `last`, listening to the client meanwhile; `None` when waiting is pointless.
+/// Waits for a generation newer than `last`, and for the target where it is known to take no sessions, listening to the
+/// client meanwhile; `None` when waiting is pointless.
 async fn hold<S: Stream>(
     client: &mut S,
     greeting: &mut Vec<u8>,
     gate: &mut watch::Receiver<Gate>,
     last: u64,
+    is_refused: bool,
+    target: usize,
     hub: &Hub,
-    counters: &Arc<Counters>,
 ) -> Option<Arc<Generation>> {
-    let newer = |gate: &Gate| match gate {
-        Gate::Open(generation) if generation.id > last => Some(Some(generation.clone())),
+    let (counters, refusals) = (hub.counters.get(target)?, hub.refusals.get(target)?);
+    let mut waits = is_refused && !is_cancel_request(greeting);
+    let newer = |gate: &Gate, waits: bool| match gate {
+        Gate::Open(generation) if generation.id > last && !waits => Some(Some(generation.clone())),
         Gate::Closed => Some(None),
         Gate::Open(_) | Gate::Wait => None,
     };
-    if let Some(decided) = newer(&gate.borrow_and_update()) {
+    if let Some(decided) = newer(&gate.borrow_and_update(), waits) {
         return decided;
     }
     let slot = Slot::take(&hub.held)?;
     let held = counters.count(Count::Held);
     let mut successor = hub.successor.clone();
     let _ = hub.remarks.send(Remark::Held);
+    // It counts before the session is told, which asks again only for those who wait.
+    let waiting = waits.then(|| refusals.wait());
+    if waits {
+        let _ = hub.remarks.send(Remark::Refused(target));
+    }
+    let over = refusals.over(hub.hold);
+    tokio::pin!(over);
     let found = loop {
         tokio::select! {
-            changed = gate.changed() => {
-                changed.ok()?;
-                if let Some(decided) = newer(&gate.borrow_and_update()) {
-                    break decided;
-                }
-            }
+            changed = gate.changed() => changed.ok()?,
+            () = &mut over, if waits => waits = false,
             more = listen(client, greeting), if greeting.len() < LONGEST_GREETING => {
                 if !more {
                     return None;
                 }
+                // Whoever cancels waits for it, and the query may run elsewhere.
+                waits &= !is_cancel_request(greeting);
             }
             Ok(_) = successor.wait_for(Option::is_some) => return None,
         }
+        if let Some(decided) = newer(&gate.borrow_and_update(), waits) {
+            break decided;
+        }
     };
-    drop((slot, held));
+    drop((slot, held, waiting));
     found
 }
 
@@ -237,6 +248,8 @@ async fn attempt<S: Stream>(
         let is_known = generation.verdict(target) != Verdict::Pending;
         let _ = hub.remarks.send(if is_known { Remark::Answered(target) } else { Remark::Unidentified(target) });
     };
+    let began = Instant::now();
+    let mut may_repeat = greeting.repeats < MOST_REPEATS;
     let mut said = 0;
     let mut has_agreed = false;
     let mut answer = vec![0; 8192];
@@ -248,7 +261,8 @@ async fn attempt<S: Stream>(
         let sayable = if greeting.was_told_yes && !has_agreed { SSL_REQUEST.len() } else { greeting.bytes.len() };
         if said < sayable {
             if upstream.write_all(&greeting.bytes[said..sayable]).await.is_err() {
-                return ended_early(&greeting.bytes[..said], has_agreed, lane, target, hub).await;
+                let heard = (&greeting.bytes[..said], has_agreed, began);
+                return ended_early(heard, lane, target, hub).await;
             }
             said = sayable;
         }
@@ -256,13 +270,15 @@ async fn attempt<S: Stream>(
         tokio::select! {
             read = upstream.read(&mut answer) => {
                 let Ok(count @ 1..) = read else {
-                    return ended_early(&greeting.bytes[..said], has_agreed, lane, target, hub).await;
+                    let heard = (&greeting.bytes[..said], has_agreed, began);
+                    return ended_early(heard, lane, target, hub).await;
                 };
                 let is_yes = greeting.bytes[..said] == SSL_REQUEST && answer[..count] == *b"S";
                 if has_agreed || !is_yes {
                     break count;
                 }
                 has_agreed = true;
+                doubted = None;
                 remark_answer();
                 doubt.as_mut().reset(Instant::now() + DOUBT_AFTER);
                 if !greeting.was_told_yes && client.write_all(b"S").await.is_err() {
@@ -278,9 +294,18 @@ async fn attempt<S: Stream>(
             () = replaced(gate, generation.id) => return Attempt::GenerationGone,
             () = lane.set_aside() => return Attempt::Elsewhere,
             Ok(()) = moves.changed() => return Attempt::Elsewhere,
-            () = later_answer(generation, target, doubted) => return Attempt::Elsewhere,
-            () = &mut doubt, if doubted.is_none() && is_heard => {
-                doubted = Some(Instant::now());
+            () = later_answer(generation, target, doubted), if may_repeat && greeting.asks_for_encryption() => {
+                // Past the deadline there is nothing better than to go on waiting.
+                may_repeat = Instant::now() < deadline;
+                if may_repeat {
+                    greeting.repeats += 1;
+                    return Attempt::Elsewhere;
+                }
+            }
+            () = &mut doubt, if is_heard => {
+                // Once more after a while: a question that was put before counts for nothing.
+                doubt.as_mut().reset(Instant::now() + DOUBT_AFTER);
+                doubted = Some(generation.doubted(target));
                 let _ = hub.remarks.send(Remark::Doubt(target, "a client gets no answer"));
             }
         }
@@ -302,7 +327,7 @@ async fn attempt<S: Stream>(
     Attempt::Answered(passage, moves)
 }
 
-/// Ends when others were answered after this client's doubt. It pends as long as there is none.
+/// Ends when a probe was answered that was sent after this client's doubt; never where there is none.
 async fn later_answer(generation: &Generation, target: usize, doubted: Option<Instant>) {
     match doubted {
         Some(moment) => generation.answers_since(target, moment).await,
@@ -310,8 +335,10 @@ async fn later_answer(generation: &Generation, target: usize, doubted: Option<In
     }
 }
 
-/// The end of a connection without more of an answer than the yes to TLS, after this was said.
-async fn ended_early(said: &[u8], has_agreed: bool, lane: &Lane, target: usize, hub: &Hub) -> Attempt {
+/// The end of a connection without more of an answer than the yes to TLS: what was said, whether there was the yes, and
+/// when it began.
+async fn ended_early(heard: (&[u8], bool, Instant), lane: &Lane, target: usize, hub: &Hub) -> Attempt {
+    let (said, has_agreed, began) = heard;
     let is_no_death = async {
         if !lane.link.lives().await {
             sleep(DEATH_NOTICE).await;
@@ -325,7 +352,8 @@ async fn ended_early(said: &[u8], has_agreed: bool, lane: &Lane, target: usize, 
                 return Attempt::Over;
             }
             let _ = hub.remarks.send(Remark::Doubt(target, "the database closed a connection without a word"));
-            let is_refused = !has_agreed && is_always_answered(said);
+            let is_at_once = !said.is_empty() || began.elapsed() < REFUSES_WITHIN;
+            let is_refused = !has_agreed && is_at_once && is_always_answered(said);
             let is_worth_it = || hub.refusals.get(target).is_some_and(|refusals| refusals.refused(hub.hold));
             if is_refused && is_worth_it() { Attempt::Refused } else { Attempt::Over }
         }

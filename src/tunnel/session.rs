@@ -185,7 +185,8 @@ impl Session {
                     Remark::NoSocket(id) => self.unreachable(id),
                     Remark::Answered(0) => self.writer_answered(),
                     Remark::Ended(0) => self.look_out(),
-                    Remark::Answered(_) | Remark::Ended(_) => {}
+                    Remark::Answered(reader) => self.reader_answered(reader),
+                    Remark::Ended(_) => {}
                     Remark::Held => self.hurry(),
                 },
                 _ = tick.tick() => {
@@ -216,6 +217,9 @@ impl Session {
                 let changed = !spec.leads_as(&self.spec);
                 if fits {
                     self.spec = *spec;
+                }
+                if changed {
+                    self.tools.refusals.iter().for_each(|refusals| refusals.ended());
                 }
                 if fits && (changed || self.machine.state == TunnelState::Failed) {
                     let cause = if changed { "the way to the database has changed" } else { "asked to try again" };
@@ -342,7 +346,12 @@ impl Session {
             (_, Some(generation)) => Gate::Open(generation.clone()),
             (_, None) => Gate::Wait,
         };
-        self.gate.send_replace(gate);
+        // Hundreds may wait at it.
+        self.gate.send_if_modified(|before| {
+            let is_another = !before.is_the_same(&gate);
+            *before = gate;
+            is_another
+        });
         self.snapshot.send_modify(|snapshot| {
             snapshot.take(&self.machine, &self.spec);
             snapshot.next_attempt = next_attempt;

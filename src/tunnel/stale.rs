@@ -235,7 +235,12 @@ impl Question {
                 Err(ProbeError::NoTls) => Some(Answer::WithoutTls),
                 Err(ProbeError::NotPostgres | ProbeError::Tls { .. }) => Some(Answer::Something),
                 Err(ProbeError::Closed) => Some(Answer::Closed),
-                Err(ProbeError::Authority { .. } | ProbeError::Unreachable { .. } | ProbeError::Silent { .. }) => None,
+                Err(
+                    ProbeError::Authority { .. }
+                    | ProbeError::Unreachable { .. }
+                    | ProbeError::Silent { .. }
+                    | ProbeError::Busy,
+                ) => None,
             };
         }
         Some(Answer::Silent)

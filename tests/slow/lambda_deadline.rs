@@ -26,13 +26,12 @@ fn failed(database: &Database, lambda: &Lambda) -> String {
     told.failed().to_owned()
 }
 
-/// The reason without the number of seconds in it, which is three and what a busy machine adds to it before the
-/// deadline.
+/// The reason without the number of seconds in it, which is three and what a busy machine adds to it.
 fn without_seconds(reason: &str, before: &str, least: f64) -> String {
     let after = reason.strip_prefix(before).unwrap_or_else(|| panic!("not `{before}`: {reason}"));
     let (seconds, rest) = after.split_once(" s").unwrap();
     let seconds: f64 = seconds.parse().unwrap();
-    assert!(seconds >= least && seconds < SHORT.as_secs_f64(), "{reason}");
+    assert!(seconds >= least && seconds < 8.0, "{reason}");
     rest.to_owned()
 }
 

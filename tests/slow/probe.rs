@@ -10,17 +10,18 @@ use std::time::Duration;
 
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
-async fn probed(server: &Cluster) -> ProbeReport {
+async fn probed(server: &Cluster, goes_on: bool) -> ProbeReport {
     let host = HostName::parse("db.example").unwrap();
     let stream = tokio::net::TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
     let probe = Host::from_process().tools.probe();
-    probe.probe(Box::new(stream), &host, &server.folder.join("ca.pem"), &|_| true).await.unwrap()
+    probe.probe(Box::new(stream), &host, &server.folder.join("ca.pem"), &|_| goes_on).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_takes_no_sessions_is_down_although_it_answers() {
     let server = logging(true);
-    let report = probed(&server).await;
+    assert_eq!(probed(&server, false).await.unready, None, "it is not to be asked more than who it is");
+    let report = probed(&server, true).await;
     assert_eq!((report.names.as_slice(), &report.distrust), (["db.example".to_owned()].as_slice(), &None));
     let judged = judge(&Ok(report), &HostName::parse("db.example").unwrap());
     let Err(Unusable::Down { cause, silent: false }) = judged else { panic!("{judged:?}") };
@@ -32,7 +33,7 @@ async fn a_server_that_takes_sessions_is_ready_and_its_log_knows_nothing_of_the_
     let server = logging(false);
     let before = server.log();
     for _ in 0..10 {
-        assert_eq!(probed(&server).await.unready, None);
+        assert_eq!(probed(&server, true).await.unready, None);
     }
     // What does leave a line: whoever leaves before the TLS handshake.
     let mut stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();

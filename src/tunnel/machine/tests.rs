@@ -87,7 +87,7 @@ fn doubt_is_settled_from_the_near_end_to_the_far_one() {
     assert_eq!(machine.state, Suspect);
     assert_eq!(machine.on(doubt(), NOW, 1.0), [], "one check at a time");
     assert_eq!(machine.on(Event::LinkAnswers, NOW, 1.0), [Action::Probe { after: Duration::ZERO }]);
-    let silent = Event::WriterDown { cause: "no answer".to_owned(), silent: true };
+    let silent = Event::WriterDown { cause: "no answer".to_owned(), absence: Absence::Silent };
     assert_eq!(machine.on(silent, NOW, 1.0), [Action::CheckLink]);
     let silent = Event::LinkSilent { lived: Duration::from_secs(90) };
     assert_eq!(machine.on(silent, NOW, 1.0), [Action::RetireLink, open(0)]);
@@ -107,7 +107,7 @@ fn an_ssh_that_nobody_can_reach_is_replaced_and_more_slowly_each_time() {
 #[test]
 fn a_database_that_refuses_keeps_its_ssh() {
     let mut machine = up();
-    let refused = || Event::WriterDown { cause: "refused".to_owned(), silent: false };
+    let refused = || Event::WriterDown { cause: "refused".to_owned(), absence: Absence::Refused };
     assert_eq!(machine.on(refused(), NOW, 1.0), [Action::Probe { after: Duration::from_millis(500) }]);
     assert_eq!(machine.on(refused(), NOW, 1.0), [Action::Probe { after: Duration::from_secs(1) }]);
     assert_eq!(machine.state, Suspect);

@@ -53,14 +53,22 @@ async fn connections_to_the_old_writer_are_closed_and_those_that_wait_for_it_go_
 async fn whoever_got_no_answer_where_others_are_answered_by_now_asks_again() {
     let rehearsal = Rehearsal::up().await;
     rehearsal.link().freeze();
-    let mut client = rehearsal.connect();
-    client.write_all(&FakeLink::SSL_REQUEST).await.unwrap();
-    sleep(Duration::from_millis(100)).await;
+    // What the first one's doubt has asked is no answer for those who begin to doubt before it is there.
+    rehearsal.probe.think(Duration::from_millis(300));
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = rehearsal.connect();
+        client.write_all(&FakeLink::SSL_REQUEST).await.unwrap();
+        clients.push(client);
+        sleep(Duration::from_millis(100)).await;
+    }
     rehearsal.link().thaw();
     let asked = Instant::now();
-    timeout(Duration::from_secs(60), client.read_exact(&mut [0])).await.unwrap().unwrap();
-    talk(&mut client).await.unwrap();
-    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+    for client in &mut clients {
+        timeout(Duration::from_secs(60), client.read_exact(&mut [0])).await.unwrap().unwrap();
+        talk(client).await.unwrap();
+    }
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     assert_eq!((rehearsal.report().restarts.len(), rehearsal.ssh.links().len()), (0, 1));
 }
 

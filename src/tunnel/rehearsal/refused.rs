@@ -69,6 +69,39 @@ async fn whoever_comes_while_the_database_starts_up_is_not_sent_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_next_ssh_leads_nobody_to_a_database_that_is_known_to_be_starting_up() {
+    let rehearsal = Rehearsal::up().await;
+    rehearsal.link().hang_up();
+    let mut client = asks(&rehearsal).await;
+    sleep(Duration::from_secs(1)).await;
+    let starting = ProbeReport { unready: Some("starting up".to_owned()), ..FakeProbe::certificate("db.example.com") };
+    rehearsal.probe.answer(vec![Ok(starting); 20]);
+    rehearsal.link().kill();
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!((rehearsal.ssh.links().len(), rehearsal.link().carries()), (2, 0));
+    timeout(Duration::from_secs(2), is_told_yes(&mut client)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_request_waits_for_no_database() {
+    let rehearsal = Rehearsal::up().await;
+    rehearsal.link().hang_up();
+    let _waiting = asks(&rehearsal).await;
+    sleep(Duration::from_secs(1)).await;
+    let mut cancelling = rehearsal.connect();
+    cancelling.write_all(&[0, 0, 0, 16, 0x04, 0xd2, 0x16, 0x2e, 0, 0, 0, 7, 1, 2, 3, 4]).await.unwrap();
+    assert_eq!(closes(&mut cancelling).await, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_refuses_clients_and_answers_the_probe_is_tried_a_few_times() {
+    let rehearsal = Rehearsal::up().await;
+    rehearsal.link().hang_up();
+    rehearsal.probe.answer(vec![Ok(FakeProbe::certificate("db.example.com")); 100]);
+    assert!(closes(&mut asks(&rehearsal).await).await < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_waits_for_a_database_that_is_known_to_be_down() {
     let rehearsal = Rehearsal::up().await;
     rehearsal.link().hang_up();

@@ -76,7 +76,7 @@ impl Session {
         let is_doubtful = match self.machine.state {
             TunnelState::Starting | TunnelState::Reconnecting => self.machine.is_away,
             // The link stands and the database does not answer: its rule may be gone.
-            TunnelState::Suspect => self.generation.is_some(),
+            TunnelState::Suspect => self.generation.is_some() && !self.machine.is_unready,
             _ => false,
         };
         let Some(spec) = self.spec.heal.clone() else { return };

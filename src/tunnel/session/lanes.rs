@@ -78,7 +78,11 @@ impl Session {
             (Ok(link), None) => {
                 tokio::spawn(async move { link.close().await });
             }
-            (Err(_), _) => self.growth.not_before = Some(Instant::now() + PAUSE_AFTER_FAILURE),
+            (Err(error), _) => {
+                let line = format!("no further ssh for a minute: {error} ({})", error.said());
+                self.tools.story.tell(self.tools.clock.now(), &line);
+                self.growth.not_before = Some(Instant::now() + PAUSE_AFTER_FAILURE);
+            }
         }
     }
 

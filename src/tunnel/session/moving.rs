@@ -14,8 +14,8 @@ use tokio::time::Instant;
 const LOOKS: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(6), Duration::from_secs(20), Duration::from_secs(45)];
 
-/// Whoever came within so long after the writer was seen last is at the same instance, most likely: it takes longer to move
-/// away and back again.
+/// Whoever came within so long after the writer was seen last is at the same instance, most likely: it takes longer to
+/// move away and back again.
 const KNOWN_FOR: Duration = Duration::from_secs(60);
 
 /// So long before a probe began may a connection have been opened whose name led where the probe's did.

@@ -3,7 +3,8 @@
 use super::{Note, Session};
 use crate::tunnel::generation::{Blocked, Generation, Verdict};
 use crate::tunnel::machine::Event;
-use crate::tunnel::{ProbeError, ProbeReport, Unusable, identify, judge};
+use crate::tunnel::{Absence, ProbeError, ProbeReport, Unusable, identify, judge};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -29,10 +30,12 @@ impl Session {
         let began = Instant::now();
         tokio::spawn(async move {
             // Clients that have their answer already need not wait until the database has told whether it takes sessions.
+            let wanted = Mutex::new(None);
             let goes_on = |report: &ProbeReport| {
                 let is_wanted = identify(report, &host).is_ok();
                 if is_wanted {
                     generation.judge(target, Verdict::Trusted);
+                    *wanted.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
                 }
                 is_wanted
             };
@@ -40,12 +43,16 @@ impl Session {
                 let passage = generation.connect(target).await?;
                 Ok(probe.probe(passage.stream, &host, &ca_file, &goes_on).await)
             };
-            let result = timeout(limit, asked).await.unwrap_or(Ok(Err(ProbeError::Silent { limit })));
+            let result = timeout(limit, asked).await.unwrap_or_else(|_| {
+                // It was slow, and has said who it is.
+                let report = wanted.lock().unwrap_or_else(PoisonError::into_inner).take();
+                Ok(report.ok_or(ProbeError::Silent { limit }))
+            });
             let _ = notes.send(Note::Probed { id: generation.id, target, began, result });
         });
     }
 
-    /// The link is looked at first, and then the writer; a reader's client would learn nothing from that.
+    /// The machine looks at the link and then at the writer, so a reader is asked here.
     pub(super) fn doubt(&mut self, target: usize, cause: &str) {
         self.happened(Event::Suspicion { cause: cause.to_owned() });
         if target > 0 {
@@ -63,7 +70,7 @@ impl Session {
                 Err(Blocked::NoSocket) => self.unreachable(id),
                 // The end of ssh is told on its own, with ssh's last words.
                 Err(Blocked::Ended) => {}
-                Err(Blocked::Busy) => self.probed(&generation, target, began, Err(ProbeError::Closed)),
+                Err(Blocked::Busy) => self.probed(&generation, target, began, Err(ProbeError::Busy)),
             }
         }
         self.answer_those_who_wait();
@@ -81,7 +88,9 @@ impl Session {
         match &found {
             Ok(_) => {
                 generation.judge(target, Verdict::Trusted);
-                generation.answered(target, began);
+                if generation.answered(target, began) {
+                    self.probe(target);
+                }
             }
             Err(Unusable::Foreign(_)) => generation.judge(target, Verdict::Foreign),
             // A database that was trusted and is down stays trusted: what comes back is asked again.
@@ -89,11 +98,11 @@ impl Session {
         }
         if let Some(refusals) = self.tools.refusals.get(target) {
             match &found {
-                Ok(_) => refusals.ended(),
-                Err(Unusable::Down { silent: false, .. }) => {
+                Ok(_) | Err(Unusable::Foreign(_)) => refusals.ended(),
+                Err(Unusable::Down { absence: Absence::Refused | Absence::Unready, .. }) => {
                     refusals.refused(self.spec.hold());
                 }
-                Err(_) => {}
+                Err(Unusable::Down { .. }) => {}
             }
         }
         if let Err(Unusable::Down { .. }) = &found {
@@ -107,7 +116,7 @@ impl Session {
             self.happened(match found {
                 Ok(_) => Event::WriterUp,
                 Err(Unusable::Foreign(foreign)) => Event::WriterForeign(foreign),
-                Err(Unusable::Down { cause, silent }) => Event::WriterDown { cause, silent },
+                Err(Unusable::Down { cause, absence }) => Event::WriterDown { cause, absence },
             });
         }
     }

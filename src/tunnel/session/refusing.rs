@@ -10,6 +10,13 @@ impl Session {
         }
     }
 
+    /// A client of a reader was answered, which is asked by nobody else.
+    pub(super) fn reader_answered(&mut self, target: usize) {
+        if self.tools.refusals.get(target).is_some_and(|refusals| refusals.go_on()) {
+            self.probe(target);
+        }
+    }
+
     /// The database was asked, and takes no sessions.
     pub(super) fn knock_again(&mut self, target: usize) {
         let Some(pause) = self.tools.refusals.get(target).and_then(|refusals| refusals.pause()) else { return };
