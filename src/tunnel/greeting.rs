@@ -24,8 +24,7 @@ pub(super) struct Greeting {
 }
 
 impl Greeting {
-    /// It only asks for encryption, and may have begun it: that can be said twice. So is nothing else said that may have
-    /// been heard.
+    /// It asks for encryption, and may have begun it: of what may have been heard that is all that can be said again.
     pub(super) fn asks_for_encryption(&self) -> bool {
         self.bytes.starts_with(&SSL_REQUEST) || self.bytes.starts_with(&GSSENC_REQUEST)
     }

@@ -3,7 +3,7 @@
 use crate::support::postgres::{Cluster, logging};
 use crate::support::sshd::eventually;
 use devdb::host::Host;
-use devdb::tunnel::{HostName, ProbeReport, Unusable, judge};
+use devdb::tunnel::{Absence, HostName, ProbeReport, Unusable, judge};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -24,7 +24,7 @@ async fn a_server_that_takes_no_sessions_is_down_although_it_answers() {
     let report = probed(&server, true).await;
     assert_eq!((report.names.as_slice(), &report.distrust), (["db.example".to_owned()].as_slice(), &None));
     let judged = judge(&Ok(report), &HostName::parse("db.example").unwrap());
-    let Err(Unusable::Down { cause, silent: false }) = judged else { panic!("{judged:?}") };
+    let Err(Unusable::Down { cause, absence: Absence::Unready }) = judged else { panic!("{judged:?}") };
     assert!(cause.starts_with("the database takes no sessions: the database system is "), "{cause}");
 }
 
