@@ -68,6 +68,7 @@ pub struct FakeLink {
     socket_gone: AtomicBool,
     refusals: AtomicUsize,
     hangs_up: AtomicBool,
+    lingers: Mutex<Duration>,
     carries: Arc<AtomicUsize>,
 }
 
@@ -86,6 +87,7 @@ impl FakeLink {
             socket_gone: AtomicBool::new(false),
             refusals: AtomicUsize::new(0),
             hangs_up: AtomicBool::new(false),
+            lingers: Mutex::default(),
             carries: Arc::default(),
         }
     }
@@ -113,6 +115,11 @@ impl FakeLink {
     /// The opposite of [`Self::hang_up`].
     pub fn take_up(&self) {
         self.hangs_up.store(false, SeqCst);
+    }
+
+    /// As a server far away, whose end reaches a client who has left so much later.
+    pub fn linger(&self, pause: Duration) {
+        *locked(&self.lingers) = pause;
     }
 
     /// As a cleaner that takes the forward's socket away: ssh and its connections live on.
@@ -149,7 +156,7 @@ impl Link for FakeLink {
         }
         let (near, mut far) = tokio::io::duplex(4096);
         let (mut dead, frozen) = (self.dead.subscribe(), self.frozen.load(SeqCst));
-        let hangs_up = self.hangs_up.load(SeqCst);
+        let (hangs_up, lingers) = (self.hangs_up.load(SeqCst), *locked(&self.lingers));
         let carries = self.carries.clone();
         carries.fetch_add(1, SeqCst);
         tokio::spawn(async move {
@@ -164,6 +171,7 @@ impl Link for FakeLink {
                         break;
                     }
                 }
+                tokio::time::sleep(lingers).await;
             };
             tokio::select! {
                 () = echo => {}

@@ -2,7 +2,7 @@
 //! copies at once got 31 MB/s through one ssh and 77 MB/s through four), so a generation that is busy has more of them.
 
 use super::Link;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -19,8 +19,8 @@ const LOOKS_UNTIL_QUIET: u32 = 120;
 pub(super) struct Lane {
     pub(super) link: Arc<dyn Link>,
     open: watch::Sender<usize>,
-    /// The number, counted over all lanes, of the seat that was taken here last.
-    seated: AtomicU64,
+    /// Of those that are open the ones whose client has not left.
+    clients: AtomicUsize,
     aside: watch::Sender<bool>,
 }
 
@@ -37,17 +37,35 @@ impl Lane {
 }
 
 /// A connection's place on a lane.
-pub(super) struct Seat(Arc<Lane>);
+pub(super) struct Seat {
+    lane: Arc<Lane>,
+    has_client: AtomicBool,
+}
 
 impl Seat {
+    fn take(lane: Arc<Lane>) -> Self {
+        lane.open.send_modify(|open| *open += 1);
+        lane.clients.fetch_add(1, Relaxed);
+        Self { lane, has_client: AtomicBool::new(true) }
+    }
+
     pub(super) fn lane(&self) -> &Lane {
-        &self.0
+        &self.lane
+    }
+
+    /// The client has left. Until the database has ended the connection as well, a round trip later, the lane carries
+    /// it, but it is in nobody's way.
+    pub(super) fn client_left(&self) {
+        if self.has_client.swap(false, Relaxed) {
+            self.lane.clients.fetch_sub(1, Relaxed);
+        }
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.open.send_modify(|open| *open = open.saturating_sub(1));
+        self.client_left();
+        self.lane.open.send_modify(|open| *open = open.saturating_sub(1));
     }
 }
 
@@ -73,7 +91,7 @@ impl Lanes {
         let lane = Arc::new(Lane {
             link,
             open: watch::Sender::new(0),
-            seated: AtomicU64::new(0),
+            clients: AtomicUsize::new(0),
             aside: watch::Sender::new(false),
         });
         self.locked().push(lane.clone());
@@ -84,21 +102,13 @@ impl Lanes {
         self.locked().clone()
     }
 
-    /// A seat on the lane with the fewest connections, but for those that were tried. Of lanes that carry as many it is
-    /// the one that was taken longest ago: what it carries is most likely to end, or is ending just now, which takes a
-    /// round trip.
+    /// A seat on the lane with the fewest clients, but for those that were tried; on the oldest of them, so that the
+    /// others can be closed.
     pub(super) fn seat(&self, tried: &[Seat]) -> Option<Seat> {
         let all = self.locked();
-        let untried = all.iter().filter(|lane| !tried.iter().any(|seat| Arc::ptr_eq(&seat.0, lane)));
-        let lane = untried.min_by_key(|lane| match *lane.open.borrow() {
-            // The same one again: the others can be closed.
-            0 => (0, 0),
-            open => (open, lane.seated.load(Relaxed)),
-        })?;
-        let last = all.iter().map(|lane| lane.seated.load(Relaxed)).max();
-        lane.seated.store(last.map_or(1, |last| last + 1), Relaxed);
-        lane.open.send_modify(|open| *open += 1);
-        Some(Seat(lane.clone()))
+        let untried = all.iter().filter(|lane| !tried.iter().any(|seat| Arc::ptr_eq(&seat.lane, lane)));
+        let lane = untried.min_by_key(|lane| lane.clients.load(Relaxed))?;
+        Some(Seat::take(lane.clone()))
     }
 
     pub(super) fn remove(&self, lane: &Arc<Lane>) -> Removed {

@@ -6,7 +6,7 @@ use super::generation::{Blocked, DEATH_NOTICE, Gate, Generation, Passage, Verdic
 use super::greeting::{Greeting, LONGEST_GREETING, SSL_REQUEST, is_always_answered, is_cancel_request};
 use super::lanes::Lane;
 use super::refusals::Refusals;
-use super::{BoxStream, Stream};
+use super::Stream;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -104,8 +104,7 @@ pub(super) async fn serve<S: Client>(client: S, mut greeting: Greeting, target: 
     let mut is_refused = refusals.are_worth_a_wait(hub.hold);
     loop {
         let waited = hold(&mut client, &mut greeting.bytes, &mut gate, last, is_refused, target, &hub);
-        let found = timeout_at(deadline, waited).await;
-        let Ok(Some(generation)) = found else {
+        let Ok(Some(generation)) = timeout_at(deadline, waited).await else {
             let successor = hub.successor.borrow().clone();
             if let Some((successor, socket)) = successor.zip(client.into_inner().into_socket()) {
                 let _ = successor.send(Waiting { socket, greeting });
@@ -116,9 +115,9 @@ pub(super) async fn serve<S: Client>(client: S, mut greeting: Greeting, target: 
         let open = counters.count(Count::Open);
         let connected = Instant::now();
         match attempt(&mut client, &mut greeting, &mut gate, &generation, target, &hub, deadline).await {
-            Attempt::Answered(Passage { stream, seat: _seat }, mut moves) => {
+            Attempt::Answered(passage, mut moves) => {
                 tokio::select! {
-                    () = splice(&mut client, stream, target, &hub) => {}
+                    () = splice(&mut client, passage, target, &hub) => {}
                     // The old instance may be gone without a word, or answer as if nothing had happened and be read-only.
                     Ok(_) = moves.wait_for(|since| since.is_some_and(|since| connected < since)) => {}
                 }
@@ -139,10 +138,13 @@ pub(super) async fn serve<S: Client>(client: S, mut greeting: Greeting, target: 
 }
 
 /// Carries bytes both ways until both sides have ended.
-async fn splice<S: Stream>(client: &mut Metered<S>, upstream: BoxStream, target: usize, hub: &Hub) {
+async fn splice<S: Stream>(client: &mut Metered<S>, passage: Passage, target: usize, hub: &Hub) {
     let client_left = AtomicBool::new(false);
-    let mut client = Ending::new(client, || client_left.store(true, Relaxed));
-    let mut upstream = Ending::new(upstream, || {
+    let mut client = Ending::new(client, || {
+        client_left.store(true, Relaxed);
+        passage.seat.client_left();
+    });
+    let mut upstream = Ending::new(passage.stream, || {
         if !client_left.load(Relaxed) {
             let _ = hub.remarks.send(Remark::Ended(target));
         }

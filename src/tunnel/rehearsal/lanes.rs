@@ -49,25 +49,32 @@ async fn work_opens_further_lanes_new_connections_are_spread_and_a_quiet_minute_
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_comes_while_an_earlier_connection_is_ending_shares_its_lane_and_no_other() {
+async fn connections_whose_client_has_left_are_in_nobodys_way_while_they_end() {
     let rehearsal = busy().await;
-    let mut clients: Vec<_> = (0..4).map(|_| rehearsal.connect()).collect();
-    for client in &mut clients {
-        talk(client).await.unwrap();
-    }
-    for ending in [3, 0, 2, 1] {
-        let earlier = clients.drain(..).enumerate();
-        let still_there: Vec<_> = earlier.filter(|(number, _)| *number == ending).map(|(_, client)| client).collect();
-        sleep(Duration::from_millis(10)).await;
-        clients.extend((0..4).map(|_| rehearsal.connect()));
+    let round_trip = Duration::from_millis(80);
+    alive(&rehearsal).into_iter().for_each(|lane| lane.linger(round_trip));
+    for last in 0..4 {
+        let mut earlier: Vec<_> = (0..8).map(|_| rehearsal.connect()).collect();
+        for client in &mut earlier {
+            talk(client).await.unwrap();
+        }
+        // The two of one lane leave last.
+        let (of_one, others): (Vec<_>, Vec<_>) = earlier.into_iter().enumerate().partition(|(at, _)| at % 4 == last);
+        drop(others);
+        sleep(round_trip * 2).await;
+        drop(of_one);
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(alive(&rehearsal)[last].carries(), 2, "they end by and by");
+        let mut clients: Vec<_> = (0..4).map(|_| rehearsal.connect()).collect();
         for client in &mut clients {
             talk(client).await.unwrap();
         }
-        drop(still_there);
-        sleep(Duration::from_millis(10)).await;
+        sleep(round_trip * 2).await;
         for (number, lane) in alive(&rehearsal).into_iter().enumerate() {
-            assert_eq!(lane.carries(), 1, "lane {number} after {ending}");
+            assert_eq!(lane.carries(), 1, "lane {number} after {last}");
         }
+        drop(clients);
+        sleep(round_trip * 2).await;
     }
 }
 
