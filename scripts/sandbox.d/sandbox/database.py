@@ -199,12 +199,9 @@ class Database:
         socket_file = self.folder / "socket" / f".s.PGSQL.{self.world.database_port}"
         ready = [str(self.programs / "pg_isready"), "-q", "-U", "postgres", "-h", str(self.folder / "socket")]
         ready += ["-p", str(self.world.database_port)]
-        answered = wait_until(
-            lambda: (
-                not self.processes.pid(self.label) or (socket_file.exists() and subprocess.run(ready).returncode == 0)
-            ),
-            20,
-        )
+        # A shell that did `eval "$(devdb env)"` has a PGHOSTADDR, which would win over the socket.
+        is_ready = lambda: subprocess.run(ready, env=SERVER_ENVIRONMENT).returncode == 0
+        answered = wait_until(lambda: not self.processes.pid(self.label) or (socket_file.exists() and is_ready()), 20)
         if not answered or not self.processes.pid(self.label):
             raise Refused(f"PostgreSQL ({self.label}) did not start:\n{self.processes.tail(self.label)}")
 
