@@ -111,6 +111,11 @@ def every_ssh_of(name):
     return (status()["bastion"] or {}).get("ssh_pids", []) if name == "devdb" else processes(name, "ssh")
 
 
+def memory(pid, key="VmRSS"):
+    """In MB. RssAnon leaves out what is mapped from files, as the program itself."""
+    return int(re.search(rf"^{key}:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M)[1]) * 1024 / 1e6
+
+
 def row(what, ours, peer, theirs, unit, more_is_better=False):
     ratio = "" if 0 in (ours, theirs) else f"{theirs / ours if not more_is_better else ours / theirs:.2f} x"
     print(f"{what}\t{ours:.3g} {unit}\t{peer}\t{theirs:.3g} {unit}\t{ratio}", flush=True)

@@ -58,7 +58,7 @@ impl Drop for Counted {
     }
 }
 
-/// A stream whose bytes are counted while they flow; `copy_bidirectional` tells only at the end.
+/// A stream whose bytes are counted while they flow.
 pub(super) struct Metered<S> {
     stream: S,
     counters: Arc<Counters>,

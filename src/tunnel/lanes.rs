@@ -53,6 +53,10 @@ impl Seat {
         &self.lane
     }
 
+    pub(super) fn has_client(&self) -> bool {
+        self.has_client.load(Relaxed)
+    }
+
     /// The client has left. Until the database has ended the connection as well, a round trip later, the lane carries
     /// it, but it is in nobody's way.
     pub(super) fn client_left(&self) {

@@ -5,11 +5,11 @@
 //! through in `serve`. [`Ssh`], [`Link`] and [`Probe`] are the seams.
 
 mod backoff;
+mod carry;
 mod client;
 mod control;
 mod counters;
 mod direct;
-mod ending;
 mod error;
 mod files;
 mod generation;

@@ -1,15 +1,15 @@
 //! One client connection: held while there is no link, then spliced to the endpoint.
 
+use super::Stream;
+use super::carry::carry;
 use super::counters::{Count, Counters, Metered};
-use super::ending::Ending;
 use super::generation::{Blocked, DEATH_NOTICE, Gate, Generation, Passage, Verdict};
 use super::greeting::{Greeting, LONGEST_GREETING, SSL_REQUEST, is_always_answered, is_cancel_request};
 use super::lanes::Lane;
 use super::refusals::Refusals;
-use super::Stream;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -24,7 +24,6 @@ const MOST_REPEATS: u32 = 5;
 const REFUSES_WITHIN: Duration = Duration::from_secs(5);
 /// So long may a first answer take before the link is looked at.
 const DOUBT_AFTER: Duration = Duration::from_secs(2);
-const COPY_BUFFER: usize = 64 * 1024;
 
 /// What connections tell the owner of the link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +115,8 @@ pub(super) async fn serve<S: Client>(client: S, mut greeting: Greeting, target: 
         let connected = Instant::now();
         match attempt(&mut client, &mut greeting, &mut gate, &generation, target, &hub, deadline).await {
             Attempt::Answered(passage, mut moves) => {
+                // Nobody else is told it, and connections last for days.
+                drop(greeting);
                 tokio::select! {
                     () = splice(&mut client, passage, target, &hub) => {}
                     // The old instance may be gone without a word, or answer as if nothing had happened and be read-only.
@@ -138,18 +139,14 @@ pub(super) async fn serve<S: Client>(client: S, mut greeting: Greeting, target: 
 }
 
 /// Carries bytes both ways until both sides have ended.
-async fn splice<S: Stream>(client: &mut Metered<S>, passage: Passage, target: usize, hub: &Hub) {
-    let client_left = AtomicBool::new(false);
-    let mut client = Ending::new(client, || {
-        client_left.store(true, Relaxed);
-        passage.seat.client_left();
-    });
-    let mut upstream = Ending::new(passage.stream, || {
-        if !client_left.load(Relaxed) {
+async fn splice<S: Stream>(client: &mut Metered<S>, mut passage: Passage, target: usize, hub: &Hub) {
+    let seat = &passage.seat;
+    let ended = || {
+        if seat.has_client() {
             let _ = hub.remarks.send(Remark::Ended(target));
         }
-    });
-    let _ = tokio::io::copy_bidirectional_with_sizes(&mut client, &mut upstream, COPY_BUFFER, COPY_BUFFER).await;
+    };
+    let _ = carry(client, &mut passage.stream, || seat.client_left(), ended).await;
 }
 
 /// Waits for a generation newer than `last`, and for the target where it is known to take no sessions, listening to the
@@ -207,14 +204,8 @@ async fn hold<S: Stream>(
 
 /// Reads more of the greeting; false when the client has left.
 async fn listen<S: Stream>(client: &mut S, greeting: &mut Vec<u8>) -> bool {
-    let mut bytes = [0; 2048];
-    match client.read(&mut bytes).await {
-        Ok(0) | Err(_) => false,
-        Ok(count) => {
-            greeting.extend_from_slice(&bytes[..count]);
-            true
-        }
-    }
+    greeting.reserve_exact(2048);
+    client.read_buf(greeting).await.is_ok_and(|count| count > 0)
 }
 
 /// Carries the greeting to the endpoint until its first answer. Nothing that a database says but its yes to TLS
@@ -254,7 +245,7 @@ async fn attempt<S: Stream>(
     let mut may_repeat = greeting.repeats < MOST_REPEATS;
     let mut said = 0;
     let mut has_agreed = false;
-    let mut answer = vec![0; 8192];
+    let mut answer = vec![0; 1024];
     let mut doubted = None;
     let doubt = sleep(DOUBT_AFTER);
     tokio::pin!(doubt);
