@@ -79,7 +79,7 @@ impl FakeLink {
     /// Whoever says this is told `S`.
     pub const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
-    fn new(endpoints: Vec<String>) -> Self {
+    pub(crate) fn new(endpoints: Vec<String>) -> Self {
         Self {
             endpoints,
             dead: watch::Sender::new(false),
@@ -255,10 +255,16 @@ impl Healer for FakeHealer {
 #[derive(Default)]
 pub struct FakeProbe {
     thinks: Mutex<Duration>,
+    round_trip: Mutex<Option<Duration>>,
     answers: Mutex<VecDeque<Result<ProbeReport, ProbeError>>>,
 }
 
 impl FakeProbe {
+    /// The database is this far away from now on.
+    pub fn move_away(&self, round_trip: Duration) {
+        *locked(&self.round_trip) = Some(round_trip);
+    }
+
     pub fn answer(&self, answers: impl IntoIterator<Item = Result<ProbeReport, ProbeError>>) {
         locked(&self.answers).extend(answers);
     }
@@ -291,12 +297,15 @@ impl Probe for FakeProbe {
         let pause = *locked(&self.thinks);
         tokio::time::sleep(pause).await;
         let scripted = locked(&self.answers).pop_front();
-        let answer = match scripted {
+        let mut answer = match scripted {
             Some(answer) => answer,
             None => {
                 echoes(&mut stream).await.map(|()| Self::certificate(host.as_str())).map_err(|_| ProbeError::Closed)
             }
         };
+        if let (Ok(report), Some(round_trip)) = (&mut answer, *locked(&self.round_trip)) {
+            report.round_trip = round_trip;
+        }
         if let Ok(report) = &answer {
             goes_on(report);
         }

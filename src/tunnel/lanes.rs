@@ -1,5 +1,6 @@
 //! The ssh masters of one generation: its lanes. Far away one TCP connection carries less than several (80 ms: four
 //! copies at once got 31 MB/s through one ssh and 77 MB/s through four), so a generation that is busy has more of them.
+//! Far away a fresh ssh also takes long (80 ms: 0.74 s), so there one more than is needed stands ready.
 
 use super::Link;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -122,15 +123,16 @@ impl Lanes {
         if all.len() < before { Removed::Left(all.len()) } else { Removed::Before }
     }
 
-    /// Takes out every lane that nobody uses, but for one.
-    pub(super) fn take_unused(&self) -> Vec<Arc<Lane>> {
+    /// Takes out the lanes that nobody uses, the newest ones, as long as `least` are left.
+    pub(super) fn take_unused(&self, least: usize) -> Vec<Arc<Lane>> {
         let mut all = self.locked();
         let used = all.iter().filter(|lane| *lane.open.borrow() > 0).count();
-        let mut spare = usize::from(used == 0);
+        let mut spare = least.saturating_sub(used);
         let (kept, unused) = all.drain(..).partition(|lane| {
-            let is_kept = *lane.open.borrow() > 0 || spare > 0;
-            spare = spare.saturating_sub(usize::from(is_kept));
-            is_kept
+            let is_used = *lane.open.borrow() > 0;
+            let is_spare = !is_used && spare > 0;
+            spare -= usize::from(is_spare);
+            is_used || is_spare
         });
         *all = kept;
         unused
@@ -197,6 +199,25 @@ impl Traffic {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::FakeLink;
+
+    #[test]
+    fn unused_lanes_are_taken_out_the_newest_first_as_long_as_the_least_are_left() {
+        for (is_used, least) in (0..16_u32).flat_map(|is_used| [(is_used, 1_usize), (is_used, 2)]) {
+            let lanes = Lanes::default();
+            let all: Vec<_> = (0..4).map(|_| lanes.add(Arc::new(FakeLink::new(Vec::new())))).collect();
+            let used = |at: &usize| is_used >> at & 1 == 1;
+            let seats: Vec<_> = (0..4).filter(used).map(|at| Seat::take(all[at].clone())).collect();
+            let spare: Vec<_> = (0..4).filter(|at| !used(at)).collect();
+            let kept = &spare[..least.saturating_sub(seats.len()).min(spare.len())];
+            let taken = lanes.take_unused(least);
+            for (at, lane) in all.iter().enumerate() {
+                let is_taken = taken.iter().any(|other| Arc::ptr_eq(other, lane));
+                assert_eq!(is_taken, !used(&at) && !kept.contains(&at), "lane {at} of {is_used:04b}, least {least}");
+                assert_ne!(is_taken, lanes.all().iter().any(|other| Arc::ptr_eq(other, lane)));
+            }
+        }
+    }
 
     #[test]
     fn only_traffic_without_a_pause_asks_for_more_and_only_a_quiet_minute_for_fewer() {

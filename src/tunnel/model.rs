@@ -95,7 +95,7 @@ pub struct BastionReport {
     pub user: String,
     /// The first OpenSSH master of the current link.
     pub ssh_pid: Option<u32>,
-    /// All of them: a busy tunnel has several.
+    /// All of them, the oldest first: a tunnel that is busy or leads far away has several.
     #[serde(default)]
     pub ssh_pids: Vec<u32>,
     /// Its first boot has come to its end; absent where it says nothing.

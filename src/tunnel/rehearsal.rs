@@ -133,6 +133,13 @@ impl Rehearsal {
         near
     }
 
+    /// As `status` does.
+    async fn ask(&self) {
+        let (done, asked) = oneshot::channel();
+        self.commands.send(Command::Probe { done }).unwrap();
+        asked.await.unwrap();
+    }
+
     async fn restart(&self) {
         let (done, begun) = oneshot::channel();
         self.commands.send(Command::Restart { cause: "asked".to_owned(), done }).unwrap();
@@ -239,9 +246,7 @@ async fn a_link_whose_socket_has_vanished_is_replaced_and_the_client_is_served()
 async fn a_status_that_finds_no_socket_has_the_link_replaced() {
     let rehearsal = Rehearsal::up().await;
     rehearsal.link().lose_socket();
-    let (done, asked) = oneshot::channel();
-    rehearsal.commands.send(Command::Probe { done }).unwrap();
-    asked.await.unwrap();
+    rehearsal.ask().await;
     rehearsal.state(TunnelState::Up).await;
     assert_eq!(rehearsal.ssh.links().len(), 2);
 }

@@ -3,8 +3,8 @@
 
 use crate::support::laptop::Laptop;
 use crate::support::pulse::{
-    Pulse, all_served_from, api, await_log, await_state, finish, first_answer, held_and_served, master, masters, now,
-    pass, poll, state, up,
+    Pulse, QUERY, all_served_from, api, await_log, await_state, finish, first_answer, held_and_served, master, masters,
+    now, pass, poll, state, up,
 };
 
 #[test]
@@ -19,6 +19,32 @@ fn a_killed_or_stopped_ssh_is_replaced_while_connections_wait() {
     }
     let end = now();
     held_and_served(pulse, end);
+    finish(&laptop);
+}
+
+#[test]
+fn far_away_an_ssh_in_reserve_serves_as_soon_as_the_other_is_killed() {
+    let laptop = Laptop::new();
+    laptop.fault("delay 40");
+    laptop.devdb("up").expect_code(0);
+    let two_without = |killed: Option<u64>| {
+        poll("one ssh and one in reserve", || {
+            let report = state(&laptop);
+            let pids = report["bastion"]["ssh_pids"].as_array()?.iter().filter_map(serde_json::Value::as_u64);
+            let pids: Vec<u64> = pids.filter(|pid| Some(*pid) != killed).collect();
+            (pids.len() == 2).then(|| pids[0])
+        })
+    };
+    let first = two_without(None);
+    laptop.shell(&format!("kill -KILL {first}")).expect_code(0);
+    assert_eq!(laptop.shell(QUERY).expect_code(0).stdout, "1\n");
+    let second = two_without(Some(first));
+    let pulse = Pulse::start(&laptop);
+    laptop.shell(&format!("kill -KILL {second}")).expect_code(0);
+    let killed = now();
+    all_served_from(killed, &held_and_served(pulse, killed));
+    assert_eq!(state(&laptop)["restarts"], serde_json::json!([]));
+    laptop.fault("clear");
     finish(&laptop);
 }
 

@@ -127,6 +127,93 @@ async fn the_death_of_a_lane_is_not_the_links_and_it_is_replaced_while_there_is_
     assert_eq!(report.restarts[0].cause, "ssh ended: killed by the test");
 }
 
+/// Up, with a database so far away.
+async fn up_at(round_trip: Duration) -> Rehearsal {
+    let rehearsal = Rehearsal::begin(|_, probe| probe.move_away(round_trip));
+    rehearsal.state(TunnelState::Up).await;
+    sleep(Duration::from_secs(1)).await;
+    rehearsal
+}
+
+#[tokio::test(start_paused = true)]
+async fn far_away_one_ssh_stands_in_reserve_and_serves_when_the_other_ends() {
+    let rehearsal = up_at(Duration::from_millis(80)).await;
+    for _ in 0..3 {
+        sleep(Duration::from_secs(600)).await;
+        assert_eq!(alive(&rehearsal).len(), 2);
+        alive(&rehearsal)[0].kill();
+        let asked = Instant::now();
+        talk(&mut rehearsal.connect()).await.unwrap();
+        assert_eq!(asked.elapsed(), Duration::ZERO, "somebody waited");
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(rehearsal.ssh.links().len(), 5, "each that was killed has been replaced");
+    // One that is used and one that is not are enough, whichever is the older one.
+    let mut both = [rehearsal.connect(), rehearsal.connect()];
+    for client in &mut both {
+        talk(client).await.unwrap();
+    }
+    let [older, newer] = both;
+    drop(older);
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(alive(&rehearsal).iter().map(|lane| lane.carries()).collect::<Vec<_>>(), [0, 1]);
+    drop(newer);
+    work(&rehearsal, 5).await;
+    assert_eq!(alive(&rehearsal).len(), 4);
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(alive(&rehearsal).len(), 2);
+    assert_eq!((rehearsal.report().state, rehearsal.report().restarts.len()), (TunnelState::Up, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nearby_there_is_no_reserve_and_one_slow_answer_does_not_keep_it() {
+    let rehearsal = up_at(Duration::from_millis(39)).await;
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(rehearsal.ssh.links().len(), 1);
+    let rehearsal = up_at(Duration::from_millis(200)).await;
+    assert_eq!(alive(&rehearsal).len(), 2);
+    rehearsal.probe.move_away(Duration::from_millis(12));
+    rehearsal.ask().await;
+    rehearsal.probe.move_away(Duration::from_millis(200));
+    rehearsal.ask().await;
+    sleep(Duration::from_secs(70)).await;
+    assert_eq!(alive(&rehearsal).len(), 1);
+    // A new link may lead elsewhere.
+    rehearsal.restart().await;
+    rehearsal.state(TunnelState::Up).await;
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(alive(&rehearsal).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bastion_where_an_ssh_ends_as_soon_as_there_is_another_is_asked_less_and_less_often() {
+    let rehearsal = Rehearsal::begin(|_, probe| probe.move_away(Duration::from_millis(80)));
+    let opened = |count: usize| {
+        let rehearsal = &rehearsal;
+        async move {
+            let begun = Instant::now();
+            while rehearsal.ssh.links().len() < count {
+                sleep(Duration::from_millis(10)).await;
+            }
+            begun.elapsed().as_secs_f64()
+        }
+    };
+    opened(2).await;
+    for (at, pause) in [5, 20, 80, 320, 1280, 3600, 3600].into_iter().enumerate() {
+        rehearsal.ssh.links()[at].kill();
+        let took = opened(at + 3).await - f64::from(pause);
+        assert!((0.0..1.0).contains(&took), "{took} s more than {pause} s");
+    }
+    // It was not that, after all.
+    sleep(Duration::from_secs(2)).await;
+    for _ in 0..3 {
+        alive(&rehearsal)[0].kill();
+        assert!(opened(rehearsal.ssh.links().len() + 1).await < 1.0);
+        sleep(Duration::from_secs(2)).await;
+    }
+    assert_eq!((rehearsal.report().state, rehearsal.report().restarts.len()), (TunnelState::Up, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lane_that_is_silent_alone_is_set_aside_and_whoever_waits_on_it_is_served_by_another() {
     let rehearsal = busy().await;

@@ -9,12 +9,6 @@ fn instance(name: &str) -> Result<ProbeReport, ProbeError> {
     Ok(ProbeReport { names, ..FakeProbe::certificate("db.example.com") })
 }
 
-async fn ask(rehearsal: &Rehearsal) {
-    let (done, asked) = oneshot::channel();
-    rehearsal.commands.send(Command::Probe { done }).unwrap();
-    asked.await.unwrap();
-}
-
 #[tokio::test(start_paused = true)]
 async fn connections_to_the_old_writer_are_closed_and_those_that_wait_for_it_go_to_the_new_one() {
     let rehearsal = Rehearsal::begin(|_, probe| probe.answer([instance("one"), instance("one")]));
@@ -35,7 +29,7 @@ async fn connections_to_the_old_writer_are_closed_and_those_that_wait_for_it_go_
     let mut fresh = rehearsal.connect();
     talk(&mut fresh).await.unwrap();
     rehearsal.probe.answer([instance("two")]);
-    ask(&rehearsal).await;
+    rehearsal.ask().await;
     assert!(closes(&mut old).await.is_zero() && closes(&mut retired).await.is_zero());
     let mut answer = [0; 5];
     timeout(Duration::from_secs(1), waiting.read_exact(&mut answer)).await.unwrap().unwrap();
@@ -43,7 +37,7 @@ async fn connections_to_the_old_writer_are_closed_and_those_that_wait_for_it_go_
     talk(&mut fresh).await.unwrap();
 
     rehearsal.probe.answer([instance("two")]);
-    ask(&rehearsal).await;
+    rehearsal.ask().await;
     let idle = waiting.read(&mut answer);
     assert!(timeout(Duration::from_secs(60), idle).await.is_err(), "the same instance again ends nobody");
     assert_eq!((rehearsal.report().state, rehearsal.ssh.links().len()), (TunnelState::Up, 2));

@@ -2,11 +2,9 @@
 
 use super::{Rehearsal, closes, talk};
 use crate::testing::{FakeLink, FakeProbe};
-use crate::tunnel::session::Command;
 use crate::tunnel::{ProbeError, ProbeReport, TunnelState};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
 /// A client that has asked for TLS.
@@ -54,9 +52,7 @@ async fn whoever_comes_while_the_database_starts_up_is_not_sent_away() {
         ..FakeProbe::certificate("db.example.com")
     };
     rehearsal.probe.answer(vec![Ok(starting); 40]);
-    let (done, asked) = oneshot::channel();
-    rehearsal.commands.send(Command::Probe { done }).unwrap();
-    asked.await.unwrap();
+    rehearsal.ask().await;
     let mut client = asks(&rehearsal).await;
     sleep(Duration::from_millis(500)).await;
     let report = rehearsal.report();
@@ -153,9 +149,7 @@ async fn a_cancelled_query_is_no_reason_to_doubt_the_tunnel() {
 async fn a_database_that_refuses_is_asked_again_on_the_same_link() {
     let rehearsal = Rehearsal::up().await;
     rehearsal.probe.answer([Err(ProbeError::Closed), Err(ProbeError::Closed)]);
-    let (done, asked) = oneshot::channel();
-    rehearsal.commands.send(Command::Probe { done }).unwrap();
-    asked.await.unwrap();
+    rehearsal.ask().await;
     assert_eq!(rehearsal.report().state, TunnelState::Suspect);
     rehearsal.state(TunnelState::Up).await;
     assert_eq!(rehearsal.ssh.links().len(), 1);

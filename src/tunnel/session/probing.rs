@@ -108,6 +108,9 @@ impl Session {
         if let Err(Unusable::Down { .. }) = &found {
             self.knock_again(target);
         }
+        if let Ok((_, round_trip)) = found {
+            self.growth.measured(round_trip);
+        }
         if let (Ok(_), Ok(report), 0) = (&found, &result, target) {
             self.writer_seen(report, began);
         }
