@@ -94,10 +94,12 @@ pub(crate) fn verb(argv: &[OsString]) -> Option<&str> {
     argv.get(verb_at(argv)?)?.to_str()
 }
 
-/// Everything after `psql` is psql's: its `-e`, `-q` and `-v` mean something else there, and so does `--help`.
+/// Everything after `psql` is psql's: its `-e`, `-q` and `-v` mean something else there, and so does `--help`. Whoever
+/// puts `--` there, as before the command of `exec`, means the same.
 pub(crate) fn leave_to_psql(mut argv: Vec<OsString>) -> Vec<OsString> {
     if verb(&argv) == Some("psql")
         && let Some(at) = verb_at(&argv)
+        && argv.get(at + 1).is_none_or(|next| next != "--")
     {
         argv.insert(at + 1, "--".into());
     }
@@ -120,9 +122,10 @@ mod tests {
         assert_eq!(left("devdb -qe psql psql -v a=b"), "devdb -qe psql psql -- -v a=b");
         assert_eq!(left("devdb -epsql psql"), "devdb -epsql psql --");
         assert_eq!(
-            left("devdb --profile psql --region=psql psql -- x"),
-            "devdb --profile psql --region=psql psql -- -- x"
+            left("devdb --profile psql --region=psql psql -- -x"),
+            "devdb --profile psql --region=psql psql -- -x"
         );
+        assert_eq!(left("devdb psql -- -- x"), "devdb psql -- -- x");
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub struct FakeSsh {
     links: Mutex<Vec<Arc<FakeLink>>>,
     /// Links open only as long as this is set.
     closed_for_now: AtomicBool,
+    only_one: Mutex<Option<Duration>>,
 }
 
 impl FakeSsh {
@@ -33,6 +34,11 @@ impl FakeSsh {
     /// While set, every attempt times out.
     pub fn set_unreachable(&self, unreachable: bool) {
         self.closed_for_now.store(unreachable, SeqCst);
+    }
+
+    /// As a bastion that ends every ssh as soon as another one connects, which is ready so much later.
+    pub fn allow_only_one(&self, pause: Duration) {
+        *locked(&self.only_one) = Some(pause);
     }
 
     /// Every link that was ever opened, in order.
@@ -49,6 +55,11 @@ impl Ssh for FakeSsh {
         }
         if self.closed_for_now.load(SeqCst) {
             return Err(LinkError::TimedOut { said: "Connection timed out".to_owned() });
+        }
+        let pause = *locked(&self.only_one);
+        if let Some(pause) = pause {
+            self.links().iter().for_each(|link| link.kill());
+            tokio::time::sleep(pause).await;
         }
         let link = Arc::new(FakeLink::new(request.targets.iter().map(|target| target.endpoint()).collect()));
         locked(&self.links).push(link.clone());
@@ -294,9 +305,8 @@ impl Probe for FakeProbe {
         _ca: &Path,
         goes_on: &GoesOn<'_>,
     ) -> Result<ProbeReport, ProbeError> {
-        let pause = *locked(&self.thinks);
+        let (pause, scripted) = (*locked(&self.thinks), locked(&self.answers).pop_front());
         tokio::time::sleep(pause).await;
-        let scripted = locked(&self.answers).pop_front();
         let mut answer = match scripted {
             Some(answer) => answer,
             None => {

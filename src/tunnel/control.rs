@@ -17,8 +17,9 @@ const POLL: Duration = Duration::from_millis(25);
 const UP_LIMIT: Duration = Duration::from_secs(45);
 /// A supervisor opens its socket at once.
 const START_LIMIT: Duration = Duration::from_secs(10);
-/// The link works and the database refuses: waiting longer seldom helps.
-const REFUSED_LIMIT: Duration = Duration::from_secs(5);
+/// The link works and the database does not take the connection. A rule that devdb puts back, and a server that starts,
+/// fit into this; waiting longer seldom helps.
+const REFUSED_LIMIT: Duration = Duration::from_secs(15);
 
 /// One environment's tunnel.
 pub struct Control {

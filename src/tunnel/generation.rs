@@ -103,8 +103,14 @@ impl Generation {
     /// The target answered what it was asked then; true when somebody has begun to doubt meanwhile.
     pub(super) fn answered(&self, target: usize, asked: Instant) -> bool {
         let (Some(sender), Some(doubt)) = (self.asked.get(target), self.doubts.get(target)) else { return false };
-        sender.send_replace(Some(asked));
+        // An earlier question may be answered later.
+        sender.send_modify(|last| *last = (*last).max(Some(asked)));
         doubt.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|doubt| doubt > asked)
+    }
+
+    /// A question that was put later than at this moment has been answered.
+    pub(super) fn has_answered_since(&self, target: usize, moment: Instant) -> bool {
+        self.asked.get(target).is_some_and(|asked| asked.borrow().is_some_and(|asked| asked > moment))
     }
 
     /// A client of this target got no answer until now.

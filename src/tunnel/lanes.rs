@@ -1,6 +1,6 @@
 //! The ssh masters of one generation: its lanes. Far away one TCP connection carries less than several (80 ms: four
 //! copies at once got 31 MB/s through one ssh and 77 MB/s through four), so a generation that is busy has more of them.
-//! Far away a fresh ssh also takes long (80 ms: 0.74 s), so there one more than is needed stands ready.
+//! Far away a fresh ssh also takes long (80 ms: 0.74 s), so there at least two stand side by side.
 
 use super::Link;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};

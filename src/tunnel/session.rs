@@ -223,14 +223,14 @@ impl Session {
                 }
                 if fits && (changed || self.machine.state == TunnelState::Failed) {
                     let cause = if changed { "the way to the database has changed" } else { "asked to try again" };
-                    self.happened(Event::RestartAsked { cause: cause.to_owned() });
+                    self.restart(cause.to_owned());
                 }
                 // Whoever says this has just looked at the way, or mended it.
                 self.hurry();
                 let _ = done.send(fits);
             }
             Command::Restart { cause, done } => {
-                self.happened(Event::RestartAsked { cause });
+                self.restart(cause);
                 let _ = done.send(());
             }
             Command::Probe { done } => {

@@ -23,7 +23,7 @@ fn a_killed_or_stopped_ssh_is_replaced_while_connections_wait() {
 }
 
 #[test]
-fn far_away_an_ssh_in_reserve_serves_as_soon_as_the_other_is_killed() {
+fn far_away_an_ssh_in_reserve_carries_on_when_the_other_is_killed() {
     let laptop = Laptop::new();
     laptop.fault("delay 40");
     laptop.devdb("up").expect_code(0);

@@ -59,7 +59,7 @@ fn whoever_works_without_a_pause_has_several_ssh_and_the_end_of_one_is_not_the_t
         is_served(world.address(), LIMIT).unwrap();
         let (_, report) = several(Some(pids[0]));
         assert_eq!((&report["state"], &report["restarts"]), (&"up".into(), &serde_json::json!([])));
-        assert!(world.log().contains("one ssh ended; the others beside it live on"), "{}", world.log());
+        assert!(world.log().contains("one of 4 ssh ended"), "{}", world.log());
         over.store(true, Relaxed);
     });
     world.done("down");

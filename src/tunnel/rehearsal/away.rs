@@ -1,7 +1,7 @@
 //! The bastion is away: looking for it, asking AWS to mend the way, giving up.
 
 use super::{Rehearsal, closes, talk};
-use crate::tunnel::{HealOutcome, HealReport, Remedy, TunnelState};
+use crate::tunnel::{HealOutcome, HealReport, ProbeError, Remedy, TunnelState};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -44,6 +44,50 @@ async fn without_a_client_the_network_is_looked_for_every_few_seconds() {
 
 fn healing(outcome: HealOutcome) -> HealReport {
     HealReport { outcome, changes: Vec::new(), cause: Some("the login has expired".to_owned()), hint: None }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_does_not_answer_a_new_link_is_brought_before_aws_before_it_is_given_up() {
+    let rehearsal = Rehearsal::begin(|_, probe| probe.think(Duration::from_secs(9)));
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(rehearsal.healer.visits(), 0, "it may wake up");
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!((rehearsal.report().state, rehearsal.healer.visits()), (TunnelState::Starting, 1));
+    rehearsal.state(TunnelState::Up).await;
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(rehearsal.healer.visits(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_links_database_that_was_mended_is_asked_anew_and_the_late_answer_counts_no_more() {
+    let rehearsal = Rehearsal::begin(|_, probe| {
+        probe.think(Duration::from_secs(14));
+        probe.answer([Err(ProbeError::Silent { limit: Duration::from_secs(14) })]);
+    });
+    rehearsal.healer.answer([healing(HealOutcome::Healed)]);
+    sleep(Duration::from_secs(2)).await;
+    rehearsal.probe.think(Duration::ZERO);
+    let asked = Instant::now();
+    rehearsal.state(TunnelState::Up).await;
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    for _ in 0..200 {
+        sleep(Duration::from_millis(100)).await;
+        assert_eq!(rehearsal.report().state, TunnelState::Up);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_database_that_may_be_waking_up_nothing_worse_is_said_whatever_aws_says() {
+    for outcome in [HealOutcome::NeedsCredentials, HealOutcome::Failed, HealOutcome::Gone] {
+        let rehearsal = Rehearsal::begin(|_, probe| probe.think(Duration::from_secs(9)));
+        rehearsal.healer.answer([healing(outcome)]);
+        sleep(Duration::from_secs(6)).await;
+        let report = rehearsal.report();
+        assert_eq!((report.state, report.cause, report.remedy), (TunnelState::Starting, None, None), "{outcome:?}");
+        assert_eq!(rehearsal.healer.visits(), 1);
+        rehearsal.state(TunnelState::Up).await;
+        assert_eq!(rehearsal.ssh.links().len(), 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]

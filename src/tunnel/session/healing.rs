@@ -36,7 +36,7 @@ impl Healing {
     /// True when it is time for a visit.
     fn is_due(&mut self, is_well: bool, credentials: impl FnOnce() -> u64, now: Instant) -> bool {
         if is_well {
-            *self = Self { runs: self.runs, ..Self::default() };
+            self.begin();
             return false;
         }
         let next = *self.next.get_or_insert(now + PATIENCE);
@@ -54,6 +54,11 @@ impl Healing {
         self.hasty = if is_hasty { self.hasty + 1 } else { 0 };
         (self.runs, self.visits, self.credentials) = (true, self.visits + 1, found);
         true
+    }
+
+    /// A new link: what is wrong with that, if anything, is another trouble.
+    pub(super) fn begin(&mut self) {
+        *self = Self { runs: self.runs, ..Self::default() };
     }
 
     fn returned(&mut self, outcome: HealOutcome, now: Instant) {
@@ -74,7 +79,7 @@ impl Session {
     /// Looks whether the trouble has lasted long enough, and is of a sort that AWS knows something about.
     pub(super) fn consider_healing(&mut self) {
         let is_doubtful = match self.machine.state {
-            TunnelState::Starting | TunnelState::Reconnecting => self.machine.is_away,
+            TunnelState::Starting | TunnelState::Reconnecting => self.machine.is_away || self.generation.is_some(),
             // The link stands and the database does not answer: its rule may be gone.
             TunnelState::Suspect => self.generation.is_some() && !self.machine.is_unready,
             _ => false,
@@ -92,14 +97,17 @@ impl Session {
     pub(super) fn healed(&mut self, report: HealReport) {
         self.healing.returned(report.outcome, Instant::now());
         let cause = report.cause.unwrap_or_default();
+        // A new link stands, and its database may only be waking up: that something else is wrong is not said yet.
+        let may_wake_up = self.machine.state != TunnelState::Suspect && self.generation.is_some();
         match report.outcome {
             HealOutcome::Healed => {
                 let done = report.changes.join("; ");
                 self.tools.story.tell(self.tools.clock.now(), &format!("mended: {done}"));
                 self.hurry();
-                self.probe(0);
+                self.probe_anew(0);
             }
             HealOutcome::Unchanged => {}
+            _ if may_wake_up => {}
             HealOutcome::Gone => {
                 // An ssh that is under way would lead nowhere.
                 self.errand += 1;

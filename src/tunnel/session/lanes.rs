@@ -5,19 +5,22 @@ use super::{Note, Session};
 use crate::tunnel::generation::Generation;
 use crate::tunnel::lanes::{Lane, MOST_LANES, Removed, Traffic, Wish};
 use crate::tunnel::machine::{Event, is_of_the_network};
-use crate::tunnel::{Link, LinkError, TunnelState};
+use crate::tunnel::{Link, LinkError, LinkSpec, TunnelState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A bastion that did not let a further ssh in is left alone for so long; the others do the work.
-const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(60);
-/// A bastion where an ssh ends as soon as there is another may allow only one, and each new one would cut somebody's
-/// connections; or it was chance. The pause is four times as long each time in a row, up to the longest.
-const FIRST_PAUSE_OF_RIVALS: Duration = Duration::from_secs(5);
-const LONGEST_PAUSE_OF_RIVALS: Duration = Duration::from_secs(3600);
-const RIVALS_WITHIN: Duration = Duration::from_secs(1);
+/// After a bastion did not let a further ssh in; the others do the work meanwhile.
+const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(60);
+/// After an ssh ended as soon as there was another. It was chance, or only one is allowed, and each new one would cut
+/// somebody's connections.
+const PAUSE_OF_RIVALS: Duration = Duration::from_secs(5);
+const RIVALS_WITHIN: Duration = Duration::from_secs(2);
+/// Each pause in a row is four times as long as it would have been, up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+/// What has gone well for so long begins anew.
+const STABLE: Duration = Duration::from_secs(60);
 /// From so long a round trip on a fresh ssh and what psql says with TLS and a password, seventeen round trips together,
 /// keep people waiting: one ssh stands in reserve.
 const FAR: Duration = Duration::from_millis(40);
@@ -28,10 +31,10 @@ pub(super) struct Growth {
     /// The generation that a lane is under way for, and how many it shall have.
     under_way: Option<(u64, usize)>,
     not_before: Option<Instant>,
-    /// When the newest lane was opened, unless one has ended since.
+    /// When the newest further lane was opened, unless that has been judged already.
     opened_at: Option<Instant>,
-    /// So many times in a row one ended as soon as there was another.
-    rivals: u32,
+    /// Pauses in a row.
+    setbacks: u32,
     /// The shortest round trip of the present generation: others were held up by something.
     round_trip: Option<Duration>,
 }
@@ -47,25 +50,46 @@ impl Growth {
         self.round_trip = None;
     }
 
-    /// One of several lanes has ended; how long no further one shall be opened.
-    fn ended(&mut self) -> Option<Duration> {
-        // Several may end at once.
-        let lasted = self.opened_at.take()?.elapsed();
-        if lasted >= RIVALS_WITHIN {
-            self.rivals = 0;
-            return None;
+    fn judge(&mut self) {
+        if self.opened_at.take_if(|at| at.elapsed() >= STABLE).is_some() {
+            self.setbacks = 0;
         }
-        let factor = 4_u32.saturating_pow(self.rivals);
-        self.rivals += 1;
-        let pause = FIRST_PAUSE_OF_RIVALS.saturating_mul(factor).min(LONGEST_PAUSE_OF_RIVALS);
-        self.not_before = Some(Instant::now() + pause);
-        Some(pause)
     }
 
-    /// So many lanes stand ready while nobody works.
-    fn least(&self) -> usize {
-        if self.round_trip.is_some_and(|round_trip| round_trip >= FAR) { 2 } else { 1 }
+    fn opened(&mut self) {
+        self.judge();
+        self.opened_at = Some(Instant::now());
     }
+
+    fn is_paused(&self) -> bool {
+        self.not_before.is_some_and(|not_before| Instant::now() < not_before)
+    }
+
+    /// No further lane for the pause that is returned.
+    fn set_back(&mut self, first: Duration) -> Duration {
+        self.judge();
+        let pause = first.saturating_mul(4_u32.saturating_pow(self.setbacks)).min(LONGEST_PAUSE);
+        self.setbacks += 1;
+        self.not_before = Some(Instant::now() + pause);
+        pause
+    }
+
+    /// A lane of this generation has ended by itself; the pause, should that be because of another one.
+    fn ended(&mut self, id: u64) -> Option<Duration> {
+        self.judge();
+        let has_opened = self.opened_at.take_if(|at| at.elapsed() < RIVALS_WITHIN).is_some();
+        let is_opening = self.under_way.is_some_and(|(under_way, _)| under_way == id);
+        // Several may end at once.
+        ((has_opened || is_opening) && !self.is_paused()).then(|| self.set_back(PAUSE_OF_RIVALS))
+    }
+}
+
+fn no_further(pause: Duration, why: &str) -> String {
+    let pause = match pause.as_secs() {
+        seconds if seconds < 60 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds / 60),
+    };
+    format!("no further ssh for {pause}: {why}")
 }
 
 impl Session {
@@ -80,12 +104,25 @@ impl Session {
         });
     }
 
+    /// Somebody has perhaps done something about it.
+    pub(super) fn restart(&mut self, cause: String) {
+        (self.growth.not_before, self.growth.setbacks) = (None, 0);
+        self.happened(Event::RestartAsked { cause });
+    }
+
+    /// So many lanes stand ready while nobody works. A way through somebody else may ask a person to agree.
+    fn least_lanes(&self) -> usize {
+        let is_far = self.growth.round_trip.is_some_and(|round_trip| round_trip >= FAR);
+        let is_straight = self.spec.link.as_ref().is_some_and(LinkSpec::is_straight);
+        if is_far && is_straight { 2 } else { 1 }
+    }
+
     /// Looks at the traffic of the last half second.
     pub(super) fn consider_lanes(&mut self) {
         let bytes = self.tools.counters.iter().map(|counters| counters.bytes.load(Relaxed)).sum();
         let wish = self.growth.traffic.look(bytes);
         let Some(generation) = self.generation.clone() else { return };
-        let least = self.growth.least();
+        let least = self.least_lanes();
         if wish == Wish::Fewer {
             let unused = generation.lanes.take_unused(least);
             if !unused.is_empty() {
@@ -100,10 +137,12 @@ impl Session {
 
     fn grow(&mut self, generation: &Generation, wanted: usize) {
         let id = generation.id;
-        let is_too_soon = self.growth.not_before.is_some_and(|not_before| Instant::now() < not_before);
         let has_enough = generation.lanes.all().len() >= wanted;
-        let is_under_way = self.growth.under_way.is_some_and(|(under_way, _)| under_way == id);
-        if self.machine.state != TunnelState::Up || is_under_way || is_too_soon || has_enough {
+        if self.machine.state != TunnelState::Up || self.growth.is_paused() || has_enough {
+            return;
+        }
+        if let Some((_, before)) = self.growth.under_way.as_mut().filter(|(under_way, _)| *under_way == id) {
+            *before = wanted.max(*before);
             return;
         }
         self.growth.under_way = Some((id, wanted));
@@ -114,7 +153,7 @@ impl Session {
         let wanted = self.growth.under_way.take_if(|(under_way, _)| *under_way == id).map_or(0, |(_, wanted)| wanted);
         match (result, self.current(id)) {
             (Ok(link), Some(generation)) => {
-                self.growth.opened_at = Some(Instant::now());
+                self.growth.opened();
                 self.add_lane(&generation, link.clone());
                 self.show_masters();
                 // For the session that it opens, without which sshd has Nagle on.
@@ -124,11 +163,12 @@ impl Session {
             (Ok(link), None) => {
                 tokio::spawn(async move { link.close().await });
             }
-            (Err(error), _) => {
-                let line = format!("no further ssh for a minute: {error} ({})", error.said());
+            (Err(error), Some(_)) => {
+                let pause = self.growth.set_back(PAUSE_AFTER_REFUSAL);
+                let line = no_further(pause, &format!("{error} ({})", error.said()));
                 self.tools.story.tell(self.tools.clock.now(), &line);
-                self.growth.not_before = Some(Instant::now() + PAUSE_AFTER_FAILURE);
             }
+            (Err(_), None) => {}
         }
     }
 
@@ -139,26 +179,28 @@ impl Session {
             Some(words) => format!("ssh ended: {words}"),
             None => "ssh ended".to_owned(),
         };
-        match generation.lanes.remove(lane) {
-            Removed::Before => {}
-            Removed::Left(0) => self.happened(Event::LinkLost { cause, lived: generation.opened.elapsed() }),
-            Removed::Left(left) => {
-                let others = if left == 1 { "the one beside it lives on" } else { "the others beside it live on" };
-                self.tools.story.tell(self.tools.clock.now(), &format!("one {cause}; {others}"));
-                if let Some(pause) = self.growth.ended() {
-                    let pause = pause.as_secs();
-                    let line = format!("no further ssh for {pause} s: this one ended as soon as there was another");
-                    self.tools.story.tell(self.tools.clock.now(), &line);
-                }
-                // ssh leaves its folder behind.
-                let lane = lane.clone();
-                tokio::spawn(async move { lane.link.close().await });
-                self.show_masters();
-                // The others lead the same way.
-                if is_of_the_network(&cause) {
-                    self.happened(Event::Suspicion { cause });
-                }
-            }
+        let left = match generation.lanes.remove(lane) {
+            Removed::Before => return,
+            Removed::Left(left) => left,
+        };
+        let is_of_the_network = is_of_the_network(&cause);
+        if left > 0 {
+            self.tools.story.tell(self.tools.clock.now(), &format!("one of {} {cause}", left + 1));
+        }
+        if !is_of_the_network && let Some(pause) = self.growth.ended(id) {
+            let line = no_further(pause, "one ended as soon as there was another");
+            self.tools.story.tell(self.tools.clock.now(), &line);
+        }
+        if left == 0 {
+            return self.happened(Event::LinkLost { cause, lived: generation.opened.elapsed() });
+        }
+        // ssh leaves its folder behind.
+        let lane = lane.clone();
+        tokio::spawn(async move { lane.link.close().await });
+        self.show_masters();
+        // The others lead the same way.
+        if is_of_the_network {
+            self.happened(Event::Suspicion { cause });
         }
     }
 

@@ -42,6 +42,7 @@ impl Session {
         let id = self.errand;
         let generation = Arc::new(Generation::new(id, self.spec.targets.len()));
         self.growth.begin();
+        self.healing.begin();
         self.add_lane(&generation, link.clone());
         let notes = self.notes.clone();
         tokio::spawn(async move {

@@ -16,6 +16,13 @@ const PROBE_LIMIT: Duration = Duration::from_secs(3);
 pub(super) type Asked = Result<Result<ProbeReport, ProbeError>, Blocked>;
 
 impl Session {
+    /// Asks although a question is under way, which may wait for a packet that was lost and is sent again much later.
+    pub(super) fn probe_anew(&mut self, target: usize) {
+        let id = self.generation.as_ref().map(|generation| generation.id);
+        self.probing.retain(|probe| Some(probe.0) != id || probe.1 != target);
+        self.probe(target);
+    }
+
     pub(super) fn probe(&mut self, target: usize) {
         let Some(generation) = self.generation.clone() else { return };
         let Some(wanted) = self.spec.targets.get(target) else { return };
@@ -85,6 +92,9 @@ impl Session {
     ) {
         let Some(wanted) = self.spec.targets.get(target) else { return };
         let found = judge(&result, &wanted.host);
+        if matches!(found, Err(Unusable::Down { .. })) && generation.has_answered_since(target, began) {
+            return;
+        }
         match &found {
             Ok(_) => {
                 generation.judge(target, Verdict::Trusted);
