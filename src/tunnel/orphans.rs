@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 const PATIENCE: Duration = Duration::from_secs(2);
+/// ssh ends within a few milliseconds, and clients may be waiting.
+const POLL: Duration = Duration::from_millis(5);
 
 /// The control path of an ssh of this user that was started with one in `folder`. The folder is private to one
 /// environment (0700, owner checked) and the caller holds that environment's lock, so nobody else can own such an ssh.
@@ -38,7 +40,7 @@ pub(super) async fn sweep(processes: &dyn Processes, files: &TunnelFiles, folder
             }
             break;
         }
-        sleep(Duration::from_millis(20)).await;
+        sleep(POLL).await;
     }
     if files.owns(folder) {
         empty(folder);

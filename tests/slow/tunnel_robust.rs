@@ -30,12 +30,22 @@ fn a_supervisor_whose_state_folder_was_deleted_is_found_again() {
     world.assert_nothing_is_left();
 }
 
+/// Ends the loop also when the test fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 #[test]
 fn whoever_works_without_a_pause_has_several_ssh_and_the_end_of_one_is_not_the_tunnels() {
     let world = World::new();
     world.done("up");
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _over = Over(&over);
         scope.spawn(|| {
             while !over.load(Relaxed) {
                 is_served(world.address(), LIMIT).unwrap();
@@ -60,7 +70,6 @@ fn whoever_works_without_a_pause_has_several_ssh_and_the_end_of_one_is_not_the_t
         let (_, report) = several(Some(pids[0]));
         assert_eq!((&report["state"], &report["restarts"]), (&"up".into(), &serde_json::json!([])));
         assert!(world.log().contains("one of 4 ssh ended"), "{}", world.log());
-        over.store(true, Relaxed);
     });
     world.done("down");
     world.assert_nothing_is_left();
