@@ -56,10 +56,10 @@ pub mod tunnel;
 #[cfg(feature = "cli")]
 pub mod ui;
 
-/// Whether this command line is the one that `devdb tunnel up` starts its background process with.
+/// Whether this command line is one of those that `devdb tunnel up` starts its background processes with.
 #[cfg(feature = "cli")]
-pub fn is_supervisor(argv: &[std::ffi::OsString]) -> bool {
-    argv.get(1..3).is_some_and(|words| words == ["tunnel", "supervise"])
+pub fn is_background(argv: &[std::ffi::OsString]) -> bool {
+    argv.get(1..3).is_some_and(|words| words == ["tunnel", "supervise"] || words == ["tunnel", "watchdog"])
 }
 
 /// Runs one command line and returns how it ended.

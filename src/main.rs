@@ -12,7 +12,7 @@ fn run() -> ExitStatus {
     let host = devdb::host::Host::from_process();
     let argv: Vec<_> = std::env::args_os().collect();
     // The supervisor waits for most of its life, and ssh is what is slow while it copies: one thread, one heap.
-    let mut builder = if devdb::is_supervisor(&argv) {
+    let mut builder = if devdb::is_background(&argv) {
         tokio::runtime::Builder::new_current_thread()
     } else {
         let mut builder = tokio::runtime::Builder::new_multi_thread();

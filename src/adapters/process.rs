@@ -2,6 +2,7 @@ use super::sockets;
 use crate::system::{Captured, Child, ProcessError, ProcessInfo, Processes, SpawnSpec, TcpSocket};
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -25,6 +26,14 @@ fn command(spec: &SpawnSpec) -> Command {
         command.current_dir(cwd);
     }
     command
+}
+
+/// No group of its own: setsid(2) refuses the leader of a group, and the child calls it first thing.
+fn detached(spec: &SpawnSpec, log: &Path, stdin: Stdio) -> std::io::Result<Command> {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
+    let mut command = command(spec);
+    command.stdin(stdin).stdout(log.try_clone()?).stderr(log);
+    Ok(command)
 }
 
 fn start_error(spec: &SpawnSpec, source: std::io::Error) -> ProcessError {
@@ -114,13 +123,13 @@ impl SystemProcesses {
 
 impl Processes for SystemProcesses {
     fn spawn_detached(&self, spec: &SpawnSpec, log: &Path) -> Result<u32, ProcessError> {
-        let open = || std::fs::OpenOptions::new().create(true).append(true).open(log);
-        let failed = |source| start_error(spec, source);
-        let mut command = command(spec);
-        command.stdin(Stdio::null()).stdout(open().map_err(failed)?).stderr(open().map_err(failed)?);
-        // No group of its own: setsid(2) refuses the leader of a group, and the child calls it first thing.
-        let child = command.spawn().map_err(failed)?;
-        Ok(child.id())
+        let child = detached(spec, log, Stdio::null()).and_then(|mut command| command.spawn());
+        Ok(child.map_err(|source| start_error(spec, source))?.id())
+    }
+
+    fn spawn_on_line(&self, spec: &SpawnSpec, log: &Path, line: OwnedFd) -> Result<(), ProcessError> {
+        let child = detached(spec, log, line.into()).and_then(|command| tokio::process::Command::from(command).spawn());
+        child.map(drop).map_err(|source| start_error(spec, source))
     }
 
     fn run_foreground(&self, spec: &SpawnSpec) -> Result<Child, ProcessError> {

@@ -20,6 +20,9 @@ const KNOCK_LIMIT: Duration = Duration::from_secs(3);
 const MOST_REMEMBERED: usize = 100;
 const LOG_LOOK: Duration = Duration::from_secs(30);
 const LARGEST_LOG: u64 = 256 * 1024;
+/// In a master's folder: what it was opened for.
+const PURPOSE: &str = "purpose.json";
+const RESUME_LIMIT: Duration = Duration::from_millis(500);
 const MUX_LIMIT: Duration = Duration::from_secs(2);
 /// How long a master may take to end when it is told to.
 const END_LIMIT: Duration = Duration::from_secs(1);
@@ -89,8 +92,9 @@ impl Ssh for OpenSsh {
         };
         match forwarded.await {
             Ok(session) => {
-                tokio::spawn(keep_small(master.folder.join("log"), master.ended.clone()));
-                Ok(Arc::new(OpenLink { session, master }))
+                // Without it nobody can go on with this ssh; that is no reason to do without it now.
+                let _ = std::fs::write(master.folder.join(PURPOSE), purpose(request));
+                Ok(in_use(session, master))
             }
             Err(error) => {
                 master.end().await;
@@ -101,10 +105,51 @@ impl Ssh for OpenSsh {
         }
     }
 
+    async fn resume(&self, request: &LinkRequest) -> Option<Arc<dyn Link>> {
+        for home in homes_for(request) {
+            let mut master = Master::new(home, self.processes.clone());
+            let path = master.control_path();
+            let asked = async {
+                let mut mux = Mux::connect(&path).await.ok()?;
+                Some((mux.pid().await.ok()?, mux))
+            };
+            // It is a process of this machine, and clients wait.
+            let Ok(Some((pid, mux))) = timeout(RESUME_LIMIT, asked).await else { continue };
+            let is_ours = |process: ProcessInfo| control_path(&process, &request.folder) == Some(&path);
+            if self.processes.find(pid).is_some_and(is_ours) {
+                master.identify(pid, mux);
+                self.remember(master.pid);
+                return Some(in_use(Session::resume_mux(path.into(), None), master));
+            }
+        }
+        None
+    }
+
     async fn reachable(&self, link: &LinkSpec) -> bool {
         let connecting = TcpStream::connect((link.address.as_str(), link.ssh_port));
         matches!(timeout(KNOCK_LIMIT, connecting).await, Ok(Ok(_)))
     }
+}
+
+fn in_use(session: Session, master: Master) -> Arc<dyn Link> {
+    tokio::spawn(keep_small(master.folder.join("log"), master.ended.clone()));
+    Arc::new(OpenLink { session, master })
+}
+
+/// What a master was opened for.
+fn purpose(request: &LinkRequest) -> Vec<u8> {
+    serde_json::to_vec(&(&request.link, &request.targets)).unwrap_or_default()
+}
+
+/// The folders of the masters that were opened for the same, the newest first.
+fn homes_for(request: &LinkRequest) -> Vec<PathBuf> {
+    let purpose = purpose(request);
+    let opened_at = |home: &PathBuf| std::fs::metadata(home.join(PURPOSE)).and_then(|file| file.modified()).ok();
+    let homes = std::fs::read_dir(&request.folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut homes: Vec<_> =
+        homes.filter(|home| std::fs::read(home.join(PURPOSE)).is_ok_and(|known| known == purpose)).collect();
+    homes.sort_by_cached_key(|home| std::cmp::Reverse(opened_at(home)));
+    homes
 }
 
 /// ssh writes a line for each connection that the bastion cannot open; a pool in front of a database that is down

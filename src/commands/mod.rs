@@ -59,8 +59,8 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(argv: Vec<OsString>, host: Host) -> ExitStatus {
-    if let Some(args) = tunnel::supervise::alone(&argv) {
-        return tunnel::supervise::run(&args, &host).await.unwrap_or(ExitStatus::Failure);
+    if let Some(background) = tunnel::supervise::background(&argv) {
+        return tunnel::supervise::run(&background, &host).await.unwrap_or(ExitStatus::Failure);
     }
     let wraps = matches!(cli::verb(&argv), Some("exec" | "psql"));
     let counted = |status: ExitStatus| if wraps { status.before_a_program() } else { status };

@@ -1,5 +1,6 @@
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 /// What to start.
@@ -80,6 +81,8 @@ pub enum ProcessError {
 pub trait Processes: Send + Sync {
     /// Starts a process in a session of its own with no terminal, its stdout and stderr appended to `log`; returns its pid.
     fn spawn_detached(&self, spec: &SpawnSpec, log: &std::path::Path) -> Result<u32, ProcessError>;
+    /// The same, with this end of a line to the caller as its stdin. Inside a tokio runtime, which waits for its end.
+    fn spawn_on_line(&self, spec: &SpawnSpec, log: &std::path::Path, line: OwnedFd) -> Result<(), ProcessError>;
     /// Runs a child with this process's own stdin, stdout and stderr until it ends.
     fn run_foreground(&self, spec: &SpawnSpec) -> Result<Child, ProcessError>;
     /// Lets the program take this process's place (execve): its exit code, its signals, its terminal. Comes back only

@@ -1,6 +1,7 @@
 use crate::system::{Captured, Child, ProcessError, ProcessInfo, Processes, SocketState, SpawnSpec, TcpSocket};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -18,6 +19,7 @@ struct State {
     parent: Option<String>,
     outputs: BTreeMap<String, Captured>,
     spawned: Vec<SpawnSpec>,
+    lines: VecDeque<OwnedFd>,
     captured: Vec<SpawnSpec>,
     ended: Vec<u32>,
 }
@@ -47,6 +49,11 @@ impl FakeProcesses {
     /// Scripts what a program prints when it is captured.
     pub fn set_output(&self, program: &str, output: Captured) {
         self.state().outputs.insert(program.to_owned(), output);
+    }
+
+    /// The stdin of the next process that was started on a line: as long as it is not dropped, that lives.
+    pub fn take_line(&self) -> Option<OwnedFd> {
+        self.state().lines.pop_front()
     }
 
     pub fn spawned(&self) -> Vec<SpawnSpec> {
@@ -79,6 +86,12 @@ impl Processes for FakeProcesses {
     fn spawn_detached(&self, spec: &SpawnSpec, _log: &Path) -> Result<u32, ProcessError> {
         self.state().spawned.push(spec.clone());
         Err(ProcessError::NotFound { program: spec.program.to_string_lossy().into_owned() })
+    }
+
+    fn spawn_on_line(&self, spec: &SpawnSpec, _log: &Path, line: OwnedFd) -> Result<(), ProcessError> {
+        self.state().spawned.push(spec.clone());
+        self.state().lines.push_back(line);
+        Ok(())
     }
 
     fn run_foreground(&self, spec: &SpawnSpec) -> Result<Child, ProcessError> {

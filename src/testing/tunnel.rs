@@ -66,6 +66,13 @@ impl Ssh for FakeSsh {
         Ok(link)
     }
 
+    async fn resume(&self, request: &LinkRequest) -> Option<Arc<dyn Link>> {
+        let endpoints: Vec<_> = request.targets.iter().map(|target| target.endpoint()).collect();
+        let mut links = self.links().into_iter().rev();
+        let living = links.find(|link| link.endpoints == endpoints && !*link.dead.borrow())?;
+        Some(living)
+    }
+
     async fn reachable(&self, _link: &LinkSpec) -> bool {
         !self.closed_for_now.load(SeqCst)
     }

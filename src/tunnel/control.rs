@@ -5,7 +5,7 @@ use super::files::{Lock, TunnelFiles};
 use super::ports::{self, Predecessor};
 use super::protocol::{Reply, Request};
 use super::{Obstacle, PortOwner, PortOwnerKind, Probe, SupervisorSpec, TunnelError, TunnelReport, TunnelState};
-use super::{direct, orphans, predecessor, read_spec, report, story};
+use super::{direct, orphans, predecessor, read_spec, report, story, watchdog};
 use crate::system::{Processes, SpawnSpec};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -167,8 +167,14 @@ impl Control {
         // First, so that a successor that is waiting for its turn (its `up` was cancelled) finds nothing to do. Without
         // this file a direct route is not reported as configured, either.
         let _ = std::fs::remove_file(self.files().spec());
+        // Without a supervisor it may just be starting one, or hold the ports and do nothing.
+        let watched = if let Presence::Absent = self.settled_presence().await {
+            watchdog::end(self.processes.as_ref(), &self.files().spec(), ANSWER_LIMIT).await
+        } else {
+            false
+        };
         let ended = match self.settled_presence().await {
-            Presence::Absent => false,
+            Presence::Absent => watched,
             Presence::Ready(_) | Presence::Outdated(_) | Presence::Stale(_) => {
                 predecessor::end(&self.files(), self.processes.as_ref()).await?;
                 true
@@ -221,7 +227,8 @@ impl Control {
         Ok(accepted)
     }
 
-    /// A supervisor whose state folder was deleted holds the port, and puts itself back within a second.
+    /// A supervisor whose state folder was deleted holds the port, and puts itself back within a second. One that was
+    /// killed is back before, or its watchdog does nothing any more.
     async fn reuse_hidden(&self, spec: &SupervisorSpec, error: TunnelError) -> Result<Began, TunnelError> {
         let is_devdb = |owner: &PortOwner| owner.kind == PortOwnerKind::Devdb;
         let may_appear = matches!(&error, TunnelError::PortBusy { owner: Some(owner), .. } if is_devdb(owner));
@@ -233,6 +240,10 @@ impl Control {
                 return Ok(Began::Reused);
             }
             sleep(POLL).await;
+        }
+        if may_appear && watchdog::end(self.processes.as_ref(), &self.files().spec(), ANSWER_LIMIT).await {
+            self.launch(spec, false).await?;
+            return Ok(Began::Started);
         }
         Err(error)
     }
@@ -250,7 +261,8 @@ impl Control {
     fn predecessor(&self) -> Option<Predecessor> {
         let holder = Lock::holder(&self.files().lock())?;
         let targets = self.last_spec().map(|spec| spec.targets).unwrap_or_default();
-        Some(Predecessor { pid: holder.pid, ports: targets.iter().map(|target| target.local_port).collect() })
+        let ports = targets.iter().map(|target| target.local_port).collect();
+        Some(Predecessor { pid: holder.pid, spec_file: self.files().spec(), ports })
     }
 
     /// `succeeds`: the new one ends whoever holds the lock, and takes the ports over.
@@ -362,7 +374,7 @@ impl Control {
         // With the lock in hand nobody else can be using the folders. One that has vanished may still have its ssh.
         if let Some(_lock) = Lock::take_within(&self.files().lock(), ANSWER_LIMIT).await? {
             for folder in holder.folders() {
-                orphans::sweep(self.processes.as_ref(), &self.files(), &folder).await;
+                orphans::sweep(self.processes.as_ref(), &self.files(), &folder, None).await;
             }
         }
         Ok(())

@@ -28,6 +28,7 @@ mod refusals;
 #[cfg(all(test, feature = "testing"))]
 mod rehearsal;
 mod report;
+mod resume;
 mod seams;
 mod serve;
 mod service;
@@ -38,6 +39,8 @@ mod stale;
 mod stale_plan;
 mod story;
 mod supervisor;
+mod watchdog;
+mod watched;
 
 pub use backoff::Backoff;
 pub use client::{Client, Presence, status};
@@ -58,4 +61,5 @@ pub use spec::{
 pub use stale::{Finding, PortHolder, Survey};
 pub use stale_plan::Verdict;
 pub use story::{LogLine, Story, follow_log, read_log};
-pub use supervisor::{SupervisorTools, read_spec, supervise};
+pub use supervisor::{Beginning, SupervisorTools, read_spec, supervise};
+pub use watchdog::{WatchdogTools, watch};

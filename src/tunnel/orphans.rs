@@ -19,11 +19,18 @@ pub fn control_path<'a>(process: &'a ProcessInfo, folder: &Path) -> Option<&'a P
     path.starts_with(folder).then_some(path)
 }
 
-/// Ends every orphan of this folder and removes it; returns the pids that were ended. A folder that is not ours any
-/// more, because it vanished and somebody took its name, is left alone.
-pub(super) async fn sweep(processes: &dyn Processes, files: &TunnelFiles, folder: &Path) -> Vec<u32> {
-    let mut orphans: Vec<ProcessInfo> =
-        processes.list().into_iter().filter(|process| control_path(process, folder).is_some()).collect();
+/// Ends every orphan of this folder and removes it, but for the one that goes on; returns the pids that were ended. A
+/// folder that is not ours any more, because it vanished and somebody took its name, is left alone.
+pub(super) async fn sweep(
+    processes: &dyn Processes,
+    files: &TunnelFiles,
+    folder: &Path,
+    goes_on: Option<u32>,
+) -> Vec<u32> {
+    let is_of_folder = |process: &ProcessInfo| control_path(process, folder).is_some();
+    let all = processes.list().into_iter().filter(is_of_folder);
+    let (kept, mut orphans): (Vec<_>, Vec<_>) = all.partition(|process| Some(process.pid) == goes_on);
+    let homes: Vec<_> = kept.iter().filter_map(|ssh| control_path(ssh, folder)?.parent()).collect();
     let pids = orphans.iter().map(|orphan| orphan.pid).collect();
     for orphan in &orphans {
         let _ = processes.terminate(orphan.pid, orphan.started_at);
@@ -43,16 +50,19 @@ pub(super) async fn sweep(processes: &dyn Processes, files: &TunnelFiles, folder
         sleep(POLL).await;
     }
     if files.owns(folder) {
-        empty(folder);
+        empty(folder, &homes);
         let _ = std::fs::remove_dir(folder);
     }
     pids
 }
 
-/// Removes what is in the folder.
-fn empty(folder: &Path) {
+/// Removes what is in the folder, except these.
+fn empty(folder: &Path, homes: &[&Path]) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
+        if homes.contains(&path.as_path()) {
+            continue;
+        }
         // Not following links: `file_type` of a link is a link.
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
         let _ = if is_folder { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
@@ -89,9 +99,25 @@ mod tests {
         processes.add(ssh(4, false, &format!("ssh -S {ours} -M")));
         processes.add(ssh(5, true, &format!("vim -S {ours}")));
         std::fs::create_dir(folder.join(".ssh-Ab")).unwrap();
-        assert_eq!(sweep(&processes, &files, &folder).await, [1]);
+        assert_eq!(sweep(&processes, &files, &folder, None).await, [1]);
         assert_eq!(processes.ended(), [1]);
         assert!(!folder.exists());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_one_that_goes_on_keeps_its_home() {
+        let (state, runtime) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/tmp").unwrap());
+        let files = TunnelFiles::new(state.path());
+        let folder = files.socket_folder(Some(runtime.path())).unwrap();
+        let processes = FakeProcesses::default();
+        for (pid, home) in [(1, ".ssh-Ab"), (2, ".ssh-Cd")] {
+            std::fs::create_dir(folder.join(home)).unwrap();
+            processes.add(ssh(pid, true, &format!("ssh -S {}/{home}/master -M", folder.display())));
+        }
+        std::fs::write(folder.join("devdb.sock"), "").unwrap();
+        assert_eq!(sweep(&processes, &files, &folder, Some(2)).await, [1]);
+        let left: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!((processes.ended(), left), (vec![1], vec![".ssh-Cd".into()]));
     }
 
     #[tokio::test(start_paused = true)]
@@ -105,7 +131,7 @@ mod tests {
         std::os::unix::fs::symlink(elsewhere.path(), &folder).unwrap();
         let processes = FakeProcesses::default();
         processes.add(ssh(1, true, &format!("ssh -S {}/.ssh-Ab/master -M", folder.display())));
-        assert_eq!(sweep(&processes, &files, &folder).await, [1]);
+        assert_eq!(sweep(&processes, &files, &folder, None).await, [1]);
         assert!(elsewhere.path().join("letter").exists());
     }
 }

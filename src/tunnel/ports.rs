@@ -1,9 +1,10 @@
 //! Who sits on a port that the tunnel needs.
 
 use super::listen::{self, Inherited, LOOPBACK};
-use super::{PortOwner, PortOwnerKind, SupervisorSpec, TunnelError};
+use super::{PortOwner, PortOwnerKind, SupervisorSpec, TunnelError, watchdog};
 use crate::system::{ProcessInfo, Processes};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -12,6 +13,7 @@ const PATIENCE: Duration = Duration::from_millis(400);
 /// The supervisor whose place is to be taken.
 pub(super) struct Predecessor {
     pub(super) pid: u32,
+    pub(super) spec_file: PathBuf,
     /// What its specification names.
     pub(super) ports: Vec<u16>,
 }
@@ -19,7 +21,8 @@ pub(super) struct Predecessor {
 impl Predecessor {
     /// Whether the port is its own: as the system says, or, where that tells nothing, as its specification does.
     fn holds(&self, port: u16, owner: Option<&ProcessInfo>) -> bool {
-        owner.map_or_else(|| self.ports.contains(&port), |owner| owner.pid == self.pid)
+        let is_own = |owner: &ProcessInfo| owner.pid == self.pid || watchdog::is_of(owner, &self.spec_file);
+        owner.map_or_else(|| self.ports.contains(&port), is_own)
     }
 }
 

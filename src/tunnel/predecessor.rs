@@ -1,10 +1,10 @@
 //! Ends the supervisor that runs, and takes its ports over where another one follows.
 
-use super::TunnelError;
 use super::client::{ANSWER_LIMIT, Presence};
 use super::files::{Holder, Lock, TunnelFiles};
 use super::listen::Inherited;
 use super::protocol::Request;
+use super::{TunnelError, watchdog};
 use crate::system::Processes;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -66,6 +66,8 @@ async fn dismiss(files: &TunnelFiles, processes: &dyn Processes, keeps_ports: bo
     if is_free_within(files, &holder, Duration::ZERO).await? {
         return Ok(inherited);
     }
+    // It would start another one.
+    watchdog::end(processes, &files.spec(), ANSWER_LIMIT).await;
     // The lock is held, and its holder signed with pid and start time: this process is ours.
     processes.terminate(named.pid, named.started_at)?;
     if is_free_within(files, &holder, SIGNAL_LIMIT).await? {

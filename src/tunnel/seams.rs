@@ -66,6 +66,13 @@ pub struct LinkRequest {
     pub folder: PathBuf,
 }
 
+impl LinkRequest {
+    /// Whether the two want the same, whatever folder it lies in.
+    pub fn leads_as(&self, other: &Self) -> bool {
+        (&self.link, &self.targets) == (&other.link, &other.targets)
+    }
+}
+
 /// Opens links to the bastion.
 #[async_trait]
 pub trait Ssh: Send + Sync {
@@ -73,6 +80,9 @@ pub trait Ssh: Send + Sync {
     ///
     /// Never drop the future halfway: an ssh that has just been started would be left alone. It ends by itself.
     async fn open(&self, request: &LinkRequest) -> Result<Arc<dyn Link>, LinkError>;
+    /// The newest link of this folder that was opened for the same and whose ssh lives, although the process that opened
+    /// it was killed. Whether it leads anywhere by now is not asked.
+    async fn resume(&self, request: &LinkRequest) -> Option<Arc<dyn Link>>;
     /// Whether the bastion's port takes a connection now. Cheap: it is asked twice a second while the network is away.
     async fn reachable(&self, link: &LinkSpec) -> bool;
 }

@@ -9,9 +9,11 @@ use super::listen::{self, Inherited, Listeners};
 use super::place::Place;
 use super::refusals::Refusals;
 use super::report::Snapshot;
+use super::resume::Resuming;
 use super::serve::{self, Hub, Waiting};
 use super::service::{self, Desk, Farewell, ForSuccessor, Office};
 use super::session::{Command, Session, Tools};
+use super::watched::{self, Watched};
 use super::{Healer, Probe, Ssh, Story, SupervisorSpec, TunnelError, orphans, predecessor};
 use crate::system::{Clock, ProcessInfo, Processes};
 use std::path::{Path, PathBuf};
@@ -19,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -39,20 +41,32 @@ pub struct SupervisorTools {
     pub healer: Arc<dyn Healer>,
     /// `$XDG_RUNTIME_DIR`.
     pub runtime_dir: Option<PathBuf>,
+    /// This program, which is the watchdog as well.
+    pub executable: PathBuf,
+}
+
+/// Where a supervisor has its ports from.
+pub enum Beginning {
+    /// They are free.
+    Fresh,
+    /// It takes the place of the supervisor that runs, whose ports stay open meanwhile.
+    Succeeds,
+    /// A watchdog at the other end of this line has kept them open.
+    Watched(std::os::unix::net::UnixStream),
 }
 
 /// Supervises until somebody says stop, or `ended` completes (a signal). The state folder is the one that the
-/// specification lies in. `succeeds`: in the place of the supervisor that runs, whose ports stay open meanwhile.
+/// specification lies in.
 pub async fn supervise(
     spec_file: &Path,
-    succeeds: bool,
+    beginning: Beginning,
     tools: SupervisorTools,
     ended: impl Future<Output = ()> + Send,
 ) -> Result<(), TunnelError> {
     let files = TunnelFiles::new(spec_file.parent().unwrap_or(Path::new(".")));
     let story = Arc::new(Story::open(&files.log()));
     let clock = tools.clock.clone();
-    let ran = run(spec_file, succeeds, &files, story.clone(), tools, ended).await;
+    let ran = run(spec_file, beginning, &files, story.clone(), tools, ended).await;
     match &ran {
         Ok(()) => story.tell(clock.now(), "stopped"),
         Err(error) => story.tell(clock.now(), &format!("did not start: {}", with_causes(error))),
@@ -73,19 +87,27 @@ fn with_causes(error: &TunnelError) -> String {
 
 async fn run(
     spec_file: &Path,
-    succeeds: bool,
+    beginning: Beginning,
     files: &TunnelFiles,
     story: Arc<Story>,
     tools: SupervisorTools,
     ended: impl Future<Output = ()> + Send,
 ) -> Result<(), TunnelError> {
-    let spec = read_spec(spec_file)?;
+    // A wrong one is no reason to end whoever runs.
+    read_spec(spec_file)?;
     let processes = tools.processes.as_ref();
-    let mut inherited = if succeeds { predecessor::succeed(files, processes).await? } else { Inherited::default() };
+    let (line, mut inherited) = match beginning {
+        Beginning::Fresh => (None, Inherited::default()),
+        Beginning::Succeeds => (None, predecessor::succeed(files, processes).await?),
+        Beginning::Watched(watchdog) => {
+            let (line, inherited) = watched::inherit(watchdog).await?;
+            (Some(line), inherited)
+        }
+    };
     let with_ports = if inherited.is_empty() { "" } else { "; the ports stayed open" };
     let lock = Lock::take_within(&files.lock(), LOCK_PATIENCE).await?.ok_or(TunnelError::AlreadyRuns)?;
     // Whoever has taken the tunnel down meanwhile has taken the specification away.
-    let spec = if succeeds { read_spec(spec_file)? } else { spec };
+    let spec = read_spec(spec_file)?;
     let folder = files.socket_folder(tools.runtime_dir.as_deref())?;
     let tell = |line: &str| story.tell(tools.clock.now(), line);
 
@@ -94,9 +116,10 @@ async fn run(
     // Whoever was killed may have used another folder, and the lock, which is about to be signed anew, is the only
     // record of it.
     let before = Lock::holder(&files.lock()).map(|holder| holder.folders()).unwrap_or_default();
+    let ssh = Resuming::look(tools.ssh, &spec, &folder).await;
     let mut swept = Vec::new();
     for old in before.iter().filter(|old| **old != folder).chain([&folder]) {
-        swept.extend(orphans::sweep(processes, files, old).await);
+        swept.extend(orphans::sweep(processes, files, old, ssh.pid()).await);
     }
     files.keep(&folder)?;
     if !swept.is_empty() {
@@ -110,6 +133,9 @@ async fn run(
     let holder = Holder { pid, started_at, version, socket: desk.path().to_owned(), left: Vec::new() };
     let place = Arc::new(Place::take(files.clone(), tools.runtime_dir.clone(), lock, holder, spec.clone())?);
     tell(&format!("devdb {} supervises as process {pid}{with_ports}", super::VERSION));
+    if let Some(ssh) = ssh.pid() {
+        tell(&format!("goes on with the ssh that a killed supervisor left: {ssh}"));
+    }
 
     let local: Vec<_> = listeners.iter().map(|target| (target.local.clone(), target.skipped.clone())).collect();
     let (gate_sender, gate) = watch::channel(Gate::Wait);
@@ -136,7 +162,7 @@ async fn run(
     let clock = tools.clock.clone();
     let healer = tools.healer;
     let session_tools = Tools {
-        ssh: tools.ssh,
+        ssh: Arc::new(ssh),
         probe: tools.probe,
         clock: clock.clone(),
         story: story.clone(),
@@ -150,7 +176,7 @@ async fn run(
 
     let session = tokio::spawn(session.run(command_inbox, remark_inbox));
     let listeners = shared(listeners);
-    let handed_over = listeners.iter().map(|(_, listener)| Arc::downgrade(listener)).collect();
+    let handed_over: Vec<_> = listeners.iter().map(|(_, listener)| Arc::downgrade(listener)).collect();
     let accepting: Vec<_> = accept_all(listeners, &hub);
     serve_waiting(waiting, &ports, &hub);
     let (stop, mut stop_asked) = watch::channel(None);
@@ -159,13 +185,23 @@ async fn run(
         snapshot,
         counters,
         stop,
-        listeners: handed_over,
+        listeners: handed_over.clone(),
         waiting: for_successor.clone(),
         place: place.clone(),
         story: story.clone(),
         clock,
     };
     let serving = tokio::spawn(service::run(desk, office));
+    let watched = Watched {
+        processes: tools.processes.clone(),
+        clock: tools.clock.clone(),
+        story: story.clone(),
+        files: files.clone(),
+        executable: tools.executable,
+        listeners: handed_over,
+    };
+    let (over, is_over) = oneshot::channel();
+    let watched = tokio::spawn(watched.run(line, is_over));
 
     tokio::select! {
         () = ended => {}
@@ -179,7 +215,9 @@ async fn run(
     } else {
         let _ = commands.send(Command::Drain);
     }
-    // The listeners go first: a connection that nobody will serve is better refused than held.
+    // The listeners go first, also the watchdog's: a connection that nobody will serve is better refused than held.
+    drop(over);
+    let _ = watched.await;
     for listener in accepting {
         listener.abort();
         let _ = listener.await;
@@ -201,7 +239,7 @@ async fn run(
     end_errands(tools.processes.as_ref(), pid);
     // An ssh that was still being started knows nothing of the end; it is found by its control path.
     for folder in place.folders() {
-        orphans::sweep(tools.processes.as_ref(), files, &folder).await;
+        orphans::sweep(tools.processes.as_ref(), files, &folder, None).await;
     }
     // The kernel lets go of the lock when the process has ended, so whoever finds it free finds no process either.
     std::mem::forget(place);

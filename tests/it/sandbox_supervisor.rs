@@ -49,11 +49,31 @@ fn another_cluster_behind_the_endpoint_is_refused_until_somebody_says_so() {
 }
 
 #[test]
-fn a_killed_supervisor_is_replaced_by_the_next_up_and_its_ssh_ended() {
+fn a_killed_supervisor_is_back_before_anybody_is_refused() {
     let laptop = up();
     let pulse = Pulse::start(&laptop);
     let (supervisor, ssh) = (state(&laptop)["pid"].clone(), masters(&laptop));
     laptop.shell(&format!("kill -KILL {supervisor}")).expect_code(0);
+    let killed = now();
+    let report = poll("another one", || Some(state(&laptop)).filter(|report| report["pid"].is_u64()));
+    assert_ne!(report["pid"], supervisor);
+    await_state(&laptop, "up");
+    let beats = pulse.stop_when_served_after(now());
+    assert!(beats.iter().all(|beat| beat.outcome != "refused"));
+    // Whose connection ran through the supervisor that was killed has lost it.
+    let late: Vec<_> = beats.iter().filter(|beat| beat.began > killed).map(|beat| beat.outcome.as_str()).collect();
+    assert!(late.iter().all(|outcome| *outcome == "served"), "{late:?}");
+    assert_eq!(masters(&laptop), ssh, "its ssh is used again");
+    finish(&laptop);
+}
+
+#[test]
+fn what_a_supervisor_and_its_watchdog_left_is_gone_on_with_by_the_next_up() {
+    let laptop = up();
+    let pulse = Pulse::start(&laptop);
+    let ssh = masters(&laptop);
+    let line = r#"kill -KILL $(pgrep -f "tunnel watchdog --spec $HOME") $(pgrep -f "tunnel supervise .*--spec $HOME")"#;
+    laptop.shell(line).expect_code(0);
     poll("its port is closed", || pulse.beats().iter().any(|beat| beat.outcome == "refused").then_some(()));
     laptop.devdb("tunnel status").expect_code(3);
     laptop.devdb("tunnel up").expect_code(0);
@@ -61,10 +81,7 @@ fn a_killed_supervisor_is_replaced_by_the_next_up_and_its_ssh_ended() {
     let beats = pulse.stop_when_served_after(back);
     let late: Vec<_> = beats.iter().filter(|beat| beat.began > back).map(|beat| beat.outcome.as_str()).collect();
     assert!(late.iter().all(|outcome| *outcome == "served"), "{late:?}");
-    assert_ne!(state(&laptop)["pid"], supervisor);
-    poll("its ssh is gone", || {
-        (laptop.shell(&format!("ps -o pid= -p {}", ssh.replace(' ', ","))).code == 1).then_some(())
-    });
+    assert_eq!(masters(&laptop), ssh);
     finish(&laptop);
 }
 

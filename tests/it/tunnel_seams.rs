@@ -94,6 +94,46 @@ async fn a_real_link_keeps_the_contract_and_leaves_no_file() {
     assert_eq!(left, ["ssh_config"]);
 }
 
+/// `heir`: of another process than the one that opened the link.
+async fn a_link_that_was_left_goes_on(ssh: &dyn Ssh, heir: &dyn Ssh, request: &LinkRequest) {
+    assert!(heir.resume(request).await.is_none(), "there is none");
+    let left = within("open", ssh.open(request)).await.unwrap();
+    let mut elsewhere = request.clone();
+    elsewhere.targets.pop();
+    assert!(heir.resume(&elsewhere).await.is_none(), "it leads elsewhere");
+
+    let link = within("resume", heir.resume(request)).await.unwrap();
+    assert_eq!(link.pid(), left.pid());
+    assert!(link.lives().await && link.answers(LIMIT).await);
+    let mut stream = within("connect", link.connect(0)).await.unwrap();
+    stream.write_all(b"ping").await.unwrap();
+    let mut answer = [0; 4];
+    within("the echo", stream.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(&answer, b"ping");
+
+    within("close", link.close()).await;
+    within("closed", left.closed()).await;
+    assert!(heir.resume(request).await.is_none(), "it has ended");
+}
+
+#[tokio::test]
+async fn the_fake_and_the_real_ssh_go_on_with_a_link_that_was_left() {
+    let bastion = Bastion::new().await;
+    let fake = FakeSsh::default();
+    a_link_that_was_left_goes_on(&fake, &fake, &bastion.request()).await;
+    a_link_that_was_left_goes_on(real_ssh().as_ref(), real_ssh().as_ref(), &bastion.request()).await;
+}
+
+#[tokio::test]
+async fn an_ssh_that_stands_still_is_not_gone_on_with() {
+    let bastion = Bastion::new().await;
+    let link = within("open", real_ssh().open(&bastion.request())).await.unwrap();
+    let pid = link.pid().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-STOP", &pid]).status().unwrap().success());
+    assert!(within("resume", real_ssh().resume(&bastion.request())).await.is_none());
+    within("close", link.close()).await;
+}
+
 #[tokio::test]
 async fn the_death_of_a_real_master_is_noticed_whatever_killed_it() {
     let bastion = Bastion::new().await;

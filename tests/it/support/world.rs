@@ -5,7 +5,7 @@ use super::sshd::{Sshd, command, eventually, free_port};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -212,6 +212,38 @@ impl World {
         self.processes().into_iter().filter_map(devdb).collect()
     }
 
+    pub(crate) fn watchdogs(&self) -> Vec<u32> {
+        let devdb = |(pid, command): (u32, String)| command.contains(" tunnel watchdog ").then_some(pid);
+        self.processes().into_iter().filter_map(devdb).collect()
+    }
+
+    /// The watchdog, as soon as it has the port as well.
+    pub(crate) fn watchdog(&self) -> u32 {
+        let row = format!("0100007F:{:04X} 00000000:0000 0A", self.port);
+        let inode = || {
+            let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+            let found = sockets.lines().find(|line| line.contains(&row))?;
+            Some(format!("socket:[{}]", found.split_ascii_whitespace().nth(9)?))
+        };
+        let has = |pid: u32, socket: &str| {
+            let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+            open.map(|file| std::fs::read_link(file.path()))
+                .any(|link| link.is_ok_and(|link| link == Path::new(socket)))
+        };
+        eventually("a watchdog that has the port", SERVED_WITHIN, || {
+            self.watchdogs().into_iter().find(|pid| inode().is_some_and(|socket| has(*pid, &socket)))
+        })
+    }
+
+    /// Ends the supervisor in such a way that nobody starts it again.
+    pub(crate) fn kill_for_good(&self) {
+        for pid in [vec![self.watchdog()], self.supervisors()].concat() {
+            self.signal(pid, "-9");
+        }
+        let are_gone = || (self.watchdogs().is_empty() && self.supervisors().is_empty()).then_some(());
+        eventually("their end", SERVED_WITHIN, are_gone);
+    }
+
     pub(crate) fn signal(&self, pid: u32, signal: &str) {
         assert!(command("kill").args([signal, &pid.to_string()]).status().unwrap().success());
     }
@@ -235,7 +267,8 @@ impl Drop for Over<'_> {
 
 impl Drop for World {
     fn drop(&mut self) {
-        for (pid, _) in self.processes() {
+        // Another one would be started by the watchdogs.
+        for pid in self.watchdogs().into_iter().chain(self.processes().into_iter().map(|(pid, _)| pid)) {
             let _ = command("kill").args(["-9", &pid.to_string()]).stderr(Stdio::null()).status();
         }
         if let Some(mut mounts) = self.mounts.take() {
