@@ -207,11 +207,16 @@ impl Machine {
         vec![self.next_attempt(random)]
     }
 
-    fn replace(&mut self, cause: String, now: Timestamp, random: f64, old: Action) -> Vec<Action> {
-        self.restarts.push(RestartReport { at: now, cause: cause.clone() });
+    /// Everybody's connections have ended, and why.
+    pub(super) fn restarted(&mut self, cause: String, now: Timestamp) {
+        self.restarts.push(RestartReport { at: now, cause });
         if self.restarts.len() > REMEMBERED_RESTARTS {
             self.restarts.remove(0);
         }
+    }
+
+    fn replace(&mut self, cause: String, now: Timestamp, random: f64, old: Action) -> Vec<Action> {
+        self.restarted(cause.clone(), now);
         self.enter(TunnelState::Reconnecting, Some(cause), now);
         let had_link = std::mem::take(&mut self.has_link);
         let open = self.next_attempt(random);

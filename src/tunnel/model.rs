@@ -48,7 +48,7 @@ pub enum TargetState {
     Refused,
 }
 
-/// Why and when the link was replaced.
+/// Why and when the link was replaced, or the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestartReport {
     pub at: Timestamp,

@@ -2,6 +2,7 @@
 
 use super::TunnelFiles;
 use crate::system::{ProcessInfo, Processes};
+use std::fs::DirEntry;
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -54,6 +55,12 @@ pub(super) async fn sweep(
         let _ = std::fs::remove_dir(folder);
     }
     pids
+}
+
+/// How many ssh have a home in this folder, or had one that was left.
+pub(super) fn homes(folder: &Path) -> usize {
+    let is_home = |entry: &DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+    std::fs::read_dir(folder).into_iter().flatten().flatten().filter(is_home).count()
 }
 
 /// Removes what is in the folder, except these.
@@ -115,6 +122,7 @@ mod tests {
             processes.add(ssh(pid, true, &format!("ssh -S {}/{home}/master -M", folder.display())));
         }
         std::fs::write(folder.join("devdb.sock"), "").unwrap();
+        assert_eq!(homes(&folder), 2);
         assert_eq!(sweep(&processes, &files, &folder, Some(2)).await, [1]);
         let left: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!((processes.ended(), left), (vec![1], vec![".ssh-Cd".into()]));

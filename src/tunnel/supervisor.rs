@@ -117,8 +117,11 @@ async fn run(
     // record of it.
     let before = Lock::holder(&files.lock()).map(|holder| holder.folders()).unwrap_or_default();
     let ssh = Resuming::look(tools.ssh, &spec, &folder).await;
+    // Clients may be waiting in the queue, and to look through all processes of the machine takes a while.
+    let goes_on_with_all = line.is_some() && ssh.pid().is_some() && orphans::homes(&folder) == 1;
+    let to_sweep = before.iter().filter(|old| **old != folder).chain((!goes_on_with_all).then_some(&folder));
     let mut swept = Vec::new();
-    for old in before.iter().filter(|old| **old != folder).chain([&folder]) {
+    for old in to_sweep {
         swept.extend(orphans::sweep(processes, files, old, ssh.pid()).await);
     }
     files.keep(&folder)?;
@@ -172,7 +175,10 @@ async fn run(
         healer,
     };
     let home = place.clone();
-    let session = Session::new(spec, Box::new(move || home.folder()), session_tools, gate_sender, snapshot_sender);
+    let mut session = Session::new(spec, Box::new(move || home.folder()), session_tools, gate_sender, snapshot_sender);
+    if line.is_some() {
+        session.restarted("the supervisor was killed");
+    }
 
     let session = tokio::spawn(session.run(command_inbox, remark_inbox));
     let listeners = shared(listeners);

@@ -164,6 +164,7 @@ fn a_killed_supervisor_is_back_at_once_and_refuses_nobody() {
         is_served(world.address(), LIMIT).unwrap();
         let report = world.wait_for_state("up");
         assert_ne!(report["pid"], before[0]);
+        assert_eq!(report["restarts"][0]["cause"], "the supervisor was killed");
         assert_eq!((world.supervisors().len(), world.watchdogs()), (1, vec![watchdog]));
         assert_eq!(world.masters(), masters, "its ssh is used again");
         drop(client);

@@ -17,6 +17,11 @@ const AFTER_PROBE: Duration = Duration::from_millis(20);
 const RETIRED_LIMIT: Duration = Duration::from_secs(15);
 
 impl Session {
+    /// With a supervisor before this one everybody's connections have ended.
+    pub(in crate::tunnel) fn restarted(&mut self, cause: &str) {
+        self.machine.restarted(cause.to_owned(), self.tools.clock.now());
+    }
+
     pub(super) fn open(&self, errand: u64) {
         self.start_ssh(move |result| Note::Opened { errand, result });
     }
