@@ -231,6 +231,37 @@ mod tests {
         assert_eq!(listed.started_at, found.started_at);
     }
 
+    #[tokio::test]
+    async fn a_process_on_a_line_reads_it_and_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
+        let script = shell("read -r word && echo \"$$ $word\" && read -r word");
+        SystemProcesses.spawn_on_line(&script, &log, far.into()).unwrap();
+        std::io::Write::write_all(&mut &near, b"hello\n").unwrap();
+        let limit = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let mut said = String::new();
+        while !said.ends_with('\n') && std::time::Instant::now() < limit {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            said = std::fs::read_to_string(&log).unwrap();
+        }
+        let (pid, word) = said.trim().split_once(' ').unwrap();
+        assert_eq!(word, "hello");
+        let process = sysinfo::Pid::from_u32(pid.parse().unwrap());
+        let is_known = || {
+            let mut system = System::new().unwrap();
+            system.refresh_processes_specifics(ProcessesToUpdate::Some(&[process]), true, refresh());
+            system.process(process).is_some()
+        };
+        assert!(is_known());
+        // The end of the line is its end.
+        drop(near);
+        while is_known() && std::time::Instant::now() < limit {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        assert!(!is_known(), "nobody has waited for it");
+    }
+
     #[test]
     fn a_foreground_child_ends_with_its_own_code_or_its_signals() {
         assert_eq!(SystemProcesses.run_foreground(&shell("exit 7")).unwrap().code, 7);

@@ -19,7 +19,7 @@ const UP_LIMIT: Duration = Duration::from_secs(45);
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// The link works and the database does not take the connection. A rule that devdb puts back, and a server that starts,
 /// fit into this; waiting longer seldom helps.
-const REFUSED_LIMIT: Duration = Duration::from_secs(15);
+const DATABASE_LIMIT: Duration = Duration::from_secs(15);
 
 /// One environment's tunnel.
 pub struct Control {
@@ -167,14 +167,12 @@ impl Control {
         // First, so that a successor that is waiting for its turn (its `up` was cancelled) finds nothing to do. Without
         // this file a direct route is not reported as configured, either.
         let _ = std::fs::remove_file(self.files().spec());
-        // Without a supervisor it may just be starting one, or hold the ports and do nothing.
-        let watched = if let Presence::Absent = self.settled_presence().await {
-            watchdog::end(self.processes.as_ref(), &self.files().spec(), ANSWER_LIMIT).await
-        } else {
-            false
-        };
+        let is_absent = matches!(self.settled_presence().await, Presence::Absent);
+        // It may just be starting a supervisor, or hold the ports and do nothing.
+        let had_watchdog =
+            is_absent && watchdog::end(self.processes.as_ref(), &self.files().spec(), ANSWER_LIMIT).await;
         let ended = match self.settled_presence().await {
-            Presence::Absent => watched,
+            Presence::Absent => had_watchdog,
             Presence::Ready(_) | Presence::Outdated(_) | Presence::Stale(_) => {
                 predecessor::end(&self.files(), self.processes.as_ref()).await?;
                 true
@@ -308,7 +306,7 @@ impl Control {
 
     async fn wait_until_up(&self, progress: &(dyn Fn(&TunnelReport) + Sync)) -> Result<TunnelReport, TunnelError> {
         let started = Instant::now();
-        let mut refused_since = None;
+        let mut suspect_since = None;
         let mut silent_since = None;
         loop {
             let (report, silence) = match self.presence().await {
@@ -354,12 +352,12 @@ impl Control {
                     });
                 }
                 TunnelState::Suspect => {
-                    let since = *refused_since.get_or_insert_with(Instant::now);
-                    if since.elapsed() > REFUSED_LIMIT {
+                    let since = *suspect_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() > DATABASE_LIMIT {
                         return Err(late());
                     }
                 }
-                TunnelState::Starting | TunnelState::Reconnecting => refused_since = None,
+                TunnelState::Starting | TunnelState::Reconnecting => suspect_since = None,
             }
             if waited > UP_LIMIT {
                 return Err(late());

@@ -15,6 +15,8 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep};
 
+/// This command line, the supervisor's, and the words below keep their meaning for ever: between two starts the program
+/// may have been upgraded.
 const WATCHDOG: [&str; 3] = ["tunnel", "watchdog", "--spec"];
 const HOLD: &[u8] = b"hold\n";
 const FAREWELL: &[u8] = b"farewell\n";

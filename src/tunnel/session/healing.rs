@@ -36,7 +36,7 @@ impl Healing {
     /// True when it is time for a visit.
     fn is_due(&mut self, is_well: bool, credentials: impl FnOnce() -> u64, now: Instant) -> bool {
         if is_well {
-            self.begin();
+            self.forget_trouble();
             return false;
         }
         let next = *self.next.get_or_insert(now + PATIENCE);
@@ -57,7 +57,7 @@ impl Healing {
     }
 
     /// A new link: what is wrong with that, if anything, is another trouble.
-    pub(super) fn begin(&mut self) {
+    pub(super) fn forget_trouble(&mut self) {
         *self = Self { runs: self.runs, ..Self::default() };
     }
 

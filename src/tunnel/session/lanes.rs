@@ -15,8 +15,8 @@ use tokio::time::Instant;
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(60);
 /// After an ssh ended as soon as there was another. It was chance, or only one is allowed, and each new one would cut
 /// somebody's connections.
-const PAUSE_OF_RIVALS: Duration = Duration::from_secs(5);
-const RIVALS_WITHIN: Duration = Duration::from_secs(2);
+const PAUSE_OF_RIVALS: Duration = Duration::from_secs(2);
+const RIVALS_WITHIN: Duration = Duration::from_secs(1);
 /// Each pause in a row is four times as long as it would have been, up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// What has gone well for so long begins anew.
@@ -46,18 +46,19 @@ impl Growth {
     }
 
     /// Of a new generation nothing is known.
-    pub(super) fn begin(&mut self) {
+    pub(super) fn begin_generation(&mut self) {
         self.round_trip = None;
     }
 
-    fn judge(&mut self) {
+    /// Setbacks are forgotten once the newest lane has lasted.
+    fn forget_setbacks(&mut self) {
         if self.opened_at.take_if(|at| at.elapsed() >= STABLE).is_some() {
             self.setbacks = 0;
         }
     }
 
     fn opened(&mut self) {
-        self.judge();
+        self.forget_setbacks();
         self.opened_at = Some(Instant::now());
     }
 
@@ -67,7 +68,7 @@ impl Growth {
 
     /// No further lane for the pause that is returned.
     fn set_back(&mut self, first: Duration) -> Duration {
-        self.judge();
+        self.forget_setbacks();
         let pause = first.saturating_mul(4_u32.saturating_pow(self.setbacks)).min(LONGEST_PAUSE);
         self.setbacks += 1;
         self.not_before = Some(Instant::now() + pause);
@@ -76,7 +77,6 @@ impl Growth {
 
     /// A lane of this generation has ended by itself; the pause, should that be because of another one.
     fn ended(&mut self, id: u64) -> Option<Duration> {
-        self.judge();
         let has_opened = self.opened_at.take_if(|at| at.elapsed() < RIVALS_WITHIN).is_some();
         let is_opening = self.under_way.is_some_and(|(under_way, _)| under_way == id);
         // Several may end at once.

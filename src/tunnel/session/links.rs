@@ -46,8 +46,8 @@ impl Session {
     pub(super) fn adopt(&mut self, link: Arc<dyn Link>) {
         let id = self.errand;
         let generation = Arc::new(Generation::new(id, self.spec.targets.len()));
-        self.growth.begin();
-        self.healing.begin();
+        self.growth.begin_generation();
+        self.healing.forget_trouble();
         self.add_lane(&generation, link.clone());
         let notes = self.notes.clone();
         tokio::spawn(async move {
