@@ -3,6 +3,7 @@ use crate::system::{Captured, Child, ProcessError, ProcessInfo, Processes, Spawn
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -85,6 +86,13 @@ fn stat_of(process: &sysinfo::Process) -> Stat {
     Stat { started_at: process.start_time(), has_terminal }
 }
 
+/// False for a process of a container, whose paths name other files than ours, although its user's number may be the
+/// same. Where that cannot be seen there is no container to be seen either.
+fn sees_our_files(pid: sysinfo::Pid) -> bool {
+    let identity = |root: &str| std::fs::metadata(root).map(|root| (root.dev(), root.ino())).ok();
+    identity(&format!("/proc/{pid}/root")).is_none_or(|root| Some(root) == identity("/"))
+}
+
 fn describe(process: &sysinfo::Process, users: Option<&Users>) -> ProcessInfo {
     let uid = process.effective_user_id().or(process.user_id());
     let stat = stat_of(process);
@@ -94,7 +102,7 @@ fn describe(process: &sysinfo::Process, users: Option<&Users>) -> ProcessInfo {
         name: process.name().to_string_lossy().into_owned(),
         command: process.cmd().iter().map(|part| part.to_string_lossy().into_owned()).collect(),
         user: uid.and_then(|uid| users?.get_user_by_id(uid)).map(|user| user.name().to_owned()),
-        own: uid.is_some_and(|uid| **uid == rustix::process::geteuid().as_raw()),
+        own: uid.is_some_and(|uid| **uid == rustix::process::geteuid().as_raw()) && sees_our_files(process.pid()),
         parent: process.parent().map(sysinfo::Pid::as_u32),
         has_terminal: stat.has_terminal,
         is_stopped: process.status() == ProcessStatus::Stop,
@@ -229,6 +237,23 @@ mod tests {
         assert_eq!(Some(found.started_at), stat(&text).map(|stat| stat.started_at));
         let listed = SystemProcesses.list().into_iter().find(|process| process.pid == found.pid).unwrap();
         assert_eq!(listed.started_at, found.started_at);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_with_another_root_is_no_process_of_ours() {
+        let own = |pid: u32| SystemProcesses.find(pid).unwrap().own;
+        assert!(own(std::process::id()));
+        let line = "mount -t tmpfs none /mnt && mkdir /mnt/bin /mnt/lib /mnt/lib64 /mnt/usr && for one in bin lib lib64 usr; \
+            do mount --rbind /$one /mnt/$one; done && exec chroot /mnt /bin/sh -c 'echo ready; exec cat'";
+        let args = ["--user", "--map-root-user", "--mount", "sh", "-c", line];
+        let mut command = command(&SpawnSpec { program: "unshare".into(), ..SpawnSpec::default() });
+        let mut contained = command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = [0; 6];
+        std::io::Read::read_exact(contained.stdout.as_mut().unwrap(), &mut said).unwrap();
+        assert!(!own(contained.id()));
+        drop(contained.stdin.take());
+        contained.wait().unwrap();
     }
 
     #[tokio::test]

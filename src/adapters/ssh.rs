@@ -211,6 +211,10 @@ impl Link for OpenLink {
         timeout(limit, run_true(&self.session)).await.unwrap_or(false)
     }
 
+    fn disown(&self) {
+        let _ = std::fs::remove_file(self.master.folder.join(PURPOSE));
+    }
+
     async fn close(&self) {
         self.master.end().await;
     }

@@ -69,7 +69,8 @@ impl Ssh for FakeSsh {
     async fn resume(&self, request: &LinkRequest) -> Option<Arc<dyn Link>> {
         let endpoints: Vec<_> = request.targets.iter().map(|target| target.endpoint()).collect();
         let mut links = self.links().into_iter().rev();
-        let living = links.find(|link| link.endpoints == endpoints && !*link.dead.borrow())?;
+        let is_left = |link: &Arc<FakeLink>| !*link.dead.borrow() && !link.is_disowned.load(SeqCst);
+        let living = links.find(|link| link.endpoints == endpoints && is_left(link))?;
         Some(living)
     }
 
@@ -84,6 +85,7 @@ pub struct FakeLink {
     dead: watch::Sender<bool>,
     frozen: AtomicBool,
     socket_gone: AtomicBool,
+    is_disowned: AtomicBool,
     refusals: AtomicUsize,
     hangs_up: AtomicBool,
     lingers: Mutex<Duration>,
@@ -103,6 +105,7 @@ impl FakeLink {
             dead: watch::Sender::new(false),
             frozen: AtomicBool::new(false),
             socket_gone: AtomicBool::new(false),
+            is_disowned: AtomicBool::new(false),
             refusals: AtomicUsize::new(0),
             hangs_up: AtomicBool::new(false),
             lingers: Mutex::default(),
@@ -218,6 +221,10 @@ impl Link for FakeLink {
             return false;
         }
         !self.is_dead()
+    }
+
+    fn disown(&self) {
+        self.is_disowned.store(true, SeqCst);
     }
 
     async fn close(&self) {

@@ -4,8 +4,9 @@ use super::client::{ANSWER_LIMIT, Client, Presence, status};
 use super::files::{Lock, TunnelFiles};
 use super::ports::{self, Predecessor};
 use super::protocol::{Reply, Request};
+use super::watchdog::Watchdog;
 use super::{Obstacle, PortOwner, PortOwnerKind, Probe, SupervisorSpec, TunnelError, TunnelReport, TunnelState};
-use super::{direct, orphans, predecessor, read_spec, report, story, watchdog};
+use super::{direct, orphans, predecessor, read_spec, report, story};
 use crate::system::{Processes, SpawnSpec};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -167,17 +168,26 @@ impl Control {
         // First, so that a successor that is waiting for its turn (its `up` was cancelled) finds nothing to do. Without
         // this file a direct route is not reported as configured, either.
         let _ = std::fs::remove_file(self.files().spec());
-        let is_absent = matches!(self.settled_presence().await, Presence::Absent);
-        // It may just be starting a supervisor, or hold the ports and do nothing.
-        let had_watchdog =
-            is_absent && watchdog::end(self.processes.as_ref(), &self.files().spec(), ANSWER_LIMIT).await;
-        let ended = match self.settled_presence().await {
-            Presence::Absent => had_watchdog,
-            Presence::Ready(_) | Presence::Outdated(_) | Presence::Stale(_) => {
-                predecessor::end(&self.files(), self.processes.as_ref()).await?;
-                true
+        let (mut ended, limit) = (false, Instant::now() + ANSWER_LIMIT);
+        loop {
+            match self.settled_presence().await {
+                Presence::Absent => {
+                    // A supervisor whose state folder was deleted has a watchdog, and puts itself back within a second.
+                    let is_hidden = Lock::holder(&self.files().lock()).is_none() && self.watchdog().exists();
+                    if is_hidden && Instant::now() < limit {
+                        sleep(POLL).await;
+                    } else if self.watchdog().end_with_what_it_started().await {
+                        ended = true;
+                    } else {
+                        break;
+                    }
+                }
+                Presence::Ready(_) | Presence::Outdated(_) | Presence::Stale(_) => {
+                    predecessor::end(&self.files(), self.processes.as_ref()).await?;
+                    ended = true;
+                }
             }
-        };
+        }
         self.clean_up().await?;
         // A supervisor whose state folder was deleted has put it back meanwhile.
         let _ = std::fs::remove_file(self.files().spec());
@@ -229,21 +239,33 @@ impl Control {
     /// killed is back before, or its watchdog does nothing any more.
     async fn reuse_hidden(&self, spec: &SupervisorSpec, error: TunnelError) -> Result<Began, TunnelError> {
         let is_devdb = |owner: &PortOwner| owner.kind == PortOwnerKind::Devdb;
-        let may_appear = matches!(&error, TunnelError::PortBusy { owner: Some(owner), .. } if is_devdb(owner));
-        let limit = Instant::now() + ANSWER_LIMIT;
-        while may_appear && Instant::now() < limit {
-            if let Presence::Ready(client) = self.presence().await
-                && self.reuse(client, spec).await?
-            {
-                return Ok(Began::Reused);
+        let holds_port = matches!(&error, TunnelError::PortBusy { owner: Some(owner), .. } if is_devdb(owner));
+        if !holds_port && !matches!(&error, TunnelError::NotStarted { .. }) {
+            return Err(error);
+        }
+        let limit = Instant::now() + if holds_port { ANSWER_LIMIT } else { Duration::ZERO };
+        loop {
+            if let Presence::Ready(client) = self.presence().await {
+                if self.reuse(client, spec).await? {
+                    return Ok(Began::Reused);
+                }
+                self.replace(spec).await?;
+                return Ok(Began::Replaced);
+            }
+            if Instant::now() >= limit {
+                break;
             }
             sleep(POLL).await;
         }
-        if may_appear && watchdog::end(self.processes.as_ref(), &self.files().spec(), ANSWER_LIMIT).await {
+        if holds_port && matches!(self.presence().await, Presence::Absent) && self.watchdog().end().await {
             self.launch(spec, false).await?;
             return Ok(Began::Started);
         }
         Err(error)
+    }
+
+    fn watchdog(&self) -> Watchdog<'_> {
+        Watchdog { processes: self.processes.as_ref(), spec_file: self.files().spec() }
     }
 
     async fn startup_lock(&self) -> Result<Lock, TunnelError> {

@@ -1,7 +1,8 @@
 //! Who sits on a port that the tunnel needs.
 
 use super::listen::{self, Inherited, LOOPBACK};
-use super::{PortOwner, PortOwnerKind, SupervisorSpec, TunnelError, watchdog};
+use super::watchdog::is_watchdog;
+use super::{PortOwner, PortOwnerKind, SupervisorSpec, TunnelError};
 use crate::system::{ProcessInfo, Processes};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ pub(super) struct Predecessor {
 impl Predecessor {
     /// Whether the port is its own: as the system says, or, where that tells nothing, as its specification does.
     fn holds(&self, port: u16, owner: Option<&ProcessInfo>) -> bool {
-        let is_own = |owner: &ProcessInfo| owner.pid == self.pid || watchdog::is_of(owner, &self.spec_file);
+        let is_own = |owner: &ProcessInfo| owner.pid == self.pid || is_watchdog(owner, &self.spec_file);
         owner.map_or_else(|| self.ports.contains(&port), is_own)
     }
 }

@@ -1,10 +1,11 @@
 //! Ends the supervisor that runs, and takes its ports over where another one follows.
 
+use super::TunnelError;
 use super::client::{ANSWER_LIMIT, Presence};
 use super::files::{Holder, Lock, TunnelFiles};
 use super::listen::Inherited;
 use super::protocol::Request;
-use super::{TunnelError, watchdog};
+use super::watchdog::Watchdog;
 use crate::system::Processes;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -39,9 +40,11 @@ pub(super) async fn succeed(files: &TunnelFiles, processes: &dyn Processes) -> R
 }
 
 async fn dismiss(files: &TunnelFiles, processes: &dyn Processes, keeps_ports: bool) -> Result<Inherited, TunnelError> {
+    let presence = Presence::of(files).await;
+    // Only now: whoever answers has signed, and may have begun a moment ago.
     let holder = Lock::holder(&files.lock());
     let mut inherited = Inherited::default();
-    if let Presence::Ready(mut client) | Presence::Outdated(mut client) = Presence::of(files).await {
+    if let Presence::Ready(mut client) | Presence::Outdated(mut client) = presence {
         let limit = Instant::now() + END_LIMIT;
         // An older release knows only how to stop.
         match if keeps_ports { client.hand_over().await.ok() } else { None } {
@@ -67,7 +70,7 @@ async fn dismiss(files: &TunnelFiles, processes: &dyn Processes, keeps_ports: bo
         return Ok(inherited);
     }
     // It would start another one.
-    watchdog::end(processes, &files.spec(), ANSWER_LIMIT).await;
+    Watchdog { processes, spec_file: files.spec() }.end().await;
     // The lock is held, and its holder signed with pid and start time: this process is ours.
     processes.terminate(named.pid, named.started_at)?;
     if is_free_within(files, &holder, SIGNAL_LIMIT).await? {

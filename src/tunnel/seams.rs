@@ -110,6 +110,8 @@ pub trait Link: Send + Sync {
     async fn lives(&self) -> bool;
     /// Asks the bastion for a round trip. False: no answer within `limit`.
     async fn answers(&self, limit: Duration) -> bool;
+    /// It is out of use, although connections may run through it still: nobody goes on with it ([`Ssh::resume`]).
+    fn disown(&self);
     /// Ends the link and everything that runs through it; nothing of it is left afterwards.
     async fn close(&self);
     /// The last thing that ssh logged.

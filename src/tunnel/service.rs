@@ -35,10 +35,6 @@ impl Desk {
         Ok(Self { path, listener })
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Whether its file is there, and its owner may connect: that takes the right to write to it (unix(7)).
     fn takes_clients(&self) -> bool {
         std::fs::metadata(&self.path).is_ok_and(|file| file.permissions().mode() & 0o200 != 0)

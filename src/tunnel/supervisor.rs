@@ -6,13 +6,14 @@ use super::generation::Gate;
 use super::greeting::Greeting;
 use super::heal::ERRAND;
 use super::listen::{self, Inherited, Listeners};
-use super::place::Place;
+use super::place::{self, Place};
 use super::refusals::Refusals;
 use super::report::Snapshot;
 use super::resume::Resuming;
 use super::serve::{self, Hub, Waiting};
 use super::service::{self, Desk, Farewell, ForSuccessor, Office};
 use super::session::{Command, Session, Tools};
+use super::watchdog::Watchdog;
 use super::watched::{self, Watched};
 use super::{Healer, Probe, Ssh, Story, SupervisorSpec, TunnelError, orphans, predecessor};
 use crate::system::{Clock, ProcessInfo, Processes};
@@ -111,6 +112,10 @@ async fn run(
     let folder = files.socket_folder(tools.runtime_dir.as_deref())?;
     let tell = |line: &str| story.tell(tools.clock.now(), line);
 
+    if line.is_none() && inherited.is_empty() {
+        // One that waits before it tries again would hold ports that nobody serves.
+        Watchdog { processes, spec_file: files.spec() }.end_with_what_it_started().await;
+    }
     let listeners = bind_all(&spec, &mut inherited).await?;
     let waiting = inherited.into_waiting();
     // Whoever was killed may have used another folder, and the lock, which is about to be signed anew, is the only
@@ -129,12 +134,13 @@ async fn run(
         tell(&format!("ended what a killed supervisor left behind: ssh {swept:?}"));
     }
 
-    let desk = Desk::open(&folder)?;
     let pid = std::process::id();
     let started_at = tools.processes.find(pid).map_or(0, |process| process.started_at);
     let version = super::VERSION.to_owned();
-    let holder = Holder { pid, started_at, version, socket: desk.path().to_owned(), left: Vec::new() };
+    let holder = Holder { pid, started_at, version, socket: place::socket_in(&folder), left: Vec::new() };
     let place = Arc::new(Place::take(files.clone(), tools.runtime_dir.clone(), lock, holder, spec.clone())?);
+    // Signed first: whoever is answered finds out by whom.
+    let desk = Desk::open(&folder)?;
     tell(&format!("devdb {} supervises as process {pid}{with_ports}", super::VERSION));
     if let Some(ssh) = ssh.pid() {
         tell(&format!("goes on with the ssh that a killed supervisor left: {ssh}"));
@@ -222,12 +228,12 @@ async fn run(
         let _ = commands.send(Command::Drain);
     }
     // The listeners go first, also the watchdog's: a connection that nobody will serve is better refused than held.
-    drop(over);
-    let _ = watched.await;
     for listener in accepting {
         listener.abort();
         let _ = listener.await;
     }
+    drop(over);
+    let _ = watched.await;
     if is_succeeded {
         successor_sender.send_replace(Some(to_successor));
     }

@@ -1,8 +1,8 @@
 //! The watchdog: holds the local ports a second time, and starts the supervisor again when that was killed.
 //!
 //! A connection that comes meanwhile waits in the kernel's queue (listen(2)), refused by nobody. Of supervisor and
-//! watchdog each starts the other one again; only `down` ends both, and SIGKILL of both in the same moment, after which
-//! the next `up` finds free ports.
+//! watchdog each starts the other one again. `down` ends both; who kills one before the other is back ends them as well,
+//! and the next `up` goes on with what they left.
 
 use super::files::{Lock, TunnelFiles};
 use super::{Backoff, Story};
@@ -15,15 +15,16 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep};
 
-/// This command line, the supervisor's, and the words below keep their meaning for ever: between two starts the program
-/// may have been upgraded.
+/// The command lines before the specification's path. They, what lies there, and the words below keep their meaning for
+/// ever: between two starts the program may have been upgraded.
 const WATCHDOG: [&str; 3] = ["tunnel", "watchdog", "--spec"];
+const SUPERVISOR: [&str; 4] = ["tunnel", "supervise", "--watched", "--spec"];
 const HOLD: &[u8] = b"hold\n";
 const FAREWELL: &[u8] = b"farewell\n";
 const LONGEST_WORD: usize = 64;
 /// Supervisors that ended as soon as they were started, in a row.
 const MOST_ATTEMPTS: u32 = 10;
-const SOON: Duration = Duration::from_secs(1);
+const END_LIMIT: Duration = Duration::from_secs(2);
 const LETS_GO_WITHIN: Duration = Duration::from_millis(100);
 const POLL: Duration = Duration::from_millis(5);
 
@@ -108,28 +109,31 @@ pub async fn watch(spec_file: &Path, socket: std::os::unix::net::UnixStream, too
     let tell = |words: &str| story.tell(tools.clock.now(), words);
     let (mut held, mut attempts, backoff) = (Vec::new(), 0, Backoff::default());
     loop {
-        let began = Instant::now();
-        let mut is_ready = false;
+        let mut ready = None;
         loop {
             match hear(&line).await {
-                Ok(Word::Hold(sockets)) => (held, is_ready) = (sockets, true),
+                Ok(Word::Hold(sockets)) => (held, ready) = (sockets, Some(Instant::now())),
                 Ok(Word::Farewell) => return Ok(()),
                 Err(_) => break,
             }
         }
         // Taken down meanwhile; or another one has the tunnel, which told the log what it is.
-        if held.is_empty() || !files.spec().exists() || (!is_ready && is_anothers(&files).await) {
+        if held.is_empty() || !files.spec().exists() || (ready.is_none() && is_anothers(&files).await) {
             return Ok(());
         }
-        attempts = if is_ready && began.elapsed() >= SOON { 0 } else { attempts + 1 };
+        attempts = backoff.attempts_after(attempts, ready.map_or(Duration::ZERO, |ready| ready.elapsed())) + 1;
         if attempts > MOST_ATTEMPTS {
             tell("the supervisor ends as soon as it is started: given up, and the ports are closed");
             return Ok(());
         }
-        sleep(backoff.delay(attempts.saturating_sub(1), 1.0)).await;
-        tell("the supervisor was killed, and is started again; the ports stay open");
-        let supervisor = ["tunnel", "supervise", "--watched", "--spec"];
-        match start(tools.processes.as_ref(), &files, &tools.executable, &supervisor) {
+        let pause = backoff.delay(attempts - 1, 1.0);
+        sleep(pause).await;
+        if !pause.is_zero() && (!files.spec().exists() || is_anothers(&files).await) {
+            return Ok(());
+        }
+        let what = if ready.is_some() { "was killed" } else { "did not start" };
+        tell(&format!("the supervisor {what}, and is started again; the ports stay open"));
+        match start(tools.processes.as_ref(), &files, &tools.executable, &SUPERVISOR) {
             Ok(started) => line = started,
             Err(error) => {
                 tell(&format!("the supervisor cannot be started again: {error}"));
@@ -153,29 +157,56 @@ async fn is_anothers(files: &TunnelFiles) -> bool {
     false
 }
 
-/// Whether this process is a watchdog of this tunnel: the argument names a file in the environment's private folder.
-pub(super) fn is_of(process: &ProcessInfo, spec_file: &Path) -> bool {
-    let mut words = process.command.iter().skip(1);
-    process.own
-        && WATCHDOG.iter().all(|word| words.next().is_some_and(|said| said == word))
-        && words.next().is_some_and(|path| Path::new(path) == spec_file)
+/// The watchdogs of one tunnel, found by their command line.
+pub(super) struct Watchdog<'a> {
+    pub(super) processes: &'a dyn Processes,
+    pub(super) spec_file: PathBuf,
 }
 
-/// Ends every watchdog of this tunnel; true when there was one. It starts nothing more, and has nothing to put away.
-pub(super) async fn end(processes: &dyn Processes, spec_file: &Path, patience: Duration) -> bool {
-    let mut watchdogs = processes.list();
-    watchdogs.retain(|process| is_of(process, spec_file));
-    let has_some = !watchdogs.is_empty();
-    for watchdog in &watchdogs {
-        let _ = processes.kill(watchdog.pid, watchdog.started_at);
+impl Watchdog<'_> {
+    pub(super) fn exists(&self) -> bool {
+        self.processes.list().iter().any(|process| is_watchdog(process, &self.spec_file))
     }
-    let limit = Instant::now() + patience;
-    while !watchdogs.is_empty() && Instant::now() < limit {
-        sleep(POLL).await;
-        let lives = |old: &ProcessInfo| processes.find(old.pid).is_some_and(|found| found.started_at == old.started_at);
-        watchdogs.retain(lives);
+
+    /// Ends it; true when there was one. It starts nothing more, and has nothing to put away.
+    pub(super) async fn end(&self) -> bool {
+        self.end_all(|process| is_watchdog(process, &self.spec_file)).await
     }
-    has_some
+
+    /// The same with supervisors that it has started. For a caller who has the lock, or has found that nobody has it and
+    /// has taken the specification away.
+    pub(super) async fn end_with_what_it_started(&self) -> bool {
+        let is_new = |process: &ProcessInfo| has_words(process, &SUPERVISOR, &self.spec_file);
+        self.end_all(|process| is_watchdog(process, &self.spec_file) || is_new(process)).await
+    }
+
+    async fn end_all(&self, is_wanted: impl Fn(&ProcessInfo) -> bool) -> bool {
+        let mut found = self.processes.list();
+        found.retain(is_wanted);
+        let has_some = !found.is_empty();
+        for process in &found {
+            let _ = self.processes.kill(process.pid, process.started_at);
+        }
+        let limit = Instant::now() + END_LIMIT;
+        let lives = |old: &ProcessInfo| {
+            let now = self.processes.find(old.pid);
+            now.is_some_and(|now| now.started_at == old.started_at)
+        };
+        while found.iter().any(lives) && Instant::now() < limit {
+            sleep(POLL).await;
+        }
+        has_some
+    }
+}
+
+/// Whether this process is a watchdog of this tunnel: the argument names a file in the environment's private folder.
+pub(super) fn is_watchdog(process: &ProcessInfo, spec_file: &Path) -> bool {
+    has_words(process, &WATCHDOG, spec_file)
+}
+
+fn has_words(process: &ProcessInfo, words: &[&str], spec_file: &Path) -> bool {
+    let Some((path, said)) = process.command.get(1..).and_then(<[String]>::split_last) else { return false };
+    process.own && said == words && Path::new(path) == spec_file
 }
 
 #[cfg(all(test, feature = "testing"))]
@@ -240,7 +271,7 @@ mod tests {
         let mut one = watching().await;
         let spec = one.state.path().join("tunnel.json");
         for _ in 0..20 {
-            sleep(SOON * 2).await;
+            sleep(Duration::from_secs(2)).await;
             drop(one.supervisor);
             // By nobody accepted, and by nobody refused.
             let client = TcpStream::connect(one.address).unwrap();
@@ -306,9 +337,12 @@ mod tests {
         processes.add(process(3, true, "/opt/devdb tunnel supervise --spec /state/dev/tunnel.json"));
         processes.add(process(4, false, "/opt/devdb tunnel watchdog --spec /state/dev/tunnel.json"));
         processes.add(process(5, true, "vim tunnel watchdog"));
-        let spec = Path::new("/state/dev/tunnel.json");
-        assert!(end(&processes, spec, SOON).await);
+        processes.add(process(6, true, "/opt/devdb tunnel supervise --watched --spec /state/dev/tunnel.json"));
+        let watchdog = Watchdog { processes: &processes, spec_file: "/state/dev/tunnel.json".into() };
+        assert!(watchdog.exists() && watchdog.end().await);
         assert_eq!(processes.ended(), [1]);
-        assert!(!end(&processes, spec, SOON).await);
+        assert!(!watchdog.exists() && !watchdog.end().await);
+        assert!(watchdog.end_with_what_it_started().await);
+        assert_eq!(processes.ended(), [1, 6]);
     }
 }

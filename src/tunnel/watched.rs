@@ -2,7 +2,8 @@
 
 use super::files::TunnelFiles;
 use super::listen::Inherited;
-use super::{Story, TunnelError, watchdog};
+use super::watchdog::{self, Watchdog};
+use super::{Story, TunnelError};
 use crate::system::{Clock, Processes};
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
@@ -15,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
 /// Before a watchdog that ended is started again. Whoever ends everything of a user (a shutdown) ends us next.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const INHERIT_LIMIT: Duration = Duration::from_secs(2);
 /// How long one may take to end, which has the ports open until then.
@@ -86,7 +87,7 @@ impl Watched {
             ended(line).await;
         };
         if timeout(END_LIMIT, leaving).await.is_err() {
-            watchdog::end(self.processes.as_ref(), &self.files.spec(), END_LIMIT).await;
+            Watchdog { processes: self.processes.as_ref(), spec_file: self.files.spec() }.end().await;
         }
     }
 

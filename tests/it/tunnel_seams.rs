@@ -111,6 +111,9 @@ async fn a_link_that_was_left_goes_on(ssh: &dyn Ssh, heir: &dyn Ssh, request: &L
     within("the echo", stream.read_exact(&mut answer)).await.unwrap();
     assert_eq!(&answer, b"ping");
 
+    link.disown();
+    assert!(heir.resume(request).await.is_none() && link.lives().await, "it is out of use");
+
     within("close", link.close()).await;
     within("closed", left.closed()).await;
     assert!(heir.resume(request).await.is_none(), "it has ended");

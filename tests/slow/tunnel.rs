@@ -215,6 +215,42 @@ fn a_watchdog_that_stands_still_is_no_hindrance() {
 }
 
 #[test]
+fn an_up_right_after_a_kill_gets_what_it_wants() {
+    let mut world = World::new();
+    world.done("up");
+    for pause in [0, 4, 8, 16, 32] {
+        for has_another_port in [false, true] {
+            world.watchdog();
+            world.signal(world.supervisors()[0], "-9");
+            std::thread::sleep(Duration::from_millis(pause));
+            if has_another_port {
+                world.port = free_port();
+            }
+            world.write_spec("i-0test");
+            world.change_spec(|spec| spec["hold_ms"] = (20_000 + 2 * pause + u64::from(has_another_port)).into());
+            let report = world.done("up");
+            assert_eq!(report["targets"][0]["local"][0], world.address().to_string());
+            is_served(world.address(), LIMIT).unwrap();
+            assert_eq!((world.supervisors().len(), world.masters().len()), (1, 1), "{}", world.log());
+        }
+    }
+    world.done("down");
+    world.assert_nothing_is_left();
+}
+
+#[test]
+fn a_tunnel_whose_state_folder_was_deleted_goes_down_all_the_same() {
+    let world = World::new();
+    world.done("up");
+    world.watchdog();
+    let folder = world.socket_folder();
+    std::fs::remove_dir_all(world.path(".local")).unwrap();
+    world.done("down");
+    assert!(!folder.exists());
+    world.assert_nothing_is_left();
+}
+
+#[test]
 fn the_next_up_goes_on_with_what_was_left_or_ends_it() {
     let world = World::new();
     world.done("up");

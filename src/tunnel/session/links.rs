@@ -66,6 +66,7 @@ impl Session {
         // What it measured is no truth about its successor.
         self.snapshot.send_modify(Snapshot::forget_targets);
         for lane in generation.lanes.all() {
+            lane.link.disown();
             let generation = generation.clone();
             tokio::spawn(async move {
                 if !at_once {
