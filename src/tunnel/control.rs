@@ -1,11 +1,12 @@
 //! The client's side: finds the supervisor, starts it, talks to it, ends it.
 
+mod finding;
+
 use super::client::{ANSWER_LIMIT, Client, Presence, status};
 use super::files::{Lock, TunnelFiles};
 use super::ports::{self, Predecessor};
 use super::protocol::{Reply, Request};
-use super::watchdog::Watchdog;
-use super::{Obstacle, PortOwner, PortOwnerKind, Probe, SupervisorSpec, TunnelError, TunnelReport, TunnelState};
+use super::{Obstacle, PortOwnerKind, Probe, SupervisorSpec, TunnelError, TunnelReport, TunnelState};
 use super::{direct, orphans, predecessor, read_spec, report, story};
 use crate::system::{Processes, SpawnSpec};
 use std::path::PathBuf;
@@ -49,22 +50,6 @@ impl Control {
         TunnelFiles::new(&self.state_dir)
     }
 
-    /// Finds the supervisor.
-    pub async fn presence(&self) -> Presence {
-        Presence::of(&self.files()).await
-    }
-
-    /// As [`Self::presence`], but gives a supervisor that is just starting the time to open its socket.
-    async fn settled_presence(&self) -> Presence {
-        let limit = Instant::now() + ANSWER_LIMIT;
-        loop {
-            match self.presence().await {
-                Presence::Stale(_) if Instant::now() < limit => sleep(POLL).await,
-                presence => return presence,
-            }
-        }
-    }
-
     /// The specification that the last `up` used.
     pub fn last_spec(&self) -> Option<SupervisorSpec> {
         read_spec(&self.files().spec()).ok()
@@ -86,22 +71,19 @@ impl Control {
         }
         let startup = self.startup_lock().await?;
         let began = match self.settled_presence().await {
-            Presence::Ready(client) => {
-                if self.reuse(client, spec).await? {
-                    Began::Reused
-                } else {
-                    self.replace(spec).await?;
-                    Began::Replaced
-                }
-            }
+            Presence::Ready(client) => self.use_present(client, spec).await?,
             Presence::Outdated(_) | Presence::Stale(_) => {
                 self.replace(spec).await?;
                 Began::Replaced
             }
-            Presence::Absent => match self.launch(spec, false).await {
-                Ok(()) => Began::Started,
-                Err(error) => self.reuse_hidden(spec, error).await?,
-            },
+            Presence::Absent => {
+                // If there is one still, it does nothing.
+                self.watchdog().end().await;
+                match self.launch(spec, false).await {
+                    Ok(()) => Began::Started,
+                    Err(error) => self.use_hidden(spec, error).await?,
+                }
+            }
         };
         drop(startup);
         Ok((began, self.wait_until_up(progress).await?))
@@ -168,25 +150,17 @@ impl Control {
         // First, so that a successor that is waiting for its turn (its `up` was cancelled) finds nothing to do. Without
         // this file a direct route is not reported as configured, either.
         let _ = std::fs::remove_file(self.files().spec());
-        let (mut ended, limit) = (false, Instant::now() + ANSWER_LIMIT);
+        let mut ended = false;
         loop {
+            // One whose state folder was deleted has a watchdog, and puts itself back within a second.
             match self.settled_presence().await {
-                Presence::Absent => {
-                    // A supervisor whose state folder was deleted has a watchdog, and puts itself back within a second.
-                    let is_hidden = Lock::holder(&self.files().lock()).is_none() && self.watchdog().exists();
-                    if is_hidden && Instant::now() < limit {
-                        sleep(POLL).await;
-                    } else if self.watchdog().end_with_what_it_started().await {
-                        ended = true;
-                    } else {
-                        break;
-                    }
-                }
+                Presence::Absent if !self.watchdog().end_with_what_it_started().await => break,
+                Presence::Absent => {}
                 Presence::Ready(_) | Presence::Outdated(_) | Presence::Stale(_) => {
                     predecessor::end(&self.files(), self.processes.as_ref()).await?;
-                    ended = true;
                 }
             }
+            ended = true;
         }
         self.clean_up().await?;
         // A supervisor whose state folder was deleted has put it back meanwhile.
@@ -201,7 +175,7 @@ impl Control {
         if let Some(spec) = spec.as_ref().filter(|spec| spec.link.is_none()) {
             return direct::report(spec, self.probe.as_ref()).await;
         }
-        let mut report = match self.presence().await {
+        let mut report = match self.presence_soon().await {
             Presence::Ready(mut client) | Presence::Outdated(mut client) => {
                 match client.status(true).await {
                     Ok(report) => return report,
@@ -235,37 +209,32 @@ impl Control {
         Ok(accepted)
     }
 
-    /// A supervisor whose state folder was deleted holds the port, and puts itself back within a second. One that was
-    /// killed is back before, or its watchdog does nothing any more.
-    async fn reuse_hidden(&self, spec: &SupervisorSpec, error: TunnelError) -> Result<Began, TunnelError> {
-        let is_devdb = |owner: &PortOwner| owner.kind == PortOwnerKind::Devdb;
-        let holds_port = matches!(&error, TunnelError::PortBusy { owner: Some(owner), .. } if is_devdb(owner));
-        if !holds_port && !matches!(&error, TunnelError::NotStarted { .. }) {
-            return Err(error);
-        }
-        let limit = Instant::now() + if holds_port { ANSWER_LIMIT } else { Duration::ZERO };
+    /// A supervisor whose state folder was deleted holds the port, and puts itself back within a second; another one may
+    /// have been faster than ours.
+    async fn use_hidden(&self, spec: &SupervisorSpec, error: TunnelError) -> Result<Began, TunnelError> {
+        let patience = match &error {
+            TunnelError::PortBusy { owner: Some(owner), .. } if owner.kind == PortOwnerKind::Devdb => ANSWER_LIMIT,
+            TunnelError::NotStarted { .. } => Duration::ZERO,
+            _ => return Err(error),
+        };
+        let limit = Instant::now() + patience;
         loop {
             if let Presence::Ready(client) = self.presence().await {
-                if self.reuse(client, spec).await? {
-                    return Ok(Began::Reused);
-                }
-                self.replace(spec).await?;
-                return Ok(Began::Replaced);
+                return self.use_present(client, spec).await;
             }
             if Instant::now() >= limit {
-                break;
+                return Err(error);
             }
             sleep(POLL).await;
         }
-        if holds_port && matches!(self.presence().await, Presence::Absent) && self.watchdog().end().await {
-            self.launch(spec, false).await?;
-            return Ok(Began::Started);
-        }
-        Err(error)
     }
 
-    fn watchdog(&self) -> Watchdog<'_> {
-        Watchdog { processes: self.processes.as_ref(), spec_file: self.files().spec() }
+    async fn use_present(&self, client: Client, spec: &SupervisorSpec) -> Result<Began, TunnelError> {
+        if self.reuse(client, spec).await? {
+            return Ok(Began::Reused);
+        }
+        self.replace(spec).await?;
+        Ok(Began::Replaced)
     }
 
     async fn startup_lock(&self) -> Result<Lock, TunnelError> {

@@ -4,7 +4,9 @@ use crate::support::database::{Authority, Database};
 use crate::support::sshd::{Sshd, free_port};
 use devdb::host::Host;
 use devdb::testing::{FakeProbe, FakeSsh};
-use devdb::tunnel::{HostName, LinkError, LinkRequest, Probe, ProbeError, Ssh, SshPath, TargetSpec, identify};
+use devdb::tunnel::{
+    BoxStream, HostName, Link, LinkError, LinkRequest, Probe, ProbeError, Ssh, SshPath, TargetSpec, identify,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,14 +60,20 @@ async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(LIMIT, future).await.unwrap_or_else(|_| panic!("{what}: not within {LIMIT:?}"))
 }
 
-async fn a_link_carries_bytes_answers_and_ends(ssh: &dyn Ssh, request: &LinkRequest) {
-    let link = within("open", ssh.open(request)).await.unwrap();
-    assert!(link.lives().await && link.answers(LIMIT).await);
+/// A connection through the link, which has carried something there and back.
+async fn echoes(link: &dyn Link) -> BoxStream {
     let mut stream = within("connect", link.connect(0)).await.unwrap();
     stream.write_all(b"ping").await.unwrap();
     let mut answer = [0; 4];
     within("the echo", stream.read_exact(&mut answer)).await.unwrap();
     assert_eq!(&answer, b"ping");
+    stream
+}
+
+async fn a_link_carries_bytes_answers_and_ends(ssh: &dyn Ssh, request: &LinkRequest) {
+    let link = within("open", ssh.open(request)).await.unwrap();
+    assert!(link.lives().await && link.answers(LIMIT).await);
+    let mut stream = echoes(link.as_ref()).await;
 
     let closed = link.closed();
     tokio::pin!(closed);
@@ -74,7 +82,7 @@ async fn a_link_carries_bytes_answers_and_ends(ssh: &dyn Ssh, request: &LinkRequ
     within("closed", closed).await;
     within("closed, asked again", link.closed()).await;
     assert!(!link.lives().await && link.connect(0).await.is_err());
-    let rest = within("the connection's end", stream.read(&mut answer)).await;
+    let rest = within("the connection's end", stream.read(&mut [0; 4])).await;
     assert!(matches!(rest, Ok(0) | Err(_)));
     within("close, asked again", link.close()).await;
 }
@@ -105,11 +113,7 @@ async fn a_link_that_was_left_goes_on(ssh: &dyn Ssh, heir: &dyn Ssh, request: &L
     let link = within("resume", heir.resume(request)).await.unwrap();
     assert_eq!(link.pid(), left.pid());
     assert!(link.lives().await && link.answers(LIMIT).await);
-    let mut stream = within("connect", link.connect(0)).await.unwrap();
-    stream.write_all(b"ping").await.unwrap();
-    let mut answer = [0; 4];
-    within("the echo", stream.read_exact(&mut answer)).await.unwrap();
-    assert_eq!(&answer, b"ping");
+    echoes(link.as_ref()).await;
 
     link.disown();
     assert!(heir.resume(request).await.is_none() && link.lives().await, "it is out of use");

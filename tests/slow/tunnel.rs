@@ -161,6 +161,7 @@ fn a_killed_supervisor_is_back_at_once_and_refuses_nobody() {
         world.signal(before[0], "-9");
         // Not one attempt of many: whoever comes now is not refused.
         let client = TcpStream::connect(world.address()).unwrap();
+        assert_ne!(world.status()["state"], "stopped");
         is_served(world.address(), LIMIT).unwrap();
         let report = world.wait_for_state("up");
         assert_ne!(report["pid"], before[0]);
