@@ -77,8 +77,8 @@ impl Control {
                 Began::Replaced
             }
             Presence::Absent => {
-                // If there is one still, it does nothing.
-                self.watchdog().end().await;
+                // One that does nothing, or not soon, holds ports that nobody serves.
+                self.watchdog().end_with_what_it_started().await;
                 match self.launch(spec, false).await {
                     Ok(()) => Began::Started,
                     Err(error) => self.use_hidden(spec, error).await?,

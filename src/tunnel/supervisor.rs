@@ -13,7 +13,6 @@ use super::resume::Resuming;
 use super::serve::{self, Hub, Waiting};
 use super::service::{self, Desk, Farewell, ForSuccessor, Office};
 use super::session::{Command, Session, Tools};
-use super::watchdog::Watchdog;
 use super::watched::{self, Watched};
 use super::{Healer, Probe, Ssh, Story, SupervisorSpec, TunnelError, orphans, predecessor};
 use crate::system::{Clock, ProcessInfo, Processes};
@@ -112,10 +111,6 @@ async fn run(
     let folder = files.socket_folder(tools.runtime_dir.as_deref())?;
     let tell = |line: &str| story.tell(tools.clock.now(), line);
 
-    if line.is_none() && inherited.is_empty() {
-        // One that waits before it tries again would hold ports that nobody serves.
-        Watchdog { processes, spec_file: files.spec() }.end_with_what_it_started().await;
-    }
     let listeners = bind_all(&spec, &mut inherited).await?;
     let waiting = inherited.into_waiting();
     // Whoever was killed may have used another folder, and the lock, which is about to be signed anew, is the only

@@ -173,8 +173,7 @@ impl Watchdog<'_> {
         self.end_all(|process| is_watchdog(process, &self.spec_file)).await
     }
 
-    /// The same with supervisors that it has started. For a caller who has the lock, or has found that nobody has it and
-    /// has taken the specification away.
+    /// The same with supervisors that it has started. For a caller who has found that nobody supervises.
     pub(super) async fn end_with_what_it_started(&self) -> bool {
         let is_new = |process: &ProcessInfo| has_words(process, &SUPERVISOR, &self.spec_file);
         self.end_all(|process| is_watchdog(process, &self.spec_file) || is_new(process)).await
