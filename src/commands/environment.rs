@@ -165,10 +165,15 @@ async fn local_end(context: &Context, role: Role) -> Result<(Option<(IpAddr, u16
         Role::Writer => settings.tunnel.writer_port,
         Role::Reader => settings.tunnel.reader_port,
     };
-    let report = tunnel::status(context.state_dir()?.path()).await.unwrap_or_else(TunnelReport::stopped);
+    let report = tunnel_report(context).await?.unwrap_or_else(TunnelReport::stopped);
     let bound = report.target(role.name()).and_then(|target| target.local.first().copied());
     let local = bound.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, configured).into());
     Ok((Some((local.ip(), local.port())), Way::Tunnel(Box::new(report))))
+}
+
+/// What the supervisor says, where there is one; no database is asked.
+pub(crate) async fn tunnel_report(context: &Context) -> Result<Option<TunnelReport>, CommandError> {
+    Ok(tunnel::status(context.state_dir()?.path(), context.host().processes.as_ref()).await)
 }
 
 /// The configured CA file, or the shipped bundle at its stable path.
@@ -193,9 +198,9 @@ pub(crate) fn ca_file(context: &Context) -> Result<PathBuf, CommandError> {
 
 /// A database that cannot be used is first of all a question to the tunnel: if that is not up, its advice comes first.
 pub(crate) async fn with_the_tunnels_word(context: &Context, mut error: CommandError) -> CommandError {
-    let Ok(state_dir) = context.state_dir() else { return error };
+    let Ok(report) = tunnel_report(context).await else { return error };
     let is_ssh = context.settings().is_ok_and(|settings| settings.transport == Transport::Ssh);
-    match tunnel::status(state_dir.path()).await {
+    match report {
         Some(report) if report.state == TunnelState::Up => {}
         Some(_) => error.hints.insert(0, "`devdb tunnel status` tells what the tunnel is waiting for".to_owned()),
         None if is_ssh => error.hints.insert(0, "the tunnel is not up: run `devdb tunnel up`".to_owned()),

@@ -119,7 +119,7 @@ impl Client {
 }
 
 /// What the supervisor says, if there is one: local and fast, no database is asked.
-pub async fn status(state_dir: &Path) -> Option<TunnelReport> {
+pub(super) async fn status(state_dir: &Path) -> Option<TunnelReport> {
     let holder = Lock::holder(&TunnelFiles::new(state_dir).lock())?;
     let mut client = Client::connect(&holder.socket).await.ok()?;
     client.status(false).await.ok()

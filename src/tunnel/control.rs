@@ -2,7 +2,9 @@
 
 mod finding;
 
-use super::client::{ANSWER_LIMIT, Client, Presence, status};
+pub use finding::status;
+
+use super::client::{self, ANSWER_LIMIT, Client, Presence};
 use super::files::{Lock, TunnelFiles};
 use super::ports::{self, Predecessor};
 use super::protocol::{Reply, Request};
@@ -121,7 +123,7 @@ impl Control {
         loop {
             let report = match self.last_spec().filter(|spec| spec.link.is_none()) {
                 Some(spec) => direct::report(&spec, self.probe.as_ref()).await,
-                None => status(&self.state_dir).await.unwrap_or_else(TunnelReport::stopped),
+                None => client::status(&self.state_dir).await.unwrap_or_else(TunnelReport::stopped),
             };
             // A tunnel that gave up will not come up while one waits.
             if report.is_up() || report.state == TunnelState::Failed || Instant::now() >= end {
@@ -175,12 +177,12 @@ impl Control {
         if let Some(spec) = spec.as_ref().filter(|spec| spec.link.is_none()) {
             return direct::report(spec, self.probe.as_ref()).await;
         }
-        let mut report = match self.presence_soon().await {
+        let mut report = match self.settled_presence().await {
             Presence::Ready(mut client) | Presence::Outdated(mut client) => {
                 match client.status(true).await {
                     Ok(report) => return report,
-                    // It takes its time to ask; what it knows already is better than nothing.
-                    Err(_) => return status(&self.state_dir).await.unwrap_or_else(TunnelReport::stopped),
+                    // It takes its time to ask, or was killed; what it or the next one knows is better than nothing.
+                    Err(_) => return self.reported().await.unwrap_or_else(TunnelReport::stopped),
                 }
             }
             Presence::Stale(holder) => {

@@ -43,8 +43,8 @@ mod watchdog;
 mod watched;
 
 pub use backoff::Backoff;
-pub use client::{Client, Presence, status};
-pub use control::{Began, Control};
+pub use client::{Client, Presence};
+pub use control::{Began, Control, status};
 pub use error::{Obstacle, PortOwner, PortOwnerKind, Remedy, TunnelError};
 pub use files::{Holder, TunnelFiles};
 pub use heal::{ChildHealer, HealOutcome, HealReport, HealSpec, Healer, credential_places};

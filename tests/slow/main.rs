@@ -31,6 +31,7 @@ mod shells;
 mod support;
 mod tls;
 mod tunnel;
+mod tunnel_killed;
 mod tunnel_robust;
 mod tunnel_stale;
 mod tunnel_succession;

@@ -1,7 +1,6 @@
 //! A supervisor takes the place of another one.
 
 use crate::support::database::is_served;
-use crate::support::dice::{Dice, seeds};
 use crate::support::sshd::eventually;
 use crate::support::world::World;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -150,53 +149,4 @@ fn a_supervisor_may_have_many_files_open_whatever_the_shell_allows() {
     assert_eq!(soft, hard.min(10_240));
     world.done("down");
     world.assert_nothing_is_left();
-}
-
-/// Kills and verbs at random moments, several at once. What becomes of each depends on who was faster; afterwards `up`
-/// makes one tunnel of it, and `down` leaves nothing.
-#[test]
-fn whatever_is_killed_while_verbs_run_an_up_makes_one_tunnel_and_a_down_leaves_nothing() {
-    for seed in 1..=seeds().unwrap_or(4) {
-        let (mut dice, world) = (Dice::seeded(seed), World::new());
-        let mut story = format!("seed {seed}");
-        world.done("up");
-        for _ in 0..3 {
-            let mut verbs = Vec::new();
-            for _ in 0..6 {
-                let what = dice.roll(10);
-                story.push_str(&format!(" {what}"));
-                match what {
-                    0..=3 => kill_some(&world.supervisors()),
-                    4 | 5 => kill_some(&world.watchdogs()),
-                    6 => kill_some(&world.masters()),
-                    verb => {
-                        let verb = ["up", "restart", "down"][verb - 7];
-                        let quiet = || Stdio::null();
-                        verbs.push(world.command(verb).stdout(quiet()).stderr(quiet()).spawn().unwrap());
-                    }
-                }
-                std::thread::sleep(Duration::from_millis(dice.roll(40) as u64));
-            }
-            for verb in &mut verbs {
-                verb.wait().unwrap();
-            }
-        }
-        let up = world.run("up");
-        assert!(up.status.success(), "{story}: {}\n{}", String::from_utf8_lossy(&up.stderr), world.log());
-        is_served(world.address(), LIMIT).unwrap_or_else(|error| panic!("{story}: {error}: {}", world.log()));
-        let one_of_each = || {
-            let found = [world.supervisors(), world.watchdogs(), world.masters()].map(|pids| pids.len());
-            (found == [1, 1, 1]).then_some(())
-        };
-        eventually(&format!("{story}: one of each"), LIMIT, one_of_each);
-        world.done("down");
-        world.assert_nothing_is_left();
-    }
-}
-
-fn kill_some(pids: &[u32]) {
-    for pid in pids {
-        // It may have ended meanwhile.
-        let _ = Command::new("kill").args(["-9", &pid.to_string()]).stderr(Stdio::null()).status();
-    }
 }

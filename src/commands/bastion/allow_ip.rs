@@ -2,8 +2,9 @@ use super::bench::{Bench, Progress, needs_bastion};
 use super::egress::EgressArgs;
 use crate::bastion;
 use crate::commands::context::Context;
+use crate::commands::environment;
 use crate::error::CommandError;
-use crate::tunnel::{self, TunnelState};
+use crate::tunnel::TunnelState;
 use crate::ui::{ExitStatus, Paint, Report};
 use serde::Serialize;
 
@@ -54,7 +55,7 @@ pub(crate) async fn run(args: &AllowIpArgs, context: &Context) -> Result<ExitSta
 
 /// Whoever lets an address in wants to get through.
 async fn hint_at_tunnel(context: &Context) -> Result<(), CommandError> {
-    match tunnel::status(context.state_dir()?.path()).await {
+    match environment::tunnel_report(context).await? {
         Some(report) if report.state == TunnelState::Up => {}
         Some(_) => context.printer().hint("the tunnel tries again by itself; `devdb tunnel wait` waits for it"),
         None => context.printer().hint("`devdb tunnel up` starts the tunnel"),

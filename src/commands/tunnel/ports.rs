@@ -34,7 +34,10 @@ pub(crate) async fn run(_args: &PortsArgs, context: &Context) -> Result<ExitStat
 /// Somebody else's hold on a port of the tunnel, where there is one, as the reason why it cannot be up.
 pub(crate) async fn busy(context: &Context) -> Result<Option<CommandError>, CommandError> {
     let ports = environment::tunnel_ports(context)?;
-    let holders = kill_stale::survey(context, &control(context)?, ports)?.holders().await;
+    let control = control(context)?;
+    let mut holders = kill_stale::survey(context, &control, ports)?.holders().await;
+    // A watchdog that does nothing: `up` ends it.
+    holders.retain(|holder| !holder.owner.as_ref().is_some_and(|owner| control.is_watchdog(owner.pid)));
     let held = holders.iter().find_map(|holder| Some((holder.local.first()?, holder.owner.as_ref())));
     Ok(held.map(|(address, owner)| {
         let who = match owner {

@@ -1,18 +1,48 @@
 //! Finding the supervisor, also one that is just about to be there.
 
 use super::{Control, POLL};
-use crate::tunnel::client::{ANSWER_LIMIT, Presence};
-use crate::tunnel::watchdog::Watchdog;
+use crate::system::Processes;
+use crate::tunnel::TunnelReport;
+use crate::tunnel::client::{self, ANSWER_LIMIT, Presence};
+use crate::tunnel::files::TunnelFiles;
+use crate::tunnel::watchdog::{Watchdog, is_watchdog};
+use std::path::Path;
 use tokio::time::{Instant, sleep};
 
+/// What the supervisor says, if there is one or a watchdog is about to start it again: local and fast, no database is
+/// asked.
+pub async fn status(state_dir: &Path, processes: &dyn Processes) -> Option<TunnelReport> {
+    let spec_file = TunnelFiles::new(state_dir).spec();
+    let watchdog = Watchdog { processes, spec_file };
+    let limit = Instant::now() + ANSWER_LIMIT;
+    loop {
+        let report = client::status(state_dir).await;
+        // Looking through all processes is spared whom no tunnel was started for.
+        let is_expected = || watchdog.spec_file.exists() && Instant::now() < limit && watchdog.exists();
+        if report.is_some() || !is_expected() {
+            return report;
+        }
+        sleep(POLL).await;
+    }
+}
+
 impl Control {
+    pub(super) async fn reported(&self) -> Option<TunnelReport> {
+        status(&self.state_dir, self.processes.as_ref()).await
+    }
+
+    /// Whether this process keeps the ports open for a supervisor of this tunnel.
+    pub fn is_watchdog(&self, pid: u32) -> bool {
+        self.processes.find(pid).is_some_and(|process| is_watchdog(&process, &self.files().spec()))
+    }
+
     /// Finds the supervisor.
     pub async fn presence(&self) -> Presence {
         Presence::of(&self.files()).await
     }
 
     /// As [`Self::presence`], but gives a watchdog the time to start the supervisor again.
-    pub(super) async fn presence_soon(&self) -> Presence {
+    async fn presence_soon(&self) -> Presence {
         let limit = Instant::now() + ANSWER_LIMIT;
         loop {
             match self.presence().await {
@@ -35,5 +65,33 @@ impl Control {
 
     pub(super) fn watchdog(&self) -> Watchdog<'_> {
         Watchdog { processes: self.processes.as_ref(), spec_file: self.files().spec() }
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::system::ProcessInfo;
+    use crate::testing::FakeProcesses;
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_status_waits_for_what_a_watchdog_may_start_and_for_nothing_else() {
+        let state = tempfile::tempdir().unwrap();
+        let spec = TunnelFiles::new(state.path()).spec();
+        let processes = FakeProcesses::default();
+        let waited = async || {
+            let began = Instant::now();
+            assert!(status(state.path(), &processes).await.is_none());
+            began.elapsed()
+        };
+        std::fs::write(&spec, "").unwrap();
+        assert_eq!(waited().await, Duration::ZERO);
+        let command = ["/opt/devdb", "tunnel", "watchdog", "--spec", spec.to_str().unwrap()];
+        let command = command.map(str::to_owned).to_vec();
+        processes.add(ProcessInfo { pid: 1, own: true, command, ..ProcessInfo::default() });
+        assert!(waited().await >= ANSWER_LIMIT);
+        std::fs::remove_file(&spec).unwrap();
+        assert_eq!(waited().await, Duration::ZERO);
     }
 }
