@@ -17,6 +17,8 @@ import sys
 import threading
 import time
 
+from tunnel_peers import background, state_folder
+
 SANDBOX, MINUTES, SEED, DELAY = sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 DEVDB = os.environ["DEVDB_BIN"]
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
@@ -119,34 +121,22 @@ def freeze_supervisor(chance):
         os.kill(pid, signal.SIGCONT)
 
 
-def kill_supervisor(_):
-    """Its watchdog starts another one."""
+def kill_supervisor(chance):
+    """Its watchdog starts another one, which may be killed as soon as it is there."""
     global supervisor
-    os.kill(supervisor, signal.SIGKILL)
-    end = time.monotonic() + RECOVERED_WITHIN
-    while (pid := devdb("tunnel", "status").get("pid")) in (None, supervisor):
-        if time.monotonic() > end:
-            return complain("a killed supervisor is not back")
-        time.sleep(0.05)
-    supervisor = pid
+    for _ in range(chance.choice([1, 1, 6])):
+        os.kill(supervisor, signal.SIGKILL)
+        end = time.monotonic() + RECOVERED_WITHIN
+        while (pid := devdb("tunnel", "status").get("pid")) in (None, supervisor):
+            if time.monotonic() > end:
+                return complain("a killed supervisor is not back")
+            time.sleep(0.05)
+        supervisor = pid
 
 
 def kill_watchdog(_):
     for pid in background("watchdog"):
         os.kill(pid, signal.SIGKILL)
-
-
-def background(verb):
-    """Processes of this environment's tunnel: supervisors or watchdogs."""
-    found = []
-    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if words[1:3] == [b"tunnel", verb.encode()] and str(state_folder() / "tunnel.json").encode() in words:
-            found.append(int(path.parent.name))
-    return found
 
 
 def sleep_whole(chance):
@@ -233,10 +223,6 @@ FAULTS = {
 }
 # In the first half alone: what a supervisor leaks is to be seen in the second.
 FAULTS_OF_THE_FIRST_HALF = {**FAULTS, "supervisor killed": kill_supervisor}
-
-
-def state_folder():
-    return next(pathlib.Path.home().glob(".local/state/devdb/*/*/*/tunnel.json")).parent
 
 
 def belongings(pid):

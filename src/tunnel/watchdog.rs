@@ -22,8 +22,8 @@ const SUPERVISOR: [&str; 4] = ["tunnel", "supervise", "--watched", "--spec"];
 const HOLD: &[u8] = b"hold\n";
 const FAREWELL: &[u8] = b"farewell\n";
 const LONGEST_WORD: usize = 64;
-/// Supervisors that ended as soon as they were started, in a row: for half a minute.
-const MOST_ATTEMPTS: u32 = 30;
+/// Supervisors in a row that ended before they took connections: for half a minute.
+const MOST_FAILURES: u32 = 30;
 /// A longer pause than this, and a verb would take the watchdog for one that does nothing: each waits for
 /// [`super::client::ANSWER_LIMIT`].
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -111,7 +111,7 @@ pub async fn watch(spec_file: &Path, socket: std::os::unix::net::UnixStream, too
     let story = Story::open(&files.log());
     let tell = |words: &str| story.tell(tools.clock.now(), words);
     let backoff = Backoff { cap: LONGEST_PAUSE, ..Backoff::default() };
-    let (mut held, mut attempts) = (Vec::new(), 0);
+    let (mut held, mut attempts, mut failures) = (Vec::new(), 0, 0);
     loop {
         let mut ready = None;
         loop {
@@ -125,15 +125,20 @@ pub async fn watch(spec_file: &Path, socket: std::os::unix::net::UnixStream, too
         if held.is_empty() || !files.spec().exists() || (ready.is_none() && is_anothers(&files).await) {
             return Ok(());
         }
-        attempts = backoff.attempts_after(attempts, ready.map_or(Duration::ZERO, |ready| ready.elapsed())) + 1;
-        if attempts > MOST_ATTEMPTS {
+        failures = if ready.is_some() { 0 } else { failures + 1 };
+        if failures >= MOST_FAILURES {
             tell("the supervisor ends as soon as it is started: given up, and the ports are closed");
             return Ok(());
         }
-        let pause = backoff.delay(attempts - 1, 1.0);
-        sleep(pause).await;
-        if !pause.is_zero() && (!files.spec().exists() || is_anothers(&files).await) {
-            return Ok(());
+        attempts = backoff.attempts_after(attempts, ready.map_or(Duration::ZERO, |ready| ready.elapsed()));
+        let pause = backoff.delay(attempts, 1.0);
+        attempts += 1;
+        // A pause of nothing would be a millisecond: the timer's resolution.
+        if !pause.is_zero() {
+            sleep(pause).await;
+            if !files.spec().exists() || is_anothers(&files).await {
+                return Ok(());
+            }
         }
         let what = if ready.is_some() { "was killed" } else { "did not start" };
         tell(&format!("the supervisor {what}, and is started again; the ports stay open"));
@@ -273,13 +278,15 @@ mod tests {
     async fn a_supervisor_that_was_killed_is_started_at_once_and_has_its_ports_again() {
         let mut one = watching().await;
         let spec = one.state.path().join("tunnel.json");
-        for _ in 0..20 {
-            sleep(Duration::from_secs(2)).await;
+        // Also one that is killed again and again: in the end never at once, and always after a second at most.
+        let lives = [2; 20].into_iter().chain([0; 100]);
+        for (lived, longest) in lives.map(|lived| (lived, if lived > 0 { Duration::ZERO } else { LONGEST_PAUSE })) {
+            sleep(Duration::from_secs(lived)).await;
             drop(one.supervisor);
             // By nobody accepted, and by nobody refused.
             let client = TcpStream::connect(one.address).unwrap();
             let (next, took) = next_supervisor(&one.processes).await;
-            assert!(took < Duration::from_millis(20), "{took:?}");
+            assert!(took < longest + Duration::from_millis(20), "{took:?}");
             let port = TcpListener::from(inherit(&next).await.unwrap().remove(0));
             assert_eq!(port.accept().unwrap().1, client.local_addr().unwrap());
             hold(&next, &[port.as_fd()]).await.unwrap();
@@ -297,7 +304,7 @@ mod tests {
         let one = watching().await;
         drop(one.supervisor);
         let mut pauses = Vec::new();
-        for _ in 0..MOST_ATTEMPTS {
+        for _ in 0..MOST_FAILURES {
             let (next, took) = next_supervisor(&one.processes).await;
             pauses.push(took.as_millis() / 100);
             drop(next);

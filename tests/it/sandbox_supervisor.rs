@@ -64,6 +64,15 @@ fn a_killed_supervisor_is_back_before_anybody_is_refused() {
     let late: Vec<_> = beats.iter().filter(|beat| beat.began > killed).map(|beat| beat.outcome.as_str()).collect();
     assert!(late.iter().all(|outcome| *outcome == "served"), "{late:?}");
     assert_eq!(masters(&laptop), ssh, "its ssh is used again");
+
+    // Killed as soon as it is there it comes back after a pause; no verb calls the tunnel down meanwhile.
+    let kill = r#"until pid=$(pgrep -f "tunnel supervise .*--spec $HOME") && kill -KILL $pid; do sleep 0.02; done
+        while kill -0 $pid 2>/dev/null; do sleep 0.02; done"#;
+    for verb in ["env", "psql -Atc 'select 1'", "tunnel status", "doctor"] {
+        let answer = laptop.shell(&format!("for time in 1 2 3; do {kill}; done; devdb {verb}"));
+        let said = answer.expect_code(0);
+        assert!(!format!("{}{}", said.stdout, said.stderr).contains("devdb tunnel up"), "{verb}");
+    }
     finish(&laptop);
 }
 
