@@ -1,6 +1,7 @@
 use super::sockets;
 use crate::system::{Captured, Child, ProcessError, ProcessInfo, Processes, SpawnSpec, TcpSocket};
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -11,6 +12,9 @@ use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, Upda
 
 /// macOS refuses more than 10240 (`OPEN_MAX`), even where it calls the limit infinite.
 const MANY_FILES: u64 = 10_240;
+
+/// Whether the kernel tells of processes in files.
+const HAS_PROC: bool = cfg!(target_os = "linux");
 
 /// The operating system's processes.
 pub(crate) struct SystemProcesses;
@@ -71,18 +75,31 @@ fn stat(text: &str) -> Option<Stat> {
     Some(Stat { started_at: fields.get(19)?.parse().ok()?, has_terminal: *fields.get(4)? != "0" })
 }
 
-fn stat_of(process: &sysinfo::Process) -> Stat {
-    if cfg!(target_os = "linux") {
+/// Which processes have a controlling terminal, as `ps -o pid=,tty=` tells; asked once for all of them. ps(1) of the
+/// BSDs writes `??` for none.
+fn terminals(which: &[&str]) -> HashMap<u32, bool> {
+    let args = which.iter().chain(&["-o", "pid=,tty="]).map(Into::into).collect();
+    let said = SystemProcesses.capture(&SpawnSpec { program: "ps".into(), args, ..SpawnSpec::default() });
+    said.map(|said| parse_terminals(&String::from_utf8_lossy(&said.stdout))).unwrap_or_default()
+}
+
+fn parse_terminals(said: &str) -> HashMap<u32, bool> {
+    let row = |line: &str| {
+        let (pid, terminal) = line.trim().split_once(char::is_whitespace)?;
+        Some((pid.parse().ok()?, !terminal.trim_start().starts_with('?')))
+    };
+    said.lines().filter_map(row).collect()
+}
+
+fn stat_of(process: &sysinfo::Process, terminals: &HashMap<u32, bool>) -> Stat {
+    if HAS_PROC {
         let text = std::fs::read_to_string(format!("/proc/{}/stat", process.pid()));
         // Gone already: no process ever started at the last tick of all.
         let gone = Stat { started_at: u64::MAX, has_terminal: false };
         return text.ok().as_deref().and_then(stat).unwrap_or(gone);
     }
-    let pid = process.pid().to_string();
-    let args = ["-o", "tty=", "-p", &pid].map(Into::into).to_vec();
-    let said = SystemProcesses.capture(&SpawnSpec { program: "ps".into(), args, ..SpawnSpec::default() });
-    // ps(1) of the BSDs writes `??` for none. Who cannot be asked may have somebody in front of it.
-    let has_terminal = said.map_or(true, |said| !said.stdout.starts_with(b"?"));
+    // Who cannot be asked may have somebody in front of it.
+    let has_terminal = terminals.get(&process.pid().as_u32()).copied().unwrap_or(true);
     Stat { started_at: process.start_time(), has_terminal }
 }
 
@@ -93,9 +110,9 @@ fn sees_our_files(pid: sysinfo::Pid) -> bool {
     identity(&format!("/proc/{pid}/root")).is_none_or(|root| Some(root) == identity("/"))
 }
 
-fn describe(process: &sysinfo::Process, users: Option<&Users>) -> ProcessInfo {
+fn describe(process: &sysinfo::Process, users: Option<&Users>, terminals: &HashMap<u32, bool>) -> ProcessInfo {
     let uid = process.effective_user_id().or(process.user_id());
-    let stat = stat_of(process);
+    let stat = stat_of(process, terminals);
     ProcessInfo {
         pid: process.pid().as_u32(),
         started_at: stat.started_at,
@@ -159,15 +176,17 @@ impl Processes for SystemProcesses {
         let pid = sysinfo::Pid::from_u32(pid);
         system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, refresh());
         let process = system.process(pid).filter(|process| !has_ended(process))?;
-        Some(describe(process, Users::new_with_refreshed_list().ok().as_ref()))
+        let terminals = if HAS_PROC { HashMap::new() } else { terminals(&["-p", &pid.to_string()]) };
+        Some(describe(process, Users::new_with_refreshed_list().ok().as_ref(), &terminals))
     }
 
     fn list(&self) -> Vec<ProcessInfo> {
         let Ok(mut system) = System::new() else { return Vec::new() };
         system.refresh_processes_specifics(ProcessesToUpdate::All, true, refresh());
         let users = Users::new_with_refreshed_list().ok();
+        let terminals = if HAS_PROC { HashMap::new() } else { terminals(&["-ax"]) };
         let living = system.processes().values().filter(|process| !has_ended(process));
-        living.map(|process| describe(process, users.as_ref())).collect()
+        living.map(|process| describe(process, users.as_ref(), &terminals)).collect()
     }
 
     fn port_owner(&self, address: IpAddr, port: u16) -> Option<ProcessInfo> {
@@ -227,6 +246,12 @@ mod tests {
         let text = text.replace("71 71 0 -1", "71 71 34816 -1");
         assert_eq!(stat(&text), Some(Stat { started_at: 4711, has_terminal: true }));
         assert_eq!(stat("71 (sh) S 1"), None);
+    }
+
+    #[test]
+    fn ps_tells_who_has_a_terminal() {
+        let said = "    1 ??\n  501 ttys001 \n12345 ?\n  ??\n";
+        assert_eq!(parse_terminals(said), HashMap::from([(1, false), (501, true), (12345, false)]));
     }
 
     #[cfg(target_os = "linux")]

@@ -72,23 +72,24 @@ impl Control {
             return if report.is_up() { Ok((Began::NotNeeded, report)) } else { Err(direct::refusal(&report)) };
         }
         let startup = self.startup_lock().await?;
-        let began = match self.settled_presence().await {
-            Presence::Ready(client) => self.use_present(client, spec).await?,
-            Presence::Outdated(_) | Presence::Stale(_) => {
-                self.replace(spec).await?;
-                Began::Replaced
-            }
-            Presence::Absent => {
-                // One that does nothing, or not soon, holds ports that nobody serves.
-                self.watchdog().end_with_what_it_started().await;
-                match self.launch(spec, false).await {
-                    Ok(()) => Began::Started,
-                    Err(error) => self.use_hidden(spec, error).await?,
-                }
-            }
+        let began = match self.begin(spec).await {
+            Ok(began) => began,
+            Err(error) => self.use_hidden(spec, error).await?,
         };
         drop(startup);
         Ok((began, self.wait_until_up(progress).await?))
+    }
+
+    async fn begin(&self, spec: &SupervisorSpec) -> Result<Began, TunnelError> {
+        match self.settled_presence().await {
+            Presence::Ready(client) => self.use_present(client, spec).await,
+            Presence::Outdated(_) | Presence::Stale(_) => self.replace(spec).await.map(|()| Began::Replaced),
+            Presence::Absent => {
+                // One that does nothing, or not soon, holds ports that nobody serves.
+                self.watchdog().end_with_what_it_started().await;
+                self.launch(spec, false).await.map(|()| Began::Started)
+            }
+        }
     }
 
     /// Replaces the link (or the supervisor, where it must be); connections that come meanwhile are held.
@@ -111,7 +112,7 @@ impl Control {
 
     /// Gives a running supervisor this specification; without one, or where only a new one could use it, nothing happens.
     pub async fn hand_over(&self, spec: &SupervisorSpec) -> Result<(), TunnelError> {
-        if let Presence::Ready(client) = self.presence().await {
+        if let Presence::Ready(client) = self.settled_presence().await {
             self.reuse(client, spec).await?;
         }
         Ok(())

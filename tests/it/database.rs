@@ -1,8 +1,8 @@
 //! Which database a command reaches, and what it says when it cannot.
 
 use crate::support::postgres::{Database, cluster};
+use crate::support::sshd::free_port;
 use devdb::testing::{Outcome, Stage};
-use std::net::TcpListener;
 
 fn status(url: &str) -> Outcome {
     let stage = Stage::new().file("db/migrations/1_a.up.sql", "select 1;");
@@ -35,7 +35,7 @@ fn each_way_that_a_login_can_fail_is_told_apart() {
         &status(&database.url().replace(&database.name, "nowhere")),
         "error: there is no database nowhere on the server",
     );
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let free = free_port();
     assert_says(&status(&database.url_at(free)), &format!("error: nothing listens at 127.0.0.1:{free}"));
     assert_says(&status("postgres:///x?user=a&host=/nowhere"), "error: nothing listens at /nowhere");
     assert_says(&status("postgres://u@h/d?schema=x"), "error: the database address has the parameter `schema`");

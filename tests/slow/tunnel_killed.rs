@@ -53,7 +53,7 @@ fn one_that_is_killed_again_and_again_refuses_nobody_and_is_no_reason_for_anothe
         // The watchdog's pause is the longest now, and for no verb the tunnel is down.
         assert_ne!(world.status()["state"], "stopped");
         for verb in ["up", "restart"] {
-            assert_eq!(world.masters(), masters);
+            assert!(world.masters().starts_with(&masters), "busy clients may have made it more");
             kill_the_next();
             assert_eq!(world.done(verb)["state"], "up");
         }

@@ -107,6 +107,9 @@ pub(super) async fn tunnel(context: &Context) -> Look {
     let report = tunnel_commands::asked(context).await?;
     let is_direct = context.settings()?.transport == Transport::Direct;
     if report.state == TunnelState::Stopped {
+        if let Some(cause) = report.cause {
+            return Err(CommandError::failed(cause).hint("`devdb tunnel up` puts another one in its place"));
+        }
         let is_down = || CommandError::failed("it is not up").hint("`devdb tunnel up` starts it");
         return Err(tunnel_commands::busy(context).await?.unwrap_or_else(is_down));
     }

@@ -5,7 +5,7 @@ use crate::commands::context::Context;
 use crate::commands::environment;
 use crate::error::CommandError;
 use crate::system::CloudError;
-use crate::tunnel::{HealOutcome, HealReport, Remedy};
+use crate::tunnel::{HealOutcome, HealReport, Presence, Remedy};
 use crate::ui::{ExitStatus, Paint, Report};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -37,8 +37,8 @@ fn late() -> CommandError {
 /// A supervisor that waits for credentials may never see those that this command was given in its variables: with
 /// them the way is mended here and now, and the supervisor is told.
 pub(super) async fn mend_for_supervisor(context: &Context) -> Result<(), CommandError> {
-    let waiting = environment::tunnel_report(context).await?;
-    if waiting.is_none_or(|report| report.remedy != Some(Remedy::Credentials)) {
+    let Presence::Ready(mut supervisor) = control(context)?.presence().await else { return Ok(()) };
+    if !supervisor.status(false).await.is_ok_and(|report| report.remedy == Some(Remedy::Credentials)) {
         return Ok(());
     }
     let step = context.printer().step("mending the way to the bastion");

@@ -2,23 +2,23 @@
 
 use super::{Control, POLL};
 use crate::system::Processes;
-use crate::tunnel::TunnelReport;
 use crate::tunnel::client::{self, ANSWER_LIMIT, Presence};
 use crate::tunnel::files::TunnelFiles;
 use crate::tunnel::watchdog::{Watchdog, is_watchdog};
+use crate::tunnel::{TunnelReport, read_spec};
 use std::path::Path;
 use tokio::time::{Instant, sleep};
 
 /// What the supervisor says, if there is one or a watchdog is about to start it again: local and fast, no database is
 /// asked.
 pub async fn status(state_dir: &Path, processes: &dyn Processes) -> Option<TunnelReport> {
-    let spec_file = TunnelFiles::new(state_dir).spec();
-    let watchdog = Watchdog { processes, spec_file };
+    let watchdog = Watchdog { processes, spec_file: TunnelFiles::new(state_dir).spec() };
+    // Looking through all processes is spared whom no tunnel was started for.
+    let was_started = || read_spec(&watchdog.spec_file).is_ok_and(|spec| spec.link.is_some());
     let limit = Instant::now() + ANSWER_LIMIT;
     loop {
         let report = client::status(state_dir).await;
-        // Looking through all processes is spared whom no tunnel was started for.
-        let is_expected = || watchdog.spec_file.exists() && Instant::now() < limit && watchdog.exists();
+        let is_expected = || was_started() && Instant::now() < limit && watchdog.exists();
         if report.is_some() || !is_expected() {
             return report;
         }
@@ -85,12 +85,23 @@ mod tests {
             assert!(status(state.path(), &processes).await.is_none());
             began.elapsed()
         };
-        std::fs::write(&spec, "").unwrap();
+        let write = |link: &str| {
+            let targets = r#"[{"name": "writer", "host": "db", "port": 5432, "local_port": 5432}]"#;
+            let text = format!(r#"{{"link": {link}, "targets": {targets}, "ca_file": "/ca.pem", "hold_ms": 1000}}"#);
+            std::fs::write(&spec, text).unwrap();
+            read_spec(&spec).unwrap();
+        };
+        let link = r#"{"instance_id": "i-0", "address": "192.0.2.7", "ssh_port": 22, "user": "ada",
+            "identity_file": "/key", "known_hosts_file": "/known_hosts"}"#;
+        write(link);
         assert_eq!(waited().await, Duration::ZERO);
         let command = ["/opt/devdb", "tunnel", "watchdog", "--spec", spec.to_str().unwrap()];
         let command = command.map(str::to_owned).to_vec();
         processes.add(ProcessInfo { pid: 1, own: true, command, ..ProcessInfo::default() });
         assert!(waited().await >= ANSWER_LIMIT);
+        write("null");
+        assert_eq!(waited().await, Duration::ZERO);
+        write(link);
         std::fs::remove_file(&spec).unwrap();
         assert_eq!(waited().await, Duration::ZERO);
     }

@@ -1,6 +1,7 @@
 //! Several ssh masters side by side.
 
 use super::*;
+use crate::tunnel::ProbeReport;
 
 /// Somebody works without a pause for so many seconds.
 async fn work(rehearsal: &Rehearsal, seconds: u64) {
@@ -168,6 +169,11 @@ async fn far_away_one_ssh_stands_in_reserve_and_serves_when_the_other_ends() {
 #[tokio::test(start_paused = true)]
 async fn nearby_there_is_no_reserve_and_one_slow_answer_does_not_keep_it() {
     let rehearsal = up_at(Duration::from_millis(39)).await;
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(rehearsal.ssh.links().len(), 1);
+    let slow = ProbeReport { round_trip: Duration::from_millis(200), ..FakeProbe::certificate("db.example.com") };
+    let rehearsal = Rehearsal::begin(|_, probe| probe.answer([Ok(slow)]));
+    rehearsal.state(TunnelState::Up).await;
     sleep(Duration::from_secs(600)).await;
     assert_eq!(rehearsal.ssh.links().len(), 1);
     let rehearsal = up_at(Duration::from_millis(200)).await;

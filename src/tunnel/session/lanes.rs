@@ -24,6 +24,8 @@ const STABLE: Duration = Duration::from_secs(60);
 /// From so long a round trip on a fresh ssh and what psql says with TLS and a password, seventeen round trips together,
 /// keep people waiting: one ssh stands in reserve.
 const FAR: Duration = Duration::from_millis(40);
+/// So many in agreement: one alone is long, too, where this computer was busy.
+const MEASUREMENTS: u32 = 2;
 
 #[derive(Default)]
 pub(super) struct Growth {
@@ -37,17 +39,24 @@ pub(super) struct Growth {
     setbacks: u32,
     /// The shortest round trip of the present generation: others were held up by something.
     round_trip: Option<Duration>,
+    measurements: u32,
 }
 
 impl Growth {
-    /// The present generation is this far away.
-    pub(super) fn measured(&mut self, round_trip: Duration) {
+    /// The present generation is this far away; true when that is to be measured once more.
+    pub(super) fn measured(&mut self, round_trip: Duration) -> bool {
         self.round_trip = Some(self.round_trip.map_or(round_trip, |least| least.min(round_trip)));
+        self.measurements = self.measurements.saturating_add(1);
+        self.seems_far() && self.measurements < MEASUREMENTS
+    }
+
+    fn seems_far(&self) -> bool {
+        self.round_trip.is_some_and(|round_trip| round_trip >= FAR)
     }
 
     /// Of a new generation nothing is known.
     pub(super) fn begin_generation(&mut self) {
-        self.round_trip = None;
+        (self.round_trip, self.measurements) = (None, 0);
     }
 
     /// Setbacks are forgotten once the newest lane has lasted.
@@ -112,7 +121,7 @@ impl Session {
 
     /// So many lanes stand ready while nobody works. A way through somebody else may ask a person to agree.
     fn least_lanes(&self) -> usize {
-        let is_far = self.growth.round_trip.is_some_and(|round_trip| round_trip >= FAR);
+        let is_far = self.growth.seems_far() && self.growth.measurements >= MEASUREMENTS;
         let is_straight = self.spec.link.as_ref().is_some_and(LinkSpec::is_straight);
         if is_far && is_straight { 2 } else { 1 }
     }

@@ -118,8 +118,8 @@ impl Session {
         if let Err(Unusable::Down { .. }) = &found {
             self.knock_again(target);
         }
-        if let Ok((_, round_trip)) = found {
-            self.growth.measured(round_trip);
+        if found.as_ref().is_ok_and(|(_, round_trip)| self.growth.measured(*round_trip)) {
+            self.probe(target);
         }
         if let (Ok(_), Ok(report), 0) = (&found, &result, target) {
             self.writer_seen(report, began);

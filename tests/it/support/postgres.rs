@@ -1,10 +1,9 @@
-use super::sshd::eventually;
+use super::sshd::{eventually, free_port};
 use devdb::connection::Connection;
 use devdb::host::real_tools;
 use devdb::migrate::{LedgerNames, MigrationDatabase, SessionSpec};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -226,8 +225,7 @@ fn start(settings: &str) -> Cluster {
         .arg(folder.join("password"))
         .arg("-D")
         .arg(&data));
-    // Between this and the server's own bind another process could take the port; the kernel hands out others first.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let is_recovering = settings.contains("hot_standby=off");
     let settings = format!(
         "listen_addresses='127.0.0.1'\nport={port}\nunix_socket_directories='{folder}'\nfsync=off\nfull_page_writes=off\n\

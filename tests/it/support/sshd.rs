@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// Polls until the answer is there; a limit instead of a sleep.
@@ -22,9 +23,17 @@ pub(crate) fn eventually<T>(what: &str, limit: Duration, mut look: impl FnMut() 
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, and that no other test is given. It lies below those that the system gives to
+/// whoever wants any (ip(7)).
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 10_000).unwrap();
+    loop {
+        let port = 10_000 + first.wrapping_add(NEXT.fetch_add(1, Relaxed)) % 20_000;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
