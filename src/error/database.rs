@@ -2,9 +2,10 @@
 
 use super::{CommandError, ErrorKind};
 use crate::connection::UrlError;
-use crate::migrate::sql::{Refusal, SplitError};
+use crate::migrate::sql::Refusal;
 use crate::migrate::{
-    FailedMigration, Holder, InTheWay, MigrateError, PlanError, Remains, ScriptError, SourceError, StandingIndex,
+    Failed, FailedMigration, Holder, InTheWay, MigrateError, MigrationName, PlanError, Remains, ScriptError,
+    SourceError, StandingIndex,
 };
 use crate::schema::ObjectNameError;
 use crate::system::{DatabaseError, TlsError};
@@ -64,6 +65,10 @@ impl From<DatabaseError> for CommandError {
             DatabaseError::Login { .. } => {
                 shown.hint("check the user and the password; a rotated secret looks like this too")
             }
+            DatabaseError::Pooler { .. } => shown.hint(
+                "name the database's own endpoint, for migrations alone: behind pgbouncer the server itself, behind an RDS \
+                 Proxy the cluster's or the instance's endpoint, elsewhere the direct address or the port of the session mode",
+            ),
             DatabaseError::NoSuchDatabase { .. } => shown.hint("check the database's name, or create it first"),
             DatabaseError::Server(server) => {
                 let mut shown = shown;
@@ -95,25 +100,28 @@ impl From<SourceError> for CommandError {
             SourceError::NameNotUtf8 { .. } | SourceError::BadName { .. } => shown.hint("rename the file"),
             SourceError::Duplicate { .. } => shown.hint("keep one of them"),
             SourceError::NoUp { .. } => shown.hint("add the up file, or delete this one"),
-            SourceError::Script(error) => match error {
-                ScriptError::NotUtf8 { .. } => shown.hint("save the file as UTF-8"),
-                ScriptError::NoUpPart { .. } => {
-                    shown.hint("begin the SQL with a line `-- migrate:up`, or name the file NAME.up.sql")
-                }
-                ScriptError::Empty { .. } => shown.hint("write its SQL; `select 1;` if there is nothing to do"),
-                ScriptError::Sql { error: SplitError::Refused { refusal, .. }, .. } => shown.hint(match refusal {
-                    Refusal::TransactionControl => {
-                        "leave it out; a line `-- devdb: transaction=false` has each statement committed by itself"
+            SourceError::Script(error) => {
+                match error {
+                    ScriptError::NotUtf8 { .. } | ScriptError::Nul { .. } => shown.hint("save the file as UTF-8"),
+                    ScriptError::NoUpPart { .. } => {
+                        shown.hint("begin the SQL with a line `-- migrate:up`, or name the file NAME.up.sql")
                     }
-                    Refusal::CopyFromStdin => "write the rows as `insert into … values …`",
-                    Refusal::MetaCommand => "leave it out, or write the SQL that it stands for",
-                    Refusal::DiscardAll => "leave it out; `reset all` keeps the lock",
-                }),
-                ScriptError::Sql { .. }
-                | ScriptError::SecondPart { .. }
-                | ScriptError::BeforeFirstPart { .. }
-                | ScriptError::UnknownDirective { .. } => shown,
-            },
+                    ScriptError::Empty { .. } => shown.hint("write its SQL; `select 1;` if there is nothing to do"),
+                    ScriptError::Refused { refusal, others, .. } => refused(shown, refusal, &others),
+                    ScriptError::CutOff { what, end, .. } => {
+                        let shown = if what == "`set local`" {
+                            shown.hint("write `set` instead of `set local`: devdb puts all settings back at the end of the file")
+                        } else {
+                            shown
+                        };
+                        shown.hint(format!("put the statement in line {end} into a migration of its own"))
+                    }
+                    ScriptError::Unterminated { .. }
+                    | ScriptError::SecondPart { .. }
+                    | ScriptError::BeforeFirstPart { .. }
+                    | ScriptError::UnknownDirective { .. } => shown,
+                }
+            }
         }
     }
 }
@@ -156,23 +164,33 @@ impl From<MigrateError> for CommandError {
                 shown.hint("wait for the other run to end, then run this again; nothing was changed")
             }
             MigrateError::Failed(failed) => {
-                let FailedMigration { migration, direction, location, statement, remains, in_the_way, blockers, error } =
-                    *failed;
+                let FailedMigration {
+                    migration,
+                    before,
+                    direction,
+                    location,
+                    what: of_it,
+                    remains,
+                    in_the_way,
+                    blockers,
+                    error,
+                } = *failed;
                 let what = format!("migration {migration} failed ({}); {remains}", direction.word());
                 let mut shown = Self::failed(what);
                 shown.causes.push(format!("{location}: {error}"));
-                shown.causes.push(match statement {
-                    Some(statement) => format!("statement: {}", statement.replace('\n', "\n       ")),
-                    None => "its row could not be written to the ledger".to_owned(),
+                shown.causes.push(match of_it {
+                    Failed::Statement(statement) => format!("statement: {}", statement.replace('\n', "\n       ")),
+                    Failed::Deferred => "this was deferred, and is checked at the end of the migration".to_owned(),
+                    Failed::Row => "its row could not be written to the ledger".to_owned(),
                 });
                 shown.causes.extend(blockers.iter().map(|blocker| format!("in the way: {blocker}")));
-                let shown = explain(shown, &error, &remains);
+                let shown = explain(shown, &error, &remains, before.as_ref());
                 in_the_way.iter().fold(shown, explain_what_is_in_the_way)
             }
             MigrateError::CommitFailed { remains, error } => {
                 let mut shown = Self::failed(format!("the commit failed; {remains}"));
                 shown.causes.push(error.to_string());
-                explain(shown, &error, &remains)
+                explain(shown, &error, &remains, None)
             }
             MigrateError::LostBeforeCommit { ref remains, .. } => {
                 let what = format!("the connection was lost; {remains}");
@@ -189,20 +207,38 @@ impl From<MigrateError> for CommandError {
 }
 
 /// The server's own detail and advice, and ours for the codes that a migration meets.
-fn explain(mut shown: CommandError, error: &DatabaseError, remains: &Remains) -> CommandError {
+fn explain(
+    mut shown: CommandError,
+    error: &DatabaseError,
+    remains: &Remains,
+    before: Option<&MigrationName>,
+) -> CommandError {
     if let DatabaseError::Server(server) = error {
         shown.causes.extend(server.detail.as_ref().map(|detail| format!("detail: {detail}")));
         shown.causes.extend(server.context.as_ref().map(|context| format!("context: {}", context.replace('\n', "; "))));
         shown.hints.extend(server.hint.clone());
         let ours = match server.code.as_str() {
-            "25001" => Some("put `-- devdb: transaction=false` on a line of its own at the top of the file"),
-            "55P03" => Some("another session holds the table; end its transaction, or run this again later"),
-            "40P01" => Some("another session was in the way; run this again"),
-            "42501" => Some("migrate as the owner of the schema"),
-            "25006" => Some("this is a reader; migrate on the writer"),
+            // The second: what a `DO` block or a procedure says that would end a transaction of its caller.
+            "25001" | "2D000" => Some("put `-- devdb: transaction=false` on a line of its own at the top of the file".to_owned()),
+            "55P03" => Some("another session holds the table; end its transaction, or run this again later".to_owned()),
+            "55P04" => Some(match before {
+                Some(before) => format!(
+                    "the value was added in this same transaction: run `devdb migrate to {before}` first, then this again"
+                ),
+                None => "the value was added in this same transaction: put the statements that use it into the next migration".to_owned(),
+            }),
+            "55006" if server.message.contains("pending trigger events") => {
+                Some("write `set constraints all immediate;` before this statement".to_owned())
+            }
+            "40P01" => Some("another session was in the way; run this again".to_owned()),
+            "42501" => Some("migrate as the owner of the schema".to_owned()),
+            "25006" => Some("this is a reader; migrate on the writer".to_owned()),
+            "53200" if server.hint.as_ref().is_some_and(|hint| hint.contains("max_locks_per_transaction")) => {
+                Some("run fewer migrations at once, for example `devdb migrate up 50`, and again".to_owned())
+            }
             _ => None,
         };
-        shown.hints.extend(ours.map(str::to_owned));
+        shown.hints.extend(ours);
     }
     if let Remains::Unfinished { index, .. } = remains {
         shown = shown.hint(match index {
@@ -218,6 +254,32 @@ fn explain(mut shown: CommandError, error: &DatabaseError, remains: &Remains) ->
         }
         _ => shown,
     }
+}
+
+/// All that a file holds and devdb does not run, and the way out.
+fn refused(mut shown: CommandError, refusal: Refusal, others: &[(usize, Refusal)]) -> CommandError {
+    const MOST: usize = 10;
+    shown.causes.extend(others.iter().take(MOST).map(|(line, refusal)| format!("line {line}: {refusal}")));
+    if others.len() > MOST {
+        shown.causes.push(format!("and {} more", others.len() - MOST));
+    }
+    let needs_psql = |refusal: &Refusal| matches!(refusal, Refusal::CopyFromStdin | Refusal::MetaCommand);
+    if others.len() > 1 && needs_psql(&refusal) && others.iter().all(|(_, other)| needs_psql(other)) {
+        shown = shown.hint(
+            "if pg_dump has written the file, write it again as SQL alone: `pg_dump --inserts --no-owner --exclude-table='kysely_migration*' DATABASE \
+             | sed -E '/^\\\\(un)?restrict /d'`",
+        );
+    }
+    shown.hint(match refusal {
+        Refusal::TransactionControl => {
+            "leave it out; a line `-- devdb: transaction=false` has each statement committed by itself"
+        }
+        Refusal::CopyFromStdin => "write the rows as `insert into … values …`",
+        Refusal::CopyToStdout => "leave it out; a migration has no output",
+        Refusal::MetaCommand => "leave it out, or write the SQL that it stands for",
+        Refusal::DiscardAll => "leave it out; `reset all` keeps the lock",
+        Refusal::UnlockAll => "unlock what you have locked by its key, with `pg_advisory_unlock`",
+    })
 }
 
 fn explain_what_is_in_the_way(mut shown: CommandError, found: &InTheWay) -> CommandError {

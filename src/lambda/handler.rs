@@ -253,7 +253,7 @@ impl Handler<'_> {
                     "timed out after {after} in {current}, and the database did not say what became of it; \
                      deploy again: it begins by looking at the ledger"
                 );
-                Ran { report: RunReport { results: Vec::new(), error: None }, stopped: Some(stopped) }
+                Ran { report: RunReport::default(), stopped: Some(stopped) }
             }
         }
     }
@@ -272,7 +272,7 @@ impl Handler<'_> {
                 Ok(Ran { report, stopped })
             }
             Ended::Abandoned => Ok(Ran {
-                report: RunReport { results: Vec::new(), error: None },
+                report: RunReport::default(),
                 stopped: Some(format!("timed out after {} while migrations were undone", cutoff.elapsed())),
             }),
         }
@@ -308,6 +308,7 @@ fn told(event: &Progress) -> String {
             format!("{} in {transactions} transactions: {}", direction.word(), names.join(", "))
         }
         Progress::WithoutJournal => "devdb_migration_journal cannot be written or made by this role".to_owned(),
+        Progress::Notice(notice) => notice.to_string(),
         Progress::Finished { name, direction } => format!("{} {name}: done", direction.word()),
         Progress::TableLockBusy { attempt, of, blockers } => {
             let who = blockers.first().map(|blocker| format!(": {blocker}")).unwrap_or_default();

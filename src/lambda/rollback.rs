@@ -85,7 +85,7 @@ pub(super) async fn undo(
                 _ => "`devdb migrate repair` on a laptop tells why".to_owned(),
             },
         )),
-        Err(RepairError::Migrate(error)) => Undone::Ran(RunReport { results: Vec::new(), error: Some(error) }),
+        Err(RepairError::Migrate(error)) => Undone::Ran(RunReport { error: Some(error), ..RunReport::default() }),
     }
 }
 

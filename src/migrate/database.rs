@@ -77,10 +77,13 @@ pub enum RowChange {
     Rename { from: MigrationName, to: MigrationName },
 }
 
-/// SQL that goes to the server as one message, and the row that belongs to it.
+/// Statements, and the row that belongs to them.
+///
+/// With a row, the migration ends here: what it deferred is checked, and what it set in the session is put back, before
+/// the row changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part<'a> {
-    pub sql: &'a str,
+    pub statements: Vec<&'a str>,
     pub row: Option<RowChange>,
 }
 
@@ -146,13 +149,54 @@ pub enum Ended {
     Unknown,
 }
 
+/// What of a part failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Counted from 0.
+    Statement(usize),
+    /// What the migration deferred to its end.
+    End,
+    /// The change of the ledger's row.
+    Row,
+}
+
+/// Where a batch failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FailedAt {
+    pub part: usize,
+    pub stage: Stage,
+}
+
+/// What the server says beside its answers (PostgreSQL documentation, "Error and Notice Message Fields").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// `NOTICE`, `WARNING`, `INFO`, … in the server's language.
+    pub severity: String,
+    /// SQLSTATE; class 01 is a warning.
+    pub code: String,
+    pub message: String,
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+}
+
+/// What happens while a batch is under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// The part succeeded.
+    Finished {
+        part: usize,
+    },
+    Notice {
+        at: FailedAt,
+        notice: Notice,
+    },
+}
+
 /// A batch that failed.
 #[derive(Debug)]
 pub struct BatchError {
-    /// The part that failed; none when the commit itself did (a deferred constraint).
-    pub part: Option<usize>,
-    /// How many statements of the part had succeeded; none when the ledger's row failed.
-    pub succeeded: Option<usize>,
+    /// None when it was no part, but the commit, or what belongs to the whole batch.
+    pub at: Option<FailedAt>,
     pub error: DatabaseError,
     pub ended: Ended,
     /// Who was in the way, where a lock was not free in time and somebody could be seen.
@@ -205,28 +249,36 @@ pub trait MigrationDatabase: Send {
     /// With `create`, missing tables are made in the same transaction.
     async fn open(&mut self, create: bool) -> Result<Opened, DatabaseError>;
 
-    /// Keeps the lock beyond the transaction, which is committed. One round trip.
+    /// Keeps the lock beyond the transaction, which is committed. One round trip, after two further sessions have tried
+    /// whether a session stays on its server.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Pooler`] where it does not; nothing was changed then.
     async fn hold(&mut self) -> Result<(), DatabaseError>;
 
-    /// Runs all parts and commits. One round trip, however many parts. `done` is told the index of each that succeeded.
+    /// Runs all parts and commits. One round trip, however many parts, as long as they are not many megabytes.
     ///
     /// `begin` opens a transaction first; otherwise the one of [`Self::open`] is used.
     async fn commit(
         &mut self,
         begin: bool,
         parts: &[Part<'_>],
-        done: &mut (dyn FnMut(usize) + Send),
+        told: &mut (dyn FnMut(Told) + Send),
     ) -> Result<(), BatchError>;
 
     /// Repairs the ledger and commits, in the transaction of [`Self::open`]. One round trip.
     ///
     /// The server compares the rows with the plan's first, writes them down, and looks at the order of the new ones
     /// before the commit; where either is wrong, the error is the server's, with SQLSTATE 55000 and without a part.
-    async fn repair(&mut self, order: &RepairOrder<'_>, done: &mut (dyn FnMut(usize) + Send))
-    -> Result<(), BatchError>;
+    async fn repair(&mut self, order: &RepairOrder<'_>, told: &mut (dyn FnMut(Told) + Send)) -> Result<(), BatchError>;
 
     /// Runs one statement outside of any transaction, then changes its row. One round trip, two with a row.
-    async fn run_alone(&mut self, part: &Part<'_>, queueing: Queueing) -> Result<(), BatchError>;
+    async fn run_alone(
+        &mut self,
+        part: &Part<'_>,
+        queueing: Queueing,
+        told: &mut (dyn FnMut(Told) + Send),
+    ) -> Result<(), BatchError>;
 
     /// The index that stands where this one would be built; none while somebody is building it.
     async fn find_index(&mut self, index: &IndexBuild) -> Result<Option<StandingIndex>, DatabaseError>;

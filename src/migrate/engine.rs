@@ -2,7 +2,8 @@ use super::plan::{Direction, PlanError, Route, Target, route, segments};
 use super::run::Run;
 use super::{
     Blocker, FileHistory, Holder, JournalEntry, JournalState, JournalWish, LedgerRow, MigrateError, MigrationDatabase,
-    MigrationName, MigrationResult, MigrationSource, Opened, PlanReport, Remains, RunReport, Script, StatusReport,
+    MigrationName, MigrationResult, MigrationSource, NoticeReport, Opened, PlanReport, Remains, RunReport, Script,
+    StatusReport,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +51,8 @@ pub enum Event {
     Planned { direction: Direction, names: Vec<MigrationName>, transactions: usize },
     /// This role may neither write to the journal nor make one.
     WithoutJournal,
+    /// The server said something beside its answers.
+    Notice(NoticeReport),
     /// A migration succeeded; it counts once its transaction is committed.
     Finished { name: MigrationName, direction: Direction },
     /// A table's lock was not free in time; everything was rolled back and is tried again.
@@ -94,9 +97,9 @@ impl Engine<'_> {
         on_event: Events<'_>,
     ) -> RunReport {
         let mut attempt = 0;
-        let mut earlier = Vec::new();
+        let (mut earlier, mut notices) = (Vec::new(), Vec::new());
         loop {
-            let mut report = RunReport { results: Vec::new(), error: None };
+            let mut report = RunReport { notices: std::mem::take(&mut notices), ..RunReport::default() };
             let rest = remaining(target, earlier.len());
             let outcome = self.attempt(database, &rest, &mut report, recognition.as_mut(), on_event).await;
             match outcome {
@@ -109,6 +112,7 @@ impl Engine<'_> {
                         }
                         _ => Event::TableLockBusy { attempt, of, blockers: error.blockers().to_vec() },
                     });
+                    notices = report.notices;
                     earlier.extend(report.results.into_iter().filter(MigrationResult::counts));
                     tokio::time::sleep(Duration::from_millis(500) * u32::try_from(attempt).unwrap_or(1)).await;
                 }
@@ -179,7 +183,7 @@ impl Engine<'_> {
                 return other.map(|_| ());
             }
         };
-        *report = RunReport::planned(&route);
+        report.plan(&route);
         let segments = segments(&scripts);
         on_event(Event::Planned {
             direction: route.direction,
@@ -268,7 +272,7 @@ fn remaining(target: &Target, committed: usize) -> Target {
 /// left but, at most, an invalid index, which the next attempt drops.
 fn is_worth_a_retry(error: &MigrateError) -> bool {
     let can_begin_again = match error.remains() {
-        Some(Remains::Nothing) => true,
+        Some(Remains::Nothing | Remains::Sequences) => true,
         Some(Remains::Committed { statements, .. } | Remains::Unfinished { statements, index: Some(_), .. }) => {
             *statements == 0
         }

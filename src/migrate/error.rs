@@ -8,6 +8,9 @@ use std::time::Duration;
 pub enum Remains {
     /// Everything was rolled back.
     Nothing,
+    /// The same, but a sequence may have given numbers, or been set, which no rollback takes back (PostgreSQL
+    /// documentation, 9.17 "Sequence Manipulation Functions").
+    Sequences,
     /// An earlier transaction of the run was committed, because a statement forced it.
     Committed {
         /// Migrations that are complete, and in the ledger.
@@ -30,11 +33,12 @@ impl fmt::Display for Remains {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unfinished = match self {
             Self::Unfinished { index: Some(name), .. } => Some(format!("the invalid index {name} remains")),
-            Self::Unfinished { index: None, .. } => Some("part of what the statement did may remain".to_owned()),
-            Self::Nothing | Self::Committed { .. } => None,
+            Self::Unfinished { index: None, .. } => Some("parts of this statement may be committed".to_owned()),
+            Self::Nothing | Self::Sequences | Self::Committed { .. } => None,
         };
         match self {
             Self::Nothing => f.write_str("nothing was changed"),
+            Self::Sequences => f.write_str("nothing was changed, except that sequences may have moved on"),
             Self::Committed { migrations, statements } | Self::Unfinished { migrations, statements, .. } => {
                 let complete = match migrations.len() {
                     0 => None,
@@ -62,14 +66,26 @@ pub enum InTheWay {
     Perhaps,
 }
 
+/// What of a migration failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failed {
+    /// Its text, shortened.
+    Statement(String),
+    /// What it deferred to its end, such as a constraint.
+    Deferred,
+    /// Its row could not be written to the ledger.
+    Row,
+}
+
 /// A migration that the server refused.
 #[derive(Debug)]
 pub struct FailedMigration {
     pub migration: MigrationName,
+    /// The one that ran before it in the same run.
+    pub before: Option<MigrationName>,
     pub direction: Direction,
     pub location: Location,
-    /// The statement, shortened; none when the ledger's row could not be written.
-    pub statement: Option<String>,
+    pub what: Failed,
     pub remains: Remains,
     pub in_the_way: Option<InTheWay>,
     /// Who had a lock that was not free in time, as far as that was seen.
@@ -124,6 +140,14 @@ impl MigrateError {
             Self::Failed(failed) => &failed.blockers,
             _ => &[],
         }
+    }
+
+    /// Whether SQL of a migration was sent before.
+    pub fn has_begun(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed(_) | Self::CommitFailed { .. } | Self::LostBeforeCommit { .. } | Self::OutcomeUnknown { .. }
+        )
     }
 
     /// What is left in the database; none when nobody knows.

@@ -1,5 +1,5 @@
 use super::script::Script;
-use super::sql::{TokenKind, tokens};
+use super::sql::{Lexer, TokenKind};
 use super::{Direction, MigrationName, MigrationSource};
 use crate::system::hex;
 use serde::Serialize;
@@ -10,8 +10,9 @@ use sha2::{Digest, Sha256};
 pub struct JournalEntry {
     /// See [`fingerprint`].
     pub hash: String,
+    /// Empty where it is too large to be kept.
     pub up_sql: String,
-    /// None where the migration had no down part, or one that cannot be read.
+    /// None where the migration had no down part, or one that cannot be read or is too large.
     pub down_sql: Option<String>,
     /// What was checked out.
     pub git_commit: Option<String>,
@@ -25,12 +26,15 @@ impl JournalEntry {
         up: &Script,
         git_commit: Option<&str>,
     ) -> Self {
-        // A down part that nobody asked for stops nobody.
+        /// What is larger is known by its hash alone: a journal of files full of rows would hold those rows twice.
+        const LARGEST: usize = 1 << 20;
+        let kept = |script: &Script| (script.text().len() <= LARGEST).then(|| script.standalone());
+        // A down part that cannot be read stops no run up.
         let down = source.script(name, Direction::Down).ok().flatten();
         Self {
             hash: fingerprint(up),
-            up_sql: up.standalone(),
-            down_sql: down.map(|down| down.standalone()),
+            up_sql: kept(up).unwrap_or_default(),
+            down_sql: down.and_then(|down| kept(&down)),
             git_commit: git_commit.map(str::to_owned),
         }
     }
@@ -48,7 +52,7 @@ pub struct JournalRow {
     pub application_name: String,
     pub git_commit: Option<String>,
     pub is_undone: bool,
-    /// Empty where only the hashes were asked for.
+    /// Empty where only the hashes were asked for, or where it was too large to be kept.
     pub up_sql: String,
     pub down_sql: Option<String>,
 }
@@ -80,14 +84,18 @@ pub enum JournalState {
 /// A hash of what the server is told: white space between the tokens, line ends and comments do not matter.
 pub fn fingerprint(script: &Script) -> String {
     let mut hasher = Sha256::new();
-    for at in 0..script.statements().len() {
-        let text = script.sql(&(at..at + 1));
-        // A text that was split before has no open end.
-        for token in tokens(text).unwrap_or_default() {
-            if token.kind != TokenKind::Comment {
-                hasher.update(&text[token.range]);
-                hasher.update([0]);
+    for text in script.each(0..script.statements().len()) {
+        for token in Lexer::new(text) {
+            match token {
+                Ok(token) if token.kind == TokenKind::Comment => continue,
+                Ok(token) => hasher.update(&text[token.range]),
+                // Strings with escapes by setting: the lexer alone does not know where they end.
+                Err(open) => {
+                    hasher.update(&text[open.offset..]);
+                    break;
+                }
             }
+            hasher.update([0]);
         }
         hasher.update(b";");
     }

@@ -8,15 +8,19 @@
 
 mod blocker;
 mod check;
+mod cuts;
 mod database;
+mod draft;
 mod engine;
 mod error;
+mod failed;
 mod history;
 pub mod import;
 mod journal;
 mod ledger;
 mod lint;
 mod name;
+mod places;
 mod plan;
 #[cfg(test)]
 mod plan_tests;
@@ -36,11 +40,11 @@ pub use check::{
     Base, CheckError, CheckFinding, CheckProblem, CheckReport, Rename, Repository, RepositoryError, Tree, check,
 };
 pub use database::{
-    After, BatchError, Ended, Holder, Interrupt, JournalWish, MigrationDatabase, Opened, Part, Queueing, RepairOrder,
-    RepairRecord, RowChange, SessionSpec, StandingIndex,
+    After, BatchError, Ended, FailedAt, Holder, Interrupt, JournalWish, MigrationDatabase, Notice, Opened, Part,
+    Queueing, RepairOrder, RepairRecord, RowChange, SessionSpec, Stage, StandingIndex, Told,
 };
 pub use engine::{Engine, Event, Options, Recognition};
-pub use error::{FailedMigration, InTheWay, MigrateError, Remains};
+pub use error::{Failed, FailedMigration, InTheWay, MigrateError, Remains};
 pub use history::{FileHistory, FoundFiles};
 pub use journal::{JournalEntry, JournalRow, JournalState, alias, fingerprint};
 pub use ledger::{LedgerNames, LedgerRow, kysely_time};
@@ -49,7 +53,9 @@ pub use name::{MigrationName, NameError};
 pub use plan::{Direction, History, Piece, PlanError, Route, Segment, Target, history, route, segments};
 pub use preview::{PlanReport, PlannedSegment, PlannedStatement};
 pub use rehearsal::{Fingerprint, Rehearsal, RehearsalReport, Rehearsed, Scratch, Verdict};
-pub use report::{ErrorReport, MigrationResult, MigrationState, ResultStatus, RunReport, StatusReport, StatusRow};
+pub use report::{
+    ErrorReport, MigrationResult, MigrationState, NoticeReport, ResultStatus, RunReport, StatusReport, StatusRow,
+};
 pub use script::{Layout, Location, Script, ScriptError};
 pub use source::{FolderSource, MigrationSource, SourceError};
 pub use trace::{Touch, trace};

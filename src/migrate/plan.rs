@@ -1,3 +1,4 @@
+use super::cuts;
 use super::name::locale_compare;
 use super::script::Script;
 use super::sql::StatementKind;
@@ -175,7 +176,8 @@ pub enum Segment {
     Alone(Piece),
 }
 
-/// Cuts the steps into as few transactions as SQL allows: one, unless a statement forces an end.
+/// Cuts the steps into as few transactions as SQL allows: one, unless a statement forces an end, or what a file leaves
+/// in its transaction would reach the next one.
 pub fn segments(scripts: &[Script]) -> Vec<Segment> {
     let mut found = Vec::new();
     let mut open: Vec<Piece> = Vec::new();
@@ -189,8 +191,7 @@ pub fn segments(scripts: &[Script]) -> Vec<Segment> {
         let mut start = 0;
         for (index, statement) in script.statements().iter().enumerate() {
             let piece = |start: usize| Piece { step, statements: start..index + 1, completes: index + 1 == count };
-            let alone = !script.is_transactional() || matches!(statement.kind, StatementKind::Alone { .. });
-            if alone {
+            if script.is_alone(index) {
                 if start < index {
                     open.push(Piece { step, statements: start..index, completes: false });
                 }
@@ -204,6 +205,9 @@ pub fn segments(scripts: &[Script]) -> Vec<Segment> {
                     close(&mut open, &mut found);
                 }
             }
+        }
+        if cuts::ends_transaction(script) {
+            close(&mut open, &mut found);
         }
     }
     close(&mut open, &mut found);

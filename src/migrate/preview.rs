@@ -9,7 +9,8 @@ pub struct PlanReport {
     /// `None` where there is nothing to do.
     pub direction: Option<Direction>,
     pub migrations: usize,
-    /// After connecting, if nobody holds the lock and no broken index has to be dropped first.
+    /// Of the run's own session, after connecting, if no other run holds the lock and no broken index has to be dropped
+    /// first. A run that needs its session beyond a transaction looks with two more whether it may have it.
     pub round_trips: usize,
     pub segments: Vec<PlannedSegment>,
 }

@@ -1,9 +1,10 @@
 use super::{
-    Blocker, Direction, History, JournalRow, LedgerRow, MigrateError, MigrationName, MigrationSource, PlanError, Route,
-    fingerprint, history,
+    Blocker, Direction, Failed, History, JournalRow, LedgerRow, Location, MigrateError, MigrationName, MigrationSource,
+    Notice, PlanError, Route, fingerprint, history,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// Kysely's `MigrationResult.status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -32,26 +33,68 @@ impl MigrationResult {
 }
 
 /// What a run did. `results` is empty when nothing was to be done, or nothing was begun.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct RunReport {
     pub results: Vec<MigrationResult>,
+    /// What the server said beside its answers; the first thousand of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<NoticeReport>,
     #[serde(serialize_with = "as_report")]
     pub error: Option<MigrateError>,
 }
 
 impl RunReport {
-    pub(super) fn planned(route: &Route) -> Self {
+    /// Lists what will run.
+    pub(super) fn plan(&mut self, route: &Route) {
         let result = |name: &MigrationName| MigrationResult {
             migration_name: name.clone(),
             direction: route.direction,
             status: ResultStatus::NotExecuted,
             rolled_back: false,
         };
-        Self { results: route.names.iter().map(result).collect(), error: None }
+        self.results = route.names.iter().map(result).collect();
+    }
+
+    pub(super) fn keep(&mut self, notice: NoticeReport) {
+        const MOST: usize = 1000;
+        if self.notices.len() < MOST {
+            self.notices.push(notice);
+        }
     }
 
     pub fn succeeded(&self) -> usize {
         self.results.iter().filter(|result| result.counts()).count()
+    }
+}
+
+/// A notice of the server, and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NoticeReport {
+    pub migration: MigrationName,
+    pub file: String,
+    /// Where the statement begins; counted from 1.
+    pub line: usize,
+    pub severity: String,
+    /// SQLSTATE; class 01 is a warning.
+    pub sqlstate: String,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl NoticeReport {
+    pub(super) fn new(migration: MigrationName, place: Location, notice: Notice) -> Self {
+        let Notice { severity, code, message, detail, hint } = notice;
+        let file = place.file.display().to_string();
+        Self { migration, file, line: place.line, severity, sqlstate: code, message, detail, hint }
+    }
+}
+
+impl fmt::Display for NoticeReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}: {}", self.file, self.line, self.severity, self.message)
     }
 }
 
@@ -75,6 +118,9 @@ pub struct ErrorReport {
     pub detail: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// What is left in the database; not there when that is not known, or nothing had begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remains: Option<String>,
     /// Who had a lock that was not free in time.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub blockers: Vec<Blocker>,
@@ -97,10 +143,14 @@ impl From<&MigrateError> for ErrorReport {
             file: place.map(|place| place.file.display().to_string()),
             line: place.map(|place| place.line),
             column: place.map(|place| place.column),
-            statement: failed.and_then(|failed| failed.statement.clone()),
+            statement: failed.and_then(|failed| match &failed.what {
+                Failed::Statement(statement) => Some(statement.clone()),
+                Failed::Deferred | Failed::Row => None,
+            }),
             sqlstate: server.map(|server| server.code.clone()),
             detail: server.and_then(|server| server.detail.clone()),
             hint: server.and_then(|server| server.hint.clone()),
+            remains: error.remains().filter(|_| error.has_begun()).map(ToString::to_string),
             blockers: error.blockers().to_vec(),
         }
     }

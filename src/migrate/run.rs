@@ -1,11 +1,12 @@
 use super::engine::{Event, Events, Options};
+use super::failed::{Failing, failed};
 use super::plan::{Direction, Piece, Route, Segment};
 use super::report::{ResultStatus, RunReport};
 use super::resolve::{Outcome, ask_outcome};
-use super::sql::StatementKind;
+use super::sql::{StatementKind, commits_within, may_move_sequences};
 use super::{
-    After, BatchError, Ended, FailedMigration, InTheWay, JournalEntry, MigrateError, MigrationDatabase, Part, Queueing,
-    Remains, RowChange, Script, StandingIndex,
+    After, BatchError, Ended, FailedAt, InTheWay, JournalEntry, MigrateError, MigrationDatabase, NoticeReport, Part,
+    Queueing, Remains, RowChange, Script, Stage, StandingIndex, Told,
 };
 use crate::system::DatabaseError;
 
@@ -56,8 +57,11 @@ impl Run<'_> {
     ) -> Result<(), MigrateError> {
         let parts: Vec<Part<'_>> = pieces.iter().map(|piece| self.part(piece)).collect();
         let before = report.results.clone();
-        let mut done = |index: usize| self.finished(&pieces[index], report, on_event);
-        let Err(failure) = database.commit(begin, &parts, &mut done).await else { return Ok(()) };
+        let mut told = |told: Told| match told {
+            Told::Finished { part } => self.finished(&pieces[part], report, on_event),
+            Told::Notice { at, notice } => self.noticed(&pieces[at.part], at.stage, notice, report, on_event),
+        };
+        let Err(failure) = database.commit(begin, &parts, &mut told).await else { return Ok(()) };
         let is_unknown = failure.ended == Ended::Unknown;
         let changes: Vec<&RowChange> = parts.iter().filter_map(|part| part.row.as_ref()).collect();
         if is_unknown && changes.is_empty() {
@@ -86,8 +90,9 @@ impl Run<'_> {
             }
         }
         self.roll_back(report, &before, pieces);
-        let failed = failure.part.map(|part| &pieces[part]);
+        let failed = failure.at.map(|at| &pieces[at.part]);
         let remains = self.remains(&before, failed.or(pieces.first()));
+        let remains = self.but_sequences(remains, pieces, &failure);
         if is_unknown {
             return Err(MigrateError::LostBeforeCommit { remains, error: failure.error });
         }
@@ -111,8 +116,13 @@ impl Run<'_> {
         let is_concurrent = matches!(kind, StatementKind::Alone { is_concurrent: true, .. });
         let queueing = if is_concurrent { Queueing::Unlimited } else { Queueing::Limited };
         let cleared = self.clear(database, kind, on_event).await;
+        let mut told = |told: Told| {
+            if let Told::Notice { at, notice } = told {
+                self.noticed(piece, at.stage, notice, report, on_event);
+            }
+        };
         let outcome = match cleared {
-            Ok(()) => database.run_alone(&self.part(piece), queueing).await,
+            Ok(()) => database.run_alone(&self.part(piece), queueing, &mut told).await,
             Err(failure) => Err(failure),
         };
         match outcome {
@@ -124,15 +134,23 @@ impl Run<'_> {
                 Err(MigrateError::OutcomeUnknown { error: failure.error })
             }
             Err(failure) => {
-                let is_row = failure.succeeded.is_none();
-                let done = if is_row { piece.statements.end } else { piece.statements.start };
+                let is_done = !matches!(failure.at, Some(FailedAt { stage: Stage::Statement(_), .. }));
+                let done = if is_done { piece.statements.end } else { piece.statements.start };
                 let remains = self.remains_after(&report.results, done);
-                let found = if is_row { Found::Nothing } else { look(database, kind, &failure.error).await };
-                let (remains, in_the_way) = match found {
-                    Found::Nothing => (remains, None),
-                    Found::Invalid(index) => (unfinished(remains, Some(index.name)), None),
-                    Found::Unknown => (unfinished(remains, None), None),
-                    Found::InTheWay(found) => (remains, Some(found)),
+                let sql = self.scripts[piece.step].sql(&piece.statements);
+                let left = if is_done { Left::Nothing } else { look(database, kind, sql, &failure.error).await };
+                let in_the_way = match (&left, kind) {
+                    _ if is_done || !is_duplicate(&failure.error) => None,
+                    (Left::Valid(index), _) => Some(InTheWay::Index(index.clone())),
+                    (Left::Invalid(_), _) | (_, StatementKind::Alone { index: Some(_), .. }) => None,
+                    (Left::Nothing | Left::Unknown, _) => Some(InTheWay::Perhaps),
+                };
+                let remains = match left {
+                    Left::Nothing | Left::Valid(_) => {
+                        self.but_sequences(remains, std::slice::from_ref(piece), &failure)
+                    }
+                    Left::Invalid(index) => unfinished(remains, Some(index.name)),
+                    Left::Unknown => unfinished(remains, None),
                 };
                 let error = self.failed(report, piece, failure, remains, in_the_way);
                 // No transaction was there to be rolled back.
@@ -159,7 +177,8 @@ impl Run<'_> {
         };
         clearing.await.map_err(|error: DatabaseError| {
             let ended = if error.is_lost() { Ended::Unknown } else { Ended::RolledBack };
-            BatchError { part: Some(0), succeeded: Some(0), error, ended, blockers: Vec::new() }
+            let at = Some(FailedAt { part: 0, stage: Stage::Statement(0) });
+            BatchError { at, error, ended, blockers: Vec::new() }
         })
     }
 
@@ -176,7 +195,25 @@ impl Run<'_> {
                 journal: self.journal.get(piece.step).cloned().map(Box::new),
             },
         });
-        Part { sql: self.scripts[piece.step].sql(&piece.statements), row }
+        Part { statements: self.scripts[piece.step].each(piece.statements.clone()).collect(), row }
+    }
+
+    fn noticed(
+        &self,
+        piece: &Piece,
+        stage: Stage,
+        notice: super::Notice,
+        report: &mut RunReport,
+        on_event: &mut (dyn FnMut(Event) + Send),
+    ) {
+        let script = &self.scripts[piece.step];
+        let at = match stage {
+            Stage::Statement(into) => piece.statements.start + into,
+            Stage::End | Stage::Row => piece.statements.end - 1,
+        };
+        let notice = NoticeReport::new(self.route.names[piece.step].clone(), script.location(at), notice);
+        report.keep(notice.clone());
+        on_event(Event::Notice(notice));
     }
 
     fn finished(&self, piece: &Piece, report: &mut RunReport, on_event: &mut (dyn FnMut(Event) + Send)) {
@@ -221,6 +258,25 @@ impl Run<'_> {
         }
     }
 
+    /// A rollback takes back what was done, but no number that a sequence has given.
+    fn but_sequences(&self, remains: Remains, pieces: &[Piece], failure: &BatchError) -> Remains {
+        // Class 42: the server did not understand the statement, and did nothing of it.
+        let is_unread = failure.error.code().is_some_and(|code| code.starts_with("42"));
+        let mut ran = pieces.iter().enumerate().map(|(part, piece)| {
+            let mut statements = piece.statements.clone();
+            match failure.at {
+                Some(at) if part > at.part => statements.end = statements.start,
+                Some(FailedAt { stage: Stage::Statement(failed), part: at }) if part == at => {
+                    statements.end = statements.start + failed + usize::from(!is_unread);
+                }
+                _ => {}
+            }
+            self.scripts[piece.step].each(statements)
+        });
+        let moves = remains == Remains::Nothing && ran.any(|mut statements| statements.any(may_move_sequences));
+        if moves { Remains::Sequences } else { remains }
+    }
+
     /// True when the migration is not committed in one piece: an interrupted run may have left some of it.
     fn is_cut(&self, piece: &Piece) -> bool {
         let has_step = |segment: &&Segment| match segment {
@@ -238,67 +294,50 @@ impl Run<'_> {
         remains: Remains,
         in_the_way: Option<InTheWay>,
     ) -> MigrateError {
-        let script = &self.scripts[piece.step];
         let result = &mut report.results[piece.step];
         result.status = ResultStatus::Error;
         result.rolled_back = !matches!(&remains, Remains::Committed { statements, .. } if *statements > 0);
-        let position = match &failure.error {
-            DatabaseError::Server(error) => error.position,
-            _ => None,
-        };
-        let (location, statement) = match (failure.succeeded, position) {
-            (Some(_), Some(position)) => {
-                let (location, statement) = script.locate(&piece.statements, position);
-                (location, Some(statement))
-            }
-            (Some(succeeded), None) => {
-                let statement = (piece.statements.start + succeeded).min(piece.statements.end - 1);
-                (script.location(statement), Some(statement))
-            }
-            (None, _) => (script.location(piece.statements.end - 1), None),
-        };
-        MigrateError::Failed(Box::new(FailedMigration {
-            migration: self.route.names[piece.step].clone(),
+        let failing = Failing {
+            migration: &self.route.names[piece.step],
+            before: piece.step.checked_sub(1).map(|before| &self.route.names[before]),
             direction: self.route.direction,
-            location,
-            statement: statement.map(|statement| script.excerpt(statement)),
-            remains,
-            in_the_way,
-            blockers: failure.blockers,
-            error: failure.error,
-        }))
+            script: &self.scripts[piece.step],
+            statements: piece.statements.clone(),
+        };
+        failed(&failing, failure, remains, in_the_way)
     }
 }
 
-/// What the database shows after a statement failed outside of any transaction.
-enum Found {
+/// What a statement that failed outside of any transaction has left.
+enum Left {
     Nothing,
-    /// What the failed build left.
+    /// What a failed build left.
     Invalid(StandingIndex),
-    /// Part of the statement's work may be there; nobody knows.
+    /// An index that stands where it would be built.
+    Valid(StandingIndex),
+    /// Part of its work may be there.
     Unknown,
-    InTheWay(InTheWay),
 }
 
-async fn look(database: &mut dyn MigrationDatabase, kind: &StatementKind, error: &DatabaseError) -> Found {
+async fn look(database: &mut dyn MigrationDatabase, kind: &StatementKind, sql: &str, error: &DatabaseError) -> Left {
     match kind {
         StatementKind::Alone { index: Some(index), .. } => match database.find_index(index).await {
-            Ok(Some(standing)) if !standing.is_valid => Found::Invalid(standing),
-            Ok(Some(standing)) if is_duplicate(error) => Found::InTheWay(InTheWay::Index(standing)),
-            Ok(_) => Found::Nothing,
-            Err(_) => Found::Unknown,
+            Ok(Some(standing)) if !standing.is_valid => Left::Invalid(standing),
+            Ok(Some(standing)) if is_duplicate(error) => Left::Valid(standing),
+            Ok(_) => Left::Nothing,
+            Err(_) => Left::Unknown,
         },
-        _ if is_duplicate(error) => Found::InTheWay(InTheWay::Perhaps),
-        StatementKind::Alone { is_concurrent: true, .. } => Found::Unknown,
-        // One statement is one transaction, even where no block is around it.
-        _ => Found::Nothing,
+        StatementKind::Alone { is_concurrent: true, .. } if !is_duplicate(error) => Left::Unknown,
+        _ if commits_within(sql) => Left::Unknown,
+        // Any other statement is one transaction, even where no block is around it.
+        _ => Left::Nothing,
     }
 }
 
 fn unfinished(committed: Remains, index: Option<String>) -> Remains {
     match committed {
         Remains::Committed { migrations, statements } => Remains::Unfinished { migrations, statements, index },
-        Remains::Nothing | Remains::Unfinished { .. } => {
+        Remains::Nothing | Remains::Sequences | Remains::Unfinished { .. } => {
             Remains::Unfinished { migrations: Vec::new(), statements: 0, index }
         }
     }

@@ -1,8 +1,12 @@
 use super::Direction;
-use super::sql::{self, SplitError, Statement, TokenKind};
+use super::cuts;
+use super::draft::{Draft, Outline, text};
+use super::places::Places;
+use super::sql::{self, Reading, Refusal, Statement, StatementKind};
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// A place in a file, both counted from 1; columns count characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +27,20 @@ impl fmt::Display for Location {
 pub enum ScriptError {
     #[error("{}: the file is not UTF-8 (byte {offset})", file.display())]
     NotUtf8 { file: PathBuf, offset: usize },
-    #[error("{location}: {error}")]
-    Sql { location: Location, error: SplitError },
+    #[error("{}: byte {offset} is NUL, which no SQL can hold", file.display())]
+    Nul { file: PathBuf, offset: usize },
+    #[error("{location}: this {what} never ends")]
+    Unterminated { location: Location, what: &'static str },
+    #[error("{location}: {refusal}")]
+    Refused {
+        location: Location,
+        refusal: Refusal,
+        /// What else is refused in the file, with its line.
+        others: Vec<(usize, Refusal)>,
+    },
+    /// The file is committed in several parts, and what this statement sets does not reach the last one.
+    #[error("{location}: {what} holds until its transaction ends, and the statement in line {end} ends it")]
+    CutOff { location: Location, what: &'static str, end: usize },
     #[error("{}: there is no `-- migrate:up` part", file.display())]
     NoUpPart { file: PathBuf },
     #[error("{location}: a second `-- migrate:{part}` part")]
@@ -55,6 +71,7 @@ pub struct Script {
     part: Range<usize>,
     statements: Vec<Statement>,
     transaction: bool,
+    places: OnceLock<Places>,
 }
 
 impl Script {
@@ -64,12 +81,30 @@ impl Script {
     ///
     /// # Errors
     /// [`ScriptError`], with the file and mostly the line.
-    pub fn parse(file: &Path, bytes: &[u8], layout: Layout, direction: Direction) -> Result<Option<Self>, ScriptError> {
-        let text = std::str::from_utf8(bytes)
-            .map_err(|error| ScriptError::NotUtf8 { file: file.to_owned(), offset: error.valid_up_to() })?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
+    pub fn parse(
+        file: &Path,
+        bytes: impl Into<Vec<u8>>,
+        layout: Layout,
+        direction: Direction,
+    ) -> Result<Option<Self>, ScriptError> {
+        let text = text(file, bytes.into())?;
         let draft = Draft { file, text: &text };
-        let outline = draft.outline(layout)?;
+        let mut outline = Outline::default();
+        let mut trouble = None;
+        let Reading { statements, refused, unterminated } = sql::read(&text, &mut |comment| {
+            let found = draft.directive(comment, layout, &mut outline);
+            found.unwrap_or_else(|error| {
+                trouble.get_or_insert(error);
+                false
+            })
+        });
+        if let (Some(found), true) = (&unterminated, refused.is_empty()) {
+            return Err(ScriptError::Unterminated { location: draft.location(found.offset), what: found.what });
+        }
+        trouble.map_or(Ok(()), Err)?;
+        if let Some(early) = statements.iter().find(|statement| outline.is_before_parts(statement.range.start)) {
+            return Err(ScriptError::BeforeFirstPart { location: draft.location(early.range.start) });
+        }
         let part = match (layout, direction) {
             (Layout::Whole, _) => 0..text.len(),
             (Layout::Parts, Direction::Up) => {
@@ -80,16 +115,18 @@ impl Script {
                 None => return Ok(None),
             },
         };
-        let mut statements = sql::split(&text[part.clone()]).map_err(|error| draft.sql(part.start, error))?;
-        for statement in &mut statements {
-            statement.range = statement.range.start + part.start..statement.range.end + part.start;
-        }
+        draft.refuse(refused.into_iter().filter(|(offset, _)| part.contains(offset)))?;
+        let mut statements = statements;
+        statements.retain(|statement| part.contains(&statement.range.start));
         if statements.is_empty() {
             return Err(ScriptError::Empty { file: file.to_owned(), part: direction.word() });
         }
         let applies = |offset: &usize| part.contains(offset) || outline.is_before_parts(*offset);
         let transaction = !outline.without_transaction.iter().any(applies);
-        Ok(Some(Self { file: file.to_owned(), part, statements, transaction, text }))
+        let places = OnceLock::new();
+        let script = Self { file: file.to_owned(), part, statements, transaction, text, places };
+        cuts::check(&script)?;
+        Ok(Some(script))
     }
 
     pub fn file(&self) -> &Path {
@@ -115,6 +152,11 @@ impl Script {
         }
     }
 
+    /// Each of these statements.
+    pub fn each(&self, statements: Range<usize>) -> impl Iterator<Item = &str> {
+        self.statements[statements].iter().map(|statement| &self.text[statement.range.clone()])
+    }
+
     /// This direction's whole text, comments included.
     pub fn text(&self) -> &str {
         &self.text[self.part.clone()]
@@ -122,11 +164,13 @@ impl Script {
 
     /// Where a byte of [`Self::text`] stands.
     pub fn location_in_text(&self, offset: usize) -> Location {
-        let mut offset = (self.part.start + offset).min(self.text.len());
-        while !self.text.is_char_boundary(offset) {
-            offset -= 1;
-        }
-        Draft { file: &self.file, text: &self.text }.location(offset)
+        self.place(self.part.start + offset)
+    }
+
+    /// Where a statement stands in [`Self::text`], in bytes.
+    pub fn range_in_text(&self, statement: usize) -> Range<usize> {
+        let range = &self.statements[statement].range;
+        range.start - self.part.start..range.end - self.part.start
     }
 
     /// All statements as a text of its own that can be read back whole: with the directive that stood in the file.
@@ -137,143 +181,47 @@ impl Script {
 
     /// Where a statement begins.
     pub fn location(&self, statement: usize) -> Location {
-        let offset = self.statements.get(statement).map_or(0, |statement| statement.range.start);
-        Draft { file: &self.file, text: &self.text }.location(offset)
+        self.place(self.statements.get(statement).map_or(0, |statement| statement.range.start))
     }
 
-    /// Where the server's error position points to, and which statement that is.
+    /// Where the server's error position points to.
     ///
-    /// `position` counts characters from 1, from the beginning of the given statements
+    /// `position` counts characters from 1, from the beginning of the statement
     /// (PostgreSQL documentation, 55.8 "Error and Notice Message Fields", field `P`).
-    pub fn locate(&self, statements: &Range<usize>, position: usize) -> (Location, usize) {
-        let start = self.statements.get(statements.start).map_or(0, |statement| statement.range.start);
+    pub fn locate(&self, statement: usize, position: usize) -> Location {
+        let start = self.statements.get(statement).map_or(0, |statement| statement.range.start);
         let into = self.text[start..].char_indices().nth(position.saturating_sub(1));
-        let offset = into.map_or(self.text.len(), |(into, _)| start + into);
-        let within = statements.clone().rfind(|index| self.statements[*index].range.start <= offset);
-        let location = Draft { file: &self.file, text: &self.text }.location(offset);
-        (location, within.unwrap_or(statements.start))
+        self.place(into.map_or(self.text.len(), |(into, _)| start + into))
+    }
+
+    fn place(&self, offset: usize) -> Location {
+        let places = self.places.get_or_init(|| Places::of(&self.text));
+        let (line, column) = places.find(&self.text, offset);
+        Location { file: self.file.clone(), line, column }
     }
 
     /// A statement's text, shortened for a message.
     pub fn excerpt(&self, statement: usize) -> String {
         const LINES: usize = 6;
         const WIDTH: usize = 160;
-        let text = self.sql(&(statement..statement + 1));
-        let mut lines: Vec<String> = text
-            .lines()
+        let mut lines = self.sql(&(statement..statement + 1)).lines();
+        let mut shown: Vec<String> = lines
+            .by_ref()
             .take(LINES)
             .map(|line| match line.char_indices().nth(WIDTH) {
                 Some((end, _)) => format!("{}…", &line[..end]),
                 None => line.to_owned(),
             })
             .collect();
-        if text.lines().count() > LINES {
-            lines.push("…".to_owned());
+        if lines.next().is_some() {
+            shown.push("…".to_owned());
         }
-        lines.join("\n")
-    }
-}
-
-#[derive(Debug, Default)]
-struct Outline {
-    up: Option<Range<usize>>,
-    down: Option<Range<usize>>,
-    /// Offsets of `-- devdb: transaction=false` (and dbmate's `transaction:false`).
-    without_transaction: Vec<usize>,
-}
-
-impl Outline {
-    fn is_before_parts(&self, offset: usize) -> bool {
-        let first = [&self.up, &self.down].into_iter().flatten().map(|part| part.start).min();
-        first.is_some_and(|first| offset < first)
-    }
-}
-
-struct Draft<'a> {
-    file: &'a Path,
-    text: &'a str,
-}
-
-impl Draft<'_> {
-    fn location(&self, offset: usize) -> Location {
-        let before = &self.text[..offset];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Location {
-            file: self.file.to_owned(),
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-        }
+        shown.join("\n")
     }
 
-    fn sql(&self, base: usize, error: SplitError) -> ScriptError {
-        ScriptError::Sql { location: self.location(base + error.offset()), error }
-    }
-
-    /// Finds the parts and directives: line comments that begin their line, so that no string or body can fake one.
-    fn outline(&self, layout: Layout) -> Result<Outline, ScriptError> {
-        let tokens = sql::tokens(self.text).map_err(|error| self.sql(0, error.into()))?;
-        let mut outline = Outline::default();
-        let mut first_statement = None;
-        for token in tokens {
-            let text = &self.text[token.range.clone()];
-            let begins_line =
-                self.text[..token.range.start].rsplit('\n').next().is_some_and(|rest| rest.trim().is_empty());
-            let comment = text.strip_prefix("--").filter(|_| token.kind == TokenKind::Comment && begins_line);
-            let Some(comment) = comment.map(str::trim) else {
-                if token.kind != TokenKind::Comment {
-                    first_statement.get_or_insert(token.range.start);
-                }
-                continue;
-            };
-            if let Some(directive) = comment.strip_prefix("devdb:") {
-                match directive.trim() {
-                    "transaction=false" => outline.without_transaction.push(token.range.start),
-                    "transaction=true" => {}
-                    other => {
-                        let location = self.location(token.range.start);
-                        return Err(ScriptError::UnknownDirective { location, text: other.to_owned() });
-                    }
-                }
-            } else if let Some(part) = comment.strip_prefix("migrate:").filter(|_| layout == Layout::Parts) {
-                self.begin_part(part, token.range.start, &mut outline, first_statement)?;
-            }
-        }
-        Ok(outline)
-    }
-
-    fn begin_part(
-        &self,
-        heading: &str,
-        offset: usize,
-        outline: &mut Outline,
-        first_statement: Option<usize>,
-    ) -> Result<(), ScriptError> {
-        let mut words = heading.split_whitespace();
-        let (name, mine, other) = match words.next() {
-            Some("up") => ("up", &mut outline.up, &mut outline.down),
-            Some("down") => ("down", &mut outline.down, &mut outline.up),
-            _ => {
-                let location = self.location(offset);
-                return Err(ScriptError::UnknownDirective { location, text: format!("migrate:{heading}") });
-            }
-        };
-        if mine.is_some() {
-            return Err(ScriptError::SecondPart { location: self.location(offset), part: name });
-        }
-        *mine = Some(offset..self.text.len());
-        match other {
-            Some(other) => other.end = offset,
-            None => {
-                if let Some(statement) = first_statement {
-                    return Err(ScriptError::BeforeFirstPart { location: self.location(statement) });
-                }
-            }
-        }
-        // dbmate's spelling of the same wish.
-        if words.any(|word| word == "transaction:false") {
-            outline.without_transaction.push(offset);
-        }
-        Ok(())
+    /// True when it must be the only one of its transaction.
+    pub fn is_alone(&self, statement: usize) -> bool {
+        !self.transaction || matches!(self.statements[statement].kind, StatementKind::Alone { .. })
     }
 }
 
@@ -282,7 +230,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str, layout: Layout, direction: Direction) -> Result<Option<Script>, ScriptError> {
-        Script::parse(Path::new("m/a.sql"), text.as_bytes(), layout, direction)
+        Script::parse(Path::new("m/a.sql"), text, layout, direction)
     }
 
     fn up(text: &str) -> Script {
@@ -343,15 +291,20 @@ mod tests {
         assert!(
             said("-- devdb: transactoin=false\nselect 1", Layout::Whole).contains("m/a.sql:1:1: `transactoin=false`")
         );
-        let error = Script::parse(Path::new("a"), b"select '\xff'", Layout::Whole, Direction::Up).unwrap_err();
+        let error = Script::parse(Path::new("a"), &b"select '\xff'"[..], Layout::Whole, Direction::Up).unwrap_err();
         assert_eq!(error.to_string(), "a: the file is not UTF-8 (byte 8)");
+        assert_eq!(said("select 1;\0", Layout::Whole), "m/a.sql: byte 9 is NUL, which no SQL can hold");
     }
 
     #[test]
     fn the_servers_position_becomes_line_and_column() {
         let script = up("select 'ä';\nselect\n  nope;");
-        let (location, statement) = script.locate(&(0..2), 22);
-        assert_eq!((location.to_string().as_str(), statement), ("m/a.sql:3:3", 1));
+        assert_eq!(script.locate(1, 10).to_string(), "m/a.sql:3:3");
         assert_eq!(script.excerpt(1), "select\n  nope");
+    }
+
+    #[test]
+    fn a_directive_stands_behind_any_line_end() {
+        assert!(!up("-- why\r-- devdb: transaction=false\rselect 1").is_transactional());
     }
 }

@@ -154,7 +154,7 @@ impl MigrationSource for FolderSource {
         let path = self.dir.join(file);
         let shown = shown(&path, &self.shown_from);
         let bytes = std::fs::read(&path).map_err(|source| SourceError::Unreadable { path: shown.clone(), source })?;
-        Ok(Script::parse(&shown, &bytes, layout, direction)?)
+        Ok(Script::parse(&shown, bytes, layout, direction)?)
     }
 }
 

@@ -1,4 +1,4 @@
-use super::sql::{Token, TokenKind, tokens};
+use super::sql::{Token, TokenKind, identifier, tokens};
 use super::{Direction, Location, MigrationName, MigrationSource, SourceError};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -272,8 +272,8 @@ impl Words {
 fn piece(text: &str, token: &Token) -> Option<Piece> {
     let written = &text[token.range.clone()];
     match token.kind {
-        TokenKind::Word => Some(Piece::Word(written.to_lowercase())),
-        TokenKind::QuotedIdentifier => Some(Piece::Quoted(written[1..written.len() - 1].replace("\"\"", "\""))),
+        TokenKind::Word => Some(Piece::Word(identifier(written))),
+        TokenKind::QuotedIdentifier => Some(Piece::Quoted(identifier(written))),
         TokenKind::Text if written.starts_with('$') => {
             let tag = written[1..].find('$')? + 2;
             Some(Piece::Body(written.get(tag..written.len() - tag)?.to_owned()))

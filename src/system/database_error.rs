@@ -23,6 +23,11 @@ pub enum DatabaseError {
     /// The connection ended while it was in use.
     #[error("the connection to the database was lost")]
     Lost { source: Option<Source> },
+    /// Two sessions were on the same server process, or one moved to another.
+    #[error(
+        "{address} is a pooler that takes another server for each transaction; this run needs one session throughout"
+    )]
+    Pooler { address: String },
     #[error("{0}")]
     Server(Box<ServerError>),
     /// An answer that the protocol does not allow here.

@@ -1,7 +1,8 @@
 use crate::migrate::sql::IndexBuild;
 use crate::migrate::{
-    After, BatchError, Ended, Holder, Interrupt, JournalRow, JournalState, JournalWish, LedgerRow, MigrationDatabase,
-    Opened, Part, Queueing, RepairOrder, RowChange, SessionSpec, StandingIndex, kysely_time,
+    After, BatchError, Ended, FailedAt, Holder, Interrupt, JournalRow, JournalState, JournalWish, LedgerRow,
+    MigrationDatabase, Opened, Part, Queueing, RepairOrder, RowChange, SessionSpec, Stage, StandingIndex, Told,
+    kysely_time,
 };
 use crate::system::{DatabaseError, Reached, ServerError};
 use async_trait::async_trait;
@@ -98,7 +99,7 @@ impl Drop for FakeMigrations {
     }
 }
 
-fn nonsense(part: usize) -> BatchError {
+fn nonsense(part: usize, statement: usize) -> BatchError {
     let error = ServerError {
         code: "42601".to_owned(),
         message: "syntax error at or near \"nonsense\"".to_owned(),
@@ -108,7 +109,8 @@ fn nonsense(part: usize) -> BatchError {
         position: None,
     };
     let error = DatabaseError::Server(Box::new(error));
-    BatchError { part: Some(part), succeeded: Some(0), error, ended: Ended::RolledBack, blockers: Vec::new() }
+    let at = Some(FailedAt { part, stage: Stage::Statement(statement) });
+    BatchError { at, error, ended: Ended::RolledBack, blockers: Vec::new() }
 }
 
 fn change(rows: &mut Vec<LedgerRow>, journal: &mut Vec<JournalRow>, change: &RowChange) {
@@ -224,30 +226,29 @@ impl MigrationDatabase for FakeMigrations {
         &mut self,
         _begin: bool,
         parts: &[Part<'_>],
-        done: &mut (dyn FnMut(usize) + Send),
+        told: &mut (dyn FnMut(Told) + Send),
     ) -> Result<(), BatchError> {
         let lost = || DatabaseError::Lost { source: None };
-        let unknown =
-            |error| BatchError { part: None, succeeded: None, error, ended: Ended::Unknown, blockers: Vec::new() };
+        let unknown = |error| BatchError { at: None, error, ended: Ended::Unknown, blockers: Vec::new() };
         self.check().map_err(unknown)?;
         let mut rows = self.ledger.server().rows.clone().unwrap_or_default();
         let mut journal = self.ledger.server().journal.clone();
         for (index, part) in parts.iter().enumerate() {
-            if part.sql.contains("nonsense") {
+            if let Some(statement) = part.statements.iter().position(|sql| sql.contains("nonsense")) {
                 self.end_transaction();
-                return Err(nonsense(index));
+                return Err(nonsense(index, statement));
             }
             if let Some(row) = &part.row {
                 change(&mut rows, &mut journal, row);
             }
-            done(index);
+            told(Told::Finished { part: index });
         }
         let lose = self.ledger.server().lose.take();
         if lose != Some(false) {
             let mut server = self.ledger.server();
             server.rows = Some(rows);
             server.journal = journal;
-            server.committed.extend(parts.iter().map(|part| part.sql.to_owned()));
+            server.committed.extend(parts.iter().map(|part| part.statements.join("; ")));
         }
         if lose.is_some() {
             self.is_lost = true;
@@ -258,25 +259,26 @@ impl MigrationDatabase for FakeMigrations {
         Ok(())
     }
 
-    async fn run_alone(&mut self, part: &Part<'_>, _queueing: Queueing) -> Result<(), BatchError> {
-        if part.sql.contains("nonsense") {
-            return Err(nonsense(0));
+    async fn run_alone(
+        &mut self,
+        part: &Part<'_>,
+        _queueing: Queueing,
+        _told: &mut (dyn FnMut(Told) + Send),
+    ) -> Result<(), BatchError> {
+        if part.statements.iter().any(|sql| sql.contains("nonsense")) {
+            return Err(nonsense(0, 0));
         }
         let mut server = self.ledger.server();
         let Server { rows, journal, committed, .. } = &mut *server;
-        committed.push(part.sql.to_owned());
+        committed.push(part.statements.join("; "));
         if let Some(row) = &part.row {
             change(rows.get_or_insert_default(), journal, row);
         }
         Ok(())
     }
 
-    async fn repair(
-        &mut self,
-        order: &RepairOrder<'_>,
-        done: &mut (dyn FnMut(usize) + Send),
-    ) -> Result<(), BatchError> {
-        self.commit(false, &order.parts, done).await
+    async fn repair(&mut self, order: &RepairOrder<'_>, told: &mut (dyn FnMut(Told) + Send)) -> Result<(), BatchError> {
+        self.commit(false, &order.parts, told).await
     }
 
     async fn find_index(&mut self, _index: &IndexBuild) -> Result<Option<StandingIndex>, DatabaseError> {

@@ -3,8 +3,8 @@
 use crate::support::postgres::{Database, session, spec, until};
 use devdb::connection::Connection;
 use devdb::migrate::{
-    After, Engine, Event, FolderSource, LedgerNames, LedgerRow, MigrateError, MigrationDatabase, MigrationName, Opened,
-    Options, Part, Queueing, Remains, ResultStatus, RowChange, Target,
+    After, Engine, Event, FailedAt, FolderSource, LedgerNames, LedgerRow, MigrateError, MigrationDatabase,
+    MigrationName, Opened, Options, Part, Queueing, Remains, ResultStatus, RowChange, Stage, Target, Told,
 };
 use devdb::testing::FakeLedger;
 use std::future::Future;
@@ -67,13 +67,13 @@ fn parts_and_their_rows_are_committed_together_in_increasing_time() {
         locked(session.as_mut(), true).await;
         // 2999: a row from a machine whose clock is ahead.
         let parts = [
-            Part { sql: "create table a ()", row: insert("1", After::Time(32_472_144_000_000)) },
-            Part { sql: "create table b (); create table c ()", row: None },
-            Part { sql: "create table d ()", row: insert("2", After::Row(name("1"))) },
+            Part { statements: vec!["create table a ()"], row: insert("1", After::Time(32_472_144_000_000)) },
+            Part { statements: vec!["create table b ()", "create table c ()"], row: None },
+            Part { statements: vec!["create table d ()"], row: insert("2", After::Row(name("1"))) },
         ];
         let mut done = Vec::new();
         session.commit(false, &parts, &mut |index| done.push(index)).await.unwrap();
-        assert_eq!(done, [0, 1, 2]);
+        assert_eq!(done, [0, 1, 2].map(|part| Told::Finished { part }));
         let rows = server.session().await.read_ledger().await.unwrap().unwrap();
         let times: Vec<&str> = rows.iter().map(|row| row.timestamp.as_str()).collect();
         assert_eq!(times, ["2999-01-01T00:00:00.001Z", "2999-01-01T00:00:00.002Z"]);
@@ -86,11 +86,12 @@ fn a_failed_part_takes_everything_with_it_and_gives_the_lock_back() {
         let mut session = server.session().await;
         locked(session.as_mut(), true).await;
         let parts = [
-            Part { sql: "create table a ()", row: insert("1", After::Nothing) },
-            Part { sql: "nonsense", row: insert("2", After::Row(name("1"))) },
+            Part { statements: vec!["create table a ()"], row: insert("1", After::Nothing) },
+            Part { statements: vec!["nonsense"], row: insert("2", After::Row(name("1"))) },
         ];
         let failure = session.commit(false, &parts, &mut |_| ()).await.unwrap_err();
-        assert_eq!((failure.part, failure.succeeded, failure.error.code()), (Some(1), Some(0), Some("42601")));
+        let at = FailedAt { part: 1, stage: Stage::Statement(0) };
+        assert_eq!((failure.at, failure.error.code()), (Some(at), Some("42601")));
         let mut other = server.session().await;
         assert_eq!(locked(other.as_mut(), false).await, None);
     });
@@ -116,9 +117,9 @@ fn a_held_lock_outlives_its_transactions_until_it_is_released() {
         let mut first = server.session().await;
         locked(first.as_mut(), true).await;
         first.hold().await.unwrap();
-        let alone = Part { sql: "select 1", row: insert("1", After::Nothing) };
-        first.run_alone(&alone, Queueing::Limited).await.unwrap();
-        let parts = [Part { sql: "select 1", row: insert("2", After::Row(name("1"))) }];
+        let alone = Part { statements: vec!["select 1"], row: insert("1", After::Nothing) };
+        first.run_alone(&alone, Queueing::Limited, &mut |_| ()).await.unwrap();
+        let parts = [Part { statements: vec!["select 1"], row: insert("2", After::Row(name("1"))) }];
         first.commit(true, &parts, &mut |_| ()).await.unwrap();
         let mut second = server.session().await;
         assert!(matches!(second.open(false).await.unwrap(), Opened::Busy(_)));

@@ -194,7 +194,7 @@ fn a_migration_that_empties_the_search_path_does_not_lose_the_ledger() {
 }
 
 #[test]
-fn a_constraint_that_fails_at_the_commit_rolls_all_back() {
+fn a_deferred_constraint_that_fails_rolls_all_back_and_names_its_file() {
     let database = Database::create();
     let child = (
         "2_child.up.sql",
@@ -202,9 +202,10 @@ fn a_constraint_that_fails_at_the_commit_rolls_all_back() {
     );
     let outcome = stage(&database, &[USERS, child]).run(["devdb", "migrate", "to", "latest"]);
     assert_code(&outcome, 1);
-    assert!(outcome.stderr.contains("error: the commit failed; nothing was changed"), "{outcome}");
+    assert!(outcome.stderr.contains("error: migration 2_child failed (up); nothing was changed"), "{outcome}");
+    assert!(outcome.stderr.contains("this was deferred, and is checked at the end of the migration"), "{outcome}");
     assert!(outcome.stderr.contains("detail: Key (id)=(7) is not present in table \"users\"."), "{outcome}");
-    assert_eq!(outcome.stdout.matches("Success, rolled back").count(), 2, "{outcome}");
+    assert_eq!(outcome.stdout.matches("Success, rolled back").count(), 1, "{outcome}");
     assert_eq!(database.sql("select to_regclass('users') is null"), "t");
 }
 

@@ -20,6 +20,8 @@ mod migrate_kysely_cases;
 mod migrate_locked;
 mod migrate_plan;
 mod migrate_rehearsal;
+mod migrate_reports;
+mod migrate_runs;
 mod month;
 mod probe;
 mod repair_cases;

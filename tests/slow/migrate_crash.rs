@@ -247,10 +247,10 @@ fn a_session_or_link_that_ends_at_a_random_moment_is_told_as_it_really_ended() {
     (1..=seeds().unwrap_or(1)).for_each(|seed| suffer(100 + seed, misfortunes, &kinds));
 }
 
-/// Holds the transaction in its COMMIT, where deferred triggers run.
-const HELD: &str = "create table held (id int);\ncreate function hold() returns trigger language plpgsql as $$ begin \
-     perform pg_sleep(600); return null; end $$;\ncreate constraint trigger hold after insert on held \
-     deferrable initially deferred for each row execute function hold();\ninsert into held values (1);";
+/// Holds the transaction in its COMMIT, where a deferred trigger of the ledger's own row runs.
+const HELD: &str = "create function hold() returns trigger language plpgsql as $$ begin \
+     perform pg_sleep(600); return null; end $$;\ncreate constraint trigger hold after insert on kysely_migration \
+     deferrable initially deferred for each row execute function hold();";
 const IN_COMMIT: &str = "select count(*) from pg_stat_activity where query = 'commit' and wait_event = 'PgSleep' \
      and datname = current_database()";
 

@@ -141,9 +141,9 @@ fn a_commit_whose_answer_was_lost_is_told_as_it_really_ended() {
 }
 
 /// Holds the transaction in its COMMIT, where deferred triggers run.
-const HELD: &str = "-- migrate:up\ncreate table held (id int);\ncreate function hold() returns trigger language plpgsql as \
-     $$ begin perform pg_sleep(600); return null; end $$;\ncreate constraint trigger hold after insert on held \
-     deferrable initially deferred for each row execute function hold();\ninsert into held values (1);\n";
+const HELD: &str = "-- migrate:up\ncreate function hold() returns trigger language plpgsql as \
+     $$ begin perform pg_sleep(600); return null; end $$;\ncreate constraint trigger hold after insert on kysely_migration \
+     deferrable initially deferred for each row execute function hold();\n";
 const IN_COMMIT: &str = "from pg_stat_activity where query = 'commit' and wait_event = 'PgSleep' \
      and datname = current_database()";
 

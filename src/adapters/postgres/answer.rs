@@ -1,5 +1,5 @@
 use super::error::in_session;
-use crate::migrate::{BatchError, Ended, Holder, JournalRow};
+use crate::migrate::{BatchError, Ended, FailedAt, Holder, JournalRow};
 use crate::system::DatabaseError;
 use futures_util::StreamExt;
 use std::pin::Pin;
@@ -17,19 +17,6 @@ impl Answer {
             }
         }
         Ok(rows)
-    }
-
-    /// Waits for the end; an error comes with the number of statements that had succeeded before it.
-    pub(super) async fn statements(mut self) -> Result<(), (usize, DatabaseError)> {
-        let mut succeeded = 0;
-        while let Some(message) = self.0.next().await {
-            match message {
-                Ok(SimpleQueryMessage::CommandComplete(_)) => succeeded += 1,
-                Ok(_) => {}
-                Err(error) => return Err((succeeded, in_session(error))),
-            }
-        }
-        Ok(())
     }
 }
 
@@ -62,8 +49,8 @@ pub(super) fn holder_row(row: &SimpleQueryRow) -> Holder {
 }
 
 /// A failure between request and answer leaves the end unknown only if it is the connection's.
-pub(super) fn failure(part: Option<usize>, succeeded: Option<usize>, error: DatabaseError) -> BatchError {
+pub(super) fn failure(at: Option<FailedAt>, error: DatabaseError) -> BatchError {
     let ended =
         if matches!(error, DatabaseError::Server(_)) && !error.is_lost() { Ended::RolledBack } else { Ended::Unknown };
-    BatchError { part, succeeded, error, ended, blockers: Vec::new() }
+    BatchError { at, error, ended, blockers: Vec::new() }
 }

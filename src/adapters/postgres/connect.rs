@@ -1,12 +1,14 @@
 use super::cancel::Cancel;
 use super::error;
+use super::notices::Notices;
 use crate::adapters::certificates::{self, Seen, Trust};
 use crate::connection::{Connection, Tls};
 use crate::system::{DatabaseError, Reached, TlsError};
+use std::future::poll_fn;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::SslMode;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How long connecting, TLS and login may take together.
@@ -16,6 +18,7 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Session {
     pub(super) client: Client,
     pub(super) reached: Reached,
+    pub(super) notices: Notices,
     tls: Option<MakeRustlsConnect>,
     driver: JoinHandle<()>,
 }
@@ -42,14 +45,15 @@ pub(super) async fn connect(connection: &Connection, application_name: &str) -> 
     let seen = Seen::default();
     let config = config(connection, application_name);
     let translate = |error| error::on_connect(error, connection, &seen);
+    let notices = Notices::default();
     let connecting = async {
         if config.get_ssl_mode() == SslMode::Disable {
             let (client, driver) = config.connect(NoTls).await.map_err(translate)?;
-            return Ok::<_, DatabaseError>((client, None, tokio::spawn(drive(driver))));
+            return Ok::<_, DatabaseError>((client, None, tokio::spawn(drive(driver, notices.clone()))));
         }
         let tls = MakeRustlsConnect::new(tls(connection, &seen)?);
         let (client, driver) = config.connect(tls.clone()).await.map_err(translate)?;
-        Ok((client, Some(tls), tokio::spawn(drive(driver))))
+        Ok((client, Some(tls), tokio::spawn(drive(driver, notices.clone()))))
     };
     let (client, tls, driver) =
         tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| error::timed_out(connection))??;
@@ -57,7 +61,7 @@ pub(super) async fn connect(connection: &Connection, application_name: &str) -> 
     // The name that was asked for is the name that was verified; wildcards would tell less.
     let certificate_name = is_verified.then(|| connection.host.clone());
     let reached = Reached { certificate_name, encrypted: !seen.is_empty() };
-    Ok(Session { client, reached, tls, driver })
+    Ok(Session { client, reached, notices, tls, driver })
 }
 
 fn tls(connection: &Connection, seen: &Seen) -> Result<rustls::ClientConfig, TlsError> {
@@ -71,13 +75,17 @@ fn tls(connection: &Connection, seen: &Seen) -> Result<rustls::ClientConfig, Tls
     certificates::client_config(trust, seen).map_err(|error| TlsError::Failed { source: Box::new(error) })
 }
 
-async fn drive<S, T>(connection: tokio_postgres::Connection<S, T>)
+async fn drive<S, T>(mut connection: tokio_postgres::Connection<S, T>, notices: Notices)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
-    // The error reaches whoever waits for an answer; here nobody does.
-    let _ = connection.await;
+    // An error reaches the code that waits for an answer; none does here.
+    while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+        if let AsyncMessage::Notice(notice) = message {
+            notices.tell(notice).await;
+        }
+    }
 }
 
 fn config(connection: &Connection, application_name: &str) -> Config {

@@ -57,7 +57,7 @@ pub(super) fn timed_out(connection: &Connection) -> DatabaseError {
 }
 
 /// Where it was tried, and under which name if that is another.
-fn address(connection: &Connection) -> String {
+pub(super) fn address(connection: &Connection) -> String {
     match connection.hostaddr {
         Some(address) => format!("{} ({})", std::net::SocketAddr::new(address, connection.port), connection.host),
         None => format!("{}:{}", connection.host, connection.port),

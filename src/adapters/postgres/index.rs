@@ -6,11 +6,11 @@ use tokio_postgres::SimpleQueryRow;
 
 /// Asks for the index that this statement would build, unless somebody is building it now.
 pub(super) fn find(build: &IndexBuild) -> String {
-    // The cast shortens a long name as the server does.
+    // The server folds the name as it is written, and the cast shortens it.
     format!(
         "select format('%I.%I', n.nspname, c.relname), i.indisvalid, pg_get_indexdef(c.oid) from pg_catalog.pg_index i \
          join pg_catalog.pg_class c on c.oid = i.indexrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-         where i.indrelid = to_regclass({}) and c.relname = {}::name \
+         where i.indrelid = to_regclass({}) and c.relname = (parse_ident({}))[1]::name \
          and not exists (select from pg_catalog.pg_stat_progress_create_index p where p.index_relid = c.oid)",
         literal(&build.table),
         literal(&build.name)

@@ -31,12 +31,47 @@ impl LedgerSql {
 
     /// Begins a transaction in which the lock and the ledger can be looked at again after a wait.
     pub(super) fn begin(&self) -> String {
+        format!("begin isolation level read committed; {};", self.settings(true))
+    }
+
+    /// What devdb sets in a session. The strings of a file mean the same on every server: that is how they are read.
+    fn settings(&self, is_local: bool) -> String {
+        let set = if is_local { "set local" } else { "set" };
         format!(
-            "begin isolation level read committed; set local lock_timeout = {}; {};",
+            "{set} lock_timeout = {}; {set} standard_conforming_strings = on; {}",
             self.lock_timeout_ms,
-            Self::watch_the_client(true)
+            Self::watch_the_client(is_local)
         )
     }
+
+    /// Ends a migration in its session: what it deferred is checked now, and the next one, and the row, begin from the
+    /// session's own settings, as if each had a session of its own.
+    ///
+    /// Only constraints of tables whose rows this transaction has changed can be waiting, unless the server does not
+    /// count that. They go back to their own timing afterwards. `RESET ALL` would forget when the migration began.
+    ///
+    /// It has no letter beyond ASCII and no backslash, because a migration may have changed what those mean.
+    pub(super) fn settle(&self, is_held: bool) -> String {
+        format!(
+            "do $devdb$ declare began text := pg_catalog.current_setting('devdb.began', true); own text; late text; begin \
+             select pg_catalog.string_agg(distinct pg_catalog.format('%I.%I', n.nspname, c.conname), ', '), \
+             pg_catalog.string_agg(distinct pg_catalog.format('%I.%I', n.nspname, c.conname), ', ') filter (where c.condeferred) into own, late \
+             from pg_catalog.pg_trigger t join pg_catalog.pg_constraint c on c.oid = t.tgconstraint \
+             join pg_catalog.pg_namespace n on n.oid = c.connamespace where t.tgdeferrable and case \
+             when pg_catalog.current_setting('track_counts') = 'on' then pg_catalog.pg_stat_get_xact_tuples_inserted(t.tgrelid) \
+             + pg_catalog.pg_stat_get_xact_tuples_updated(t.tgrelid) + pg_catalog.pg_stat_get_xact_tuples_deleted(t.tgrelid) > 0 \
+             else true end; \
+             if own is not null then execute 'set constraints ' || own || ' immediate'; end if; \
+             if late is not null then execute 'set constraints ' || late || ' deferred'; end if; \
+             reset session authorization; reset role; reset all; \
+             perform pg_catalog.set_config('devdb.began', began, false); end $devdb$; {}; {}",
+            Self::FORGET,
+            self.settings(!is_held)
+        )
+    }
+
+    /// What a session keeps beside its settings; all but `DISCARD ALL`, which gives the lock back.
+    const FORGET: &str = "close all; deallocate all; unlisten *; discard sequences; discard temp";
 
     /// When the client is gone, the server ends a running statement within a second (PostgreSQL 14 and later, Linux)
     /// instead of finishing the migration and then the commit that is queued behind it.
@@ -87,8 +122,10 @@ impl LedgerSql {
             "select n.nspname into other from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
              where c.relname = {table} and c.relkind in ('r', 'p') and n.nspname !~ '^pg_' order by 1 limit 1; \
              if other is not null then raise exception using errcode = '55000', message = format('there is a ledger %I.%I, \
-             but this login looks for it elsewhere', other, {table}), hint = format('if it is this project''s, write `schema = \"%s\"` \
-             below [migrations] in devdb.toml; if not, name there the schema for a new one', other); end if;",
+             but this login looks for it elsewhere', other, {table}), hint = format('if it is this project''s, write `schema = \"%1$s\"` \
+             below [migrations] in devdb.toml, or set DEVDB_MIGRATIONS_SCHEMA=%1$s; if it is another project''s, name a schema for a ledger \
+             of your own there, for example DEVDB_MIGRATIONS_SCHEMA=%2$s: it is made where it is not there', other, {own}); end if;",
+            own = "coalesce(current_schema(), current_user)",
             table = literal(&self.names.table)
         )
     }
@@ -109,11 +146,7 @@ impl LedgerSql {
     pub(super) fn hold(&self) -> String {
         // The session has the lock already, so this cannot wait. What was set for the transaction only would end here,
         // and a statement that runs alone needs it most: nothing takes its work back once the row cannot be written.
-        format!(
-            "select pg_advisory_lock({LOCK}); set lock_timeout = {}; {}; commit",
-            self.lock_timeout_ms,
-            Self::watch_the_client(false)
-        )
+        format!("select pg_advisory_lock({LOCK}); {}; commit", self.settings(false))
     }
 
     /// Before and behind a statement that may queue as long as it takes. A limit that a file has set stays.
@@ -127,8 +160,12 @@ impl LedgerSql {
         [exchange(self.lock_timeout_ms, 0), exchange(0, self.lock_timeout_ms)]
     }
 
-    pub(super) fn release() -> String {
-        format!("select pg_advisory_unlock({LOCK})")
+    /// Gives the lock back, and puts back what a migration that failed has set.
+    pub(super) fn release(&self) -> String {
+        format!(
+            "reset session authorization; reset role; reset all; {}; select pg_advisory_unlock({LOCK})",
+            Self::FORGET
+        )
     }
 
     /// Who has the lock. `pg_locks` shows a 64-bit key as two halves (PostgreSQL documentation, "pg_locks").
@@ -141,10 +178,7 @@ impl LedgerSql {
          and l.pid <> pg_backend_pid() limit 1"
     }
 
-    /// Comes behind each migration's own SQL.
-    ///
-    /// A migration may have moved the search path or the role (every `pg_dump` file empties the path); the next one,
-    /// and the row, begin from the session's own.
+    /// Comes behind [`Self::settle`].
     pub(super) fn change(&self, change: &RowChange, schema: &str, journal: JournalState) -> String {
         let table = self.ledger(schema);
         let is_kept = journal != JournalState::Unavailable;
@@ -197,11 +231,7 @@ impl LedgerSql {
                 }
             }
         }
-        format!(
-            "reset role; reset search_path; set local lock_timeout = {}; {}",
-            self.lock_timeout_ms,
-            parts.join("; ")
-        )
+        parts.join("; ")
     }
 
     /// One millisecond behind a row or a time.

@@ -1,16 +1,18 @@
 use super::answer::{Answer, failure, holder_row, journal_row, text};
+use super::batch::{Batch, Purpose, at};
 use super::blockers::Watch;
 use super::cancel::Current;
 use super::connect::{Session, connect};
 use super::error::in_session;
 use super::index;
 use super::ledger::{LedgerSql, literal};
+use super::pooler;
 use super::side_tables::SideTables;
 use crate::connection::Connection;
 use crate::migrate::sql::IndexBuild;
 use crate::migrate::{
-    BatchError, Holder, Interrupt, JournalRow, JournalState, JournalWish, LedgerRow, MigrationDatabase, Opened, Part,
-    Queueing, RepairOrder, RowChange, SessionSpec, StandingIndex,
+    BatchError, FailedAt, Holder, Interrupt, JournalRow, JournalState, JournalWish, LedgerRow, MigrationDatabase,
+    Notice, Opened, Part, Queueing, RepairOrder, RowChange, SessionSpec, Stage, StandingIndex, Told,
 };
 use crate::system::{DatabaseError, Reached};
 use async_trait::async_trait;
@@ -35,6 +37,8 @@ pub(crate) struct PostgresMigrations {
     clock: i64,
     /// The server process, as the ledger was last read.
     pid: i32,
+    /// The session has the lock, beyond its transactions.
+    is_held: bool,
 }
 
 impl PostgresMigrations {
@@ -53,6 +57,7 @@ impl PostgresMigrations {
             journal: JournalState::default(),
             clock: 0,
             pid: 0,
+            is_held: false,
         })
     }
 
@@ -62,23 +67,29 @@ impl PostgresMigrations {
         Ok(Answer(Box::pin(stream)))
     }
 
-    /// Sends a statement that nothing takes back. Whoever drops this future, and a link that breaks, end it on the
-    /// server too: a build that nobody waits for would be finished without its row.
-    async fn watched(&self, sql: &str, queueing: Queueing) -> Result<(), (usize, DatabaseError)> {
+    /// Sends a statement that nothing takes back. Dropping this future, and a link that breaks, end it on the server too: a
+    /// build that is not waited for would be finished without its row.
+    async fn watched(
+        &self,
+        sql: &str,
+        queueing: Queueing,
+        on_notice: &mut (dyn FnMut(Notice) + Send),
+    ) -> Result<(), DatabaseError> {
         let guard = self.session.cancel().on_drop();
+        let mut listener = self.session.notices.listen();
         let outcome = match self.send_queueing(sql, queueing).await {
-            Ok(answer) => answer.statements().await,
-            Err(error) => Err((0, error)),
+            Ok(mut answer) => listener.hear(&mut answer, on_notice).await,
+            Err(error) => Err(error),
         };
         guard.disarm();
-        if matches!(&outcome, Err((_, error)) if error.is_lost()) {
+        if matches!(&outcome, Err(error) if error.is_lost()) {
             // The server may not know yet that the link is gone.
             self.session.cancel().send().await;
         }
         outcome
     }
 
-    /// Nobody waits for the answers to the settings: the server takes one message after the other.
+    /// The answers to the settings are not waited for: the server takes one message after the other.
     async fn send_queueing(&self, sql: &str, queueing: Queueing) -> Result<Answer, DatabaseError> {
         if queueing == Queueing::Limited {
             return self.send(sql).await;
@@ -127,40 +138,6 @@ impl PostgresMigrations {
         Ok(Opened::Busy(self.ask(LedgerSql::holder()).await?.first().map(holder_row)))
     }
 
-    /// Queues everything; `before` and `behind` are what the parts depend on.
-    async fn send_batch(
-        &mut self,
-        before: Option<&str>,
-        parts: &[Part<'_>],
-        behind: Option<&str>,
-    ) -> Result<Batch, DatabaseError> {
-        let begun = match before {
-            Some(before) => Some(self.send(before).await?),
-            None => None,
-        };
-        self.send(&SideTables::begin_clock()).await?;
-        let mut answers = Vec::with_capacity(parts.len());
-        let mut journal = self.journal;
-        for part in parts {
-            // The server answers an empty text as it answers any other.
-            let work = self.send(part.sql).await?;
-            let row = match &part.row {
-                Some(change) => Some(self.send(&self.sql.change(change, &self.schema, journal)).await?),
-                None => None,
-            };
-            if journal == JournalState::Absent && is_journaled(part) {
-                journal = JournalState::Present;
-            }
-            answers.push((work, row));
-        }
-        let verified = match behind {
-            Some(behind) => Some(self.send(behind).await?),
-            None => None,
-        };
-        // After an error the server takes this as a rollback (PostgreSQL documentation, "COMMIT").
-        Ok(Batch { begun, answers, verified, commit: self.send("commit").await?, journal })
-    }
-
     fn watch(&self) -> Watch {
         Watch {
             connection: self.connection.clone(),
@@ -170,74 +147,59 @@ impl PostgresMigrations {
         }
     }
 
+    /// Runs the parts between `before` and `behind`, and commits.
     async fn run_batch(
         &mut self,
         before: Option<&str>,
         parts: &[Part<'_>],
         behind: Option<&str>,
-        done: &mut (dyn FnMut(usize) + Send),
+        told: &mut (dyn FnMut(Told) + Send),
     ) -> Result<(), BatchError> {
-        self.watch().during(self.run_unwatched(before, parts, behind, done)).await
+        let running = async {
+            let mut batch = Batch::new(&self.session, told);
+            let sent = self.send_parts(&mut batch, before, parts, behind).await;
+            batch.end(sent).await
+        };
+        self.watch().during(running).await?;
+        self.journal = after(self.journal, parts);
+        Ok(())
     }
 
-    async fn run_unwatched(
-        &mut self,
+    async fn send_parts(
+        &self,
+        batch: &mut Batch<'_>,
         before: Option<&str>,
         parts: &[Part<'_>],
         behind: Option<&str>,
-        done: &mut (dyn FnMut(usize) + Send),
     ) -> Result<(), BatchError> {
-        let batch = self.send_batch(before, parts, behind).await.map_err(|error| failure(None, None, error))?;
-        let mut failed = None;
-        if let Some(begun) = batch.begun
-            && let Err(error) = begun.rows().await
-        {
-            failed = Some(failure(None, None, error));
+        if let Some(before) = before {
+            batch.send(Purpose::Whole, before).await?;
         }
-        for (index, (work, row)) in batch.answers.into_iter().enumerate() {
-            if failed.is_some() {
-                break;
+        batch.send(Purpose::Whole, &SideTables::begin_clock()).await?;
+        for (index, part) in parts.iter().enumerate() {
+            for (statement, sql) in part.statements.iter().enumerate() {
+                batch.send(at(index, Stage::Statement(statement)), sql).await?;
             }
-            if let Err((succeeded, error)) = work.statements().await {
-                failed = Some(failure(Some(index), Some(succeeded), error));
-                break;
+            if let Some(change) = &part.row {
+                if !part.statements.is_empty() {
+                    batch.send(at(index, Stage::End), &self.sql.settle(self.is_held)).await?;
+                }
+                let journal = after(self.journal, &parts[..index]);
+                batch.send(at(index, Stage::Row), &self.sql.change(change, &self.schema, journal)).await?;
             }
-            if let Some(row) = row
-                && let Err((_, error)) = row.statements().await
-            {
-                failed = Some(failure(Some(index), None, error));
-                break;
-            }
-            done(index);
+            batch.complete();
         }
-        if let (None, Some(verified)) = (&failed, batch.verified)
-            && let Err((_, error)) = verified.statements().await
-        {
-            failed = Some(failure(None, None, error));
-        }
-        let committed = batch.commit.statements().await;
-        match (failed, committed) {
-            (Some(failed), _) => Err(failed),
-            (None, Err((_, error))) => Err(failure(None, None, error)),
-            (None, Ok(())) => {
-                self.journal = batch.journal;
-                Ok(())
-            }
+        match behind {
+            Some(behind) => batch.send(Purpose::Whole, behind).await,
+            None => Ok(()),
         }
     }
 }
 
-struct Batch {
-    begun: Option<Answer>,
-    answers: Vec<(Answer, Option<Answer>)>,
-    verified: Option<Answer>,
-    commit: Answer,
-    /// Once it is committed.
-    journal: JournalState,
-}
-
-fn is_journaled(part: &Part<'_>) -> bool {
-    matches!(&part.row, Some(RowChange::Insert { journal: Some(_), .. }))
+/// Whether the journal can be written once these parts are committed.
+fn after(journal: JournalState, parts: &[Part<'_>]) -> JournalState {
+    let makes_it = |part: &Part<'_>| matches!(&part.row, Some(RowChange::Insert { journal: Some(_), .. }));
+    if journal == JournalState::Absent && parts.iter().any(makes_it) { JournalState::Present } else { journal }
 }
 
 #[async_trait]
@@ -299,45 +261,54 @@ impl MigrationDatabase for PostgresMigrations {
     }
 
     async fn hold(&mut self) -> Result<(), DatabaseError> {
-        self.ask(&self.sql.hold()).await.map(|_| ())
+        if let Err(error) = pooler::refuse(&self.connection, &self.spec.application_name).await {
+            let _ = self.ask("rollback").await;
+            return Err(error);
+        }
+        self.ask(&self.sql.hold()).await?;
+        self.is_held = true;
+        Ok(())
     }
 
     async fn commit(
         &mut self,
         begin: bool,
         parts: &[Part<'_>],
-        done: &mut (dyn FnMut(usize) + Send),
+        told: &mut (dyn FnMut(Told) + Send),
     ) -> Result<(), BatchError> {
         let before = begin.then(|| self.sql.begin());
-        self.run_batch(before.as_deref(), parts, None, done).await
+        self.run_batch(before.as_deref(), parts, None, told).await
     }
 
-    async fn repair(
-        &mut self,
-        order: &RepairOrder<'_>,
-        done: &mut (dyn FnMut(usize) + Send),
-    ) -> Result<(), BatchError> {
+    async fn repair(&mut self, order: &RepairOrder<'_>, told: &mut (dyn FnMut(Told) + Send)) -> Result<(), BatchError> {
         let (ledger, side) = (self.sql.ledger(&self.schema), self.sql.side());
         let guard = SideTables::guard(&ledger, order.before);
         let before = format!("{guard}; {}", side.log(&self.schema, &ledger, &order.record));
         let behind = order.after.as_ref().map(|after| SideTables::verify(&ledger, after));
-        self.run_batch(Some(&before), &order.parts, behind.as_deref(), done).await
+        self.run_batch(Some(&before), &order.parts, behind.as_deref(), told).await
     }
 
-    async fn run_alone(&mut self, part: &Part<'_>, queueing: Queueing) -> Result<(), BatchError> {
-        let began = self.send(&SideTables::begin_clock()).await.map(|_| ());
-        began.map_err(|error| failure(Some(0), Some(0), error))?;
-        let work = self.watched(part.sql, queueing).await;
-        work.map_err(|(succeeded, error)| failure(Some(0), Some(succeeded), error))?;
+    async fn run_alone(
+        &mut self,
+        part: &Part<'_>,
+        queueing: Queueing,
+        told: &mut (dyn FnMut(Told) + Send),
+    ) -> Result<(), BatchError> {
+        let failed = |stage, error| failure(Some(FailedAt { part: 0, stage }), error);
+        let work = Stage::Statement(0);
+        self.send(&SideTables::begin_clock()).await.map_err(|error| failed(work, error))?;
+        for sql in &part.statements {
+            let mut on_notice = |notice| told(Told::Notice { at: FailedAt { part: 0, stage: work }, notice });
+            self.watched(sql, queueing, &mut on_notice).await.map_err(|error| failed(work, error))?;
+        }
         if let Some(change) = &part.row {
+            self.send(&self.sql.settle(true)).await.map_err(|error| failed(Stage::End, error))?;
             let sql = format!("begin; {}; commit", self.sql.change(change, &self.schema, self.journal));
             if let Err(error) = self.ask(&sql).await {
                 let _ = self.ask("rollback").await;
-                return Err(failure(Some(0), None, error));
+                return Err(failed(Stage::Row, error));
             }
-            if self.journal == JournalState::Absent && is_journaled(part) {
-                self.journal = JournalState::Present;
-            }
+            self.journal = after(self.journal, std::slice::from_ref(part));
         }
         Ok(())
     }
@@ -348,7 +319,7 @@ impl MigrationDatabase for PostgresMigrations {
 
     async fn drop_index(&mut self, index: &StandingIndex) -> Result<(), DatabaseError> {
         let drop = format!("drop index concurrently {}", index.name);
-        self.watched(&drop, Queueing::Unlimited).await.map_err(|(_, error)| error)
+        self.watched(&drop, Queueing::Unlimited, &mut |_| ()).await
     }
 
     async fn abandon(&mut self) -> Result<(), DatabaseError> {
@@ -356,11 +327,13 @@ impl MigrationDatabase for PostgresMigrations {
     }
 
     async fn release(&mut self) -> Result<(), DatabaseError> {
-        self.ask(&LedgerSql::release()).await.map(|_| ())
+        self.is_held = false;
+        self.ask(&self.sql.release()).await.map(|_| ())
     }
 
     async fn reconnect(&mut self) -> Result<(), DatabaseError> {
         self.session = connect(&self.connection, &self.spec.application_name).await?;
+        self.is_held = false;
         self.interrupt.replace(self.session.cancel());
         Ok(())
     }

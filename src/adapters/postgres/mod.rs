@@ -1,6 +1,7 @@
 //! PostgreSQL through tokio-postgres, with rustls: the only home of both.
 
 mod answer;
+mod batch;
 mod blockers;
 mod cancel;
 #[cfg(feature = "cli")]
@@ -12,6 +13,8 @@ mod error;
 mod index;
 mod ledger;
 mod migrations;
+mod notices;
+mod pooler;
 #[cfg(feature = "cli")]
 mod scratch;
 mod side_tables;

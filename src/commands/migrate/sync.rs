@@ -46,7 +46,7 @@ async fn execute(args: &SyncArgs, context: &Context) -> Result<Option<RunReport>
     let (repairer, session) = bench.parts();
     let mut progress = Progress::new(context, "following the branch");
     let mut events = |event| progress.tell(&event);
-    let mut undone = RunReport { results: Vec::new(), error: None };
+    let mut undone = RunReport::default();
     if let Some((plan, lost)) = repairer.plan(session, limits).await? {
         if !lost.is_empty() && !args.accept_data_loss {
             return Err(data_loss(&lost, "devdb migrate sync"));
@@ -59,8 +59,9 @@ async fn execute(args: &SyncArgs, context: &Context) -> Result<Option<RunReport>
     }
     if undone.error.is_none() {
         let engine = Engine { source: repairer.source, options: repairer.options.clone() };
-        let RunReport { results, error } = engine.migrate(session, &Target::Latest, &mut events).await;
+        let RunReport { results, notices, error } = engine.migrate(session, &Target::Latest, &mut events).await;
         undone.results.extend(results);
+        undone.notices.extend(notices);
         undone.error = error;
     }
     Ok(Some(undone))

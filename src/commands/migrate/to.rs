@@ -2,8 +2,8 @@ use crate::commands::context::Context;
 use crate::commands::database::{self, DatabaseArgs};
 use crate::error::{CommandError, describe_holder};
 use crate::migrate::{
-    Blocker, Direction, Engine, Event, FolderSource, Holder, MigrationName, MigrationResult, Options, Recognition,
-    ResultStatus, RunReport, Target,
+    Blocker, Direction, Engine, Event, FolderSource, Holder, MigrationName, MigrationResult, NoticeReport, Options,
+    Recognition, ResultStatus, RunReport, Target,
 };
 use crate::ui::{ExitStatus, Paint, Report, Step, Table};
 use serde::Serialize;
@@ -126,6 +126,14 @@ impl<'a> Progress<'a> {
     }
 }
 
+/// A notice as psql shows it, on lines that the server cannot draw on.
+fn said(notice: &NoticeReport) -> String {
+    let more = [("detail", &notice.detail), ("hint", &notice.hint)];
+    let more = more.into_iter().filter_map(|(word, text)| text.as_ref().map(|text| format!("\n  {word}: {text}")));
+    let text = format!("{notice}{}", more.collect::<String>());
+    text.chars().map(|letter| if letter.is_control() && letter != '\n' { ' ' } else { letter }).collect()
+}
+
 enum Telling {
     Line(String),
     Warning(String),
@@ -146,6 +154,9 @@ fn narrate(event: &Event) -> Telling {
             Telling::Line(format!("{} to {}, in {transactions}", migration_count(names.len()), action(*direction)))
         }
         Event::Finished { .. } => Telling::Nothing,
+        // Class 01 is a warning (PostgreSQL documentation, appendix A).
+        Event::Notice(notice) if notice.sqlstate.starts_with("01") => Telling::Warning(said(notice)),
+        Event::Notice(notice) => Telling::Line(said(notice)),
         Event::WithoutJournal => Telling::Line(
             "devdb_migration_journal cannot be written or made by this role; the run goes on without it".to_owned(),
         ),

@@ -108,7 +108,8 @@ impl Gathering<'_> {
             _ => false,
         };
         fact.executed = entry.and_then(|entry| parse(&entry.up_sql, name.as_str(), Direction::Up).ok());
-        fact.executed = fact.executed.or_else(|| fact.file.as_ref().ok().cloned());
+        // A file that was edited since is not what was executed.
+        fact.executed = fact.executed.or_else(|| fact.file.as_ref().ok().filter(|_| !is_edited).cloned());
         let kept = entry.and_then(|entry| entry.down_sql.as_deref());
         let kept = || kept.map(|text| journaled(text, name.as_str()));
         let on_disk = match self.source.script(name, Direction::Down) {
@@ -149,7 +150,7 @@ impl Gathering<'_> {
             };
             let ((file, content), layout) = pair.or_else(single)?;
             let shown = format!("{}:{file}", found.commit.get(..7).unwrap_or(&found.commit));
-            Script::parse(Path::new(&shown), content, layout, direction).ok().flatten()
+            Script::parse(Path::new(&shown), content.as_slice(), layout, direction).ok().flatten()
         };
         let up = read(Direction::Up);
         let is_other = matches!((&up, entry), (Some(up), Some(entry)) if fingerprint(up) != entry.hash);
@@ -174,7 +175,7 @@ impl Gathering<'_> {
 
 fn parse(text: &str, name: &str, direction: Direction) -> Result<Script, String> {
     let shown = format!("{name} ({}, from the journal)", direction.word());
-    let script = Script::parse(Path::new(&shown), text.as_bytes(), Layout::Whole, direction);
+    let script = Script::parse(Path::new(&shown), text, Layout::Whole, direction);
     script.map_err(|error| error.to_string())?.ok_or_else(String::new)
 }
 

@@ -7,11 +7,12 @@ use super::steps::RepairStep;
 use super::story::stories;
 use super::strategy::plan;
 use crate::migrate::engine::{Event, Events, Options, poll_lock};
+use crate::migrate::failed::{Failing, failed as failed_migration};
 use crate::migrate::resolve::{Outcome, ask_outcome};
 use crate::migrate::{
-    After, BatchError, Direction, Ended, FailedMigration, FileHistory, JournalEntry, JournalWish, LedgerRow,
-    MigrateError, MigrationDatabase, MigrationName, MigrationSource, Part, PlanError, Remains, RepairOrder,
-    RepairRecord, ResultStatus, RowChange, Target, route,
+    After, BatchError, Direction, Ended, FailedAt, FileHistory, JournalEntry, JournalWish, LedgerRow, MigrateError,
+    MigrationDatabase, MigrationName, MigrationSource, Notice, NoticeReport, Part, PlanError, Remains, RepairOrder,
+    RepairRecord, ResultStatus, RowChange, Stage, Target, Told, route,
 };
 use crate::system::DatabaseError;
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,16 +112,20 @@ impl Repairer<'_> {
         let parts: Vec<Part<'_>> = plan.steps.iter().map(|step| self.part(step, commit.as_deref())).collect();
         let order = RepairOrder { before: &plan.before, parts, after: Some(plan.after.clone()), record };
         let run: Vec<usize> = (0..plan.steps.len()).filter(|at| plan.steps[*at].direction().is_some()).collect();
-        let mut done = |at: usize| {
-            if let Some(result) = run.iter().position(|step| *step == at) {
-                report.run.results[result].status = ResultStatus::Success;
+        let mut told = |told: Told| match told {
+            Told::Finished { part } => {
+                if let Some(result) = run.iter().position(|step| *step == part) {
+                    report.run.results[result].status = ResultStatus::Success;
+                }
             }
+            Told::Notice { at, notice } => report.run.notices.extend(noticed(&plan.steps[at.part], at, notice)),
         };
-        let outcome = self.execute(database, &order, &mut done, on_event).await;
+        let outcome = self.execute(database, &order, &mut told, on_event).await;
+        report.run.notices.iter().for_each(|notice| on_event(Event::Notice(notice.clone())));
         report.applied = outcome.is_ok();
         if let Err(failure) = outcome {
             let failed = match &failure {
-                Failure::Batch(failure) => failure.part,
+                Failure::Batch(failure) => failure.at.map(|at| at.part),
                 Failure::Other(_) => None,
             };
             for (result, step) in run.iter().enumerate() {
@@ -166,11 +171,14 @@ impl Repairer<'_> {
                     after.push(LedgerRow::new(name.as_str(), &crate::migrate::kysely_time(time)));
                     let journal = Some(Box::new(entry));
                     let after = newest.map_or(After::Nothing, After::Time);
-                    parts.push(Part { sql: "", row: Some(RowChange::Insert { name: name.clone(), after, journal }) });
+                    parts.push(Part {
+                        statements: Vec::new(),
+                        row: Some(RowChange::Insert { name: name.clone(), after, journal }),
+                    });
                 }
                 Mark::Unapplied(name) if is_there => {
                     after.retain(|row| row.name != name.as_str());
-                    parts.push(Part { sql: "", row: Some(RowChange::Delete { name: name.clone() }) });
+                    parts.push(Part { statements: Vec::new(), row: Some(RowChange::Delete { name: name.clone() }) });
                 }
                 Mark::Unapplied(name) if !files.contains(name) => {
                     return Err(PlanError::Unknown { name: name.to_string() }.into());
@@ -210,7 +218,7 @@ impl Repairer<'_> {
         &self,
         database: &mut dyn MigrationDatabase,
         order: &RepairOrder<'_>,
-        done: &mut (dyn FnMut(usize) + Send),
+        told: &mut (dyn FnMut(Told) + Send),
         on_event: Events<'_>,
     ) -> Result<(), Failure> {
         let found = poll_lock(database, order.before.is_empty(), self.options.lock_wait, on_event).await?;
@@ -222,7 +230,7 @@ impl Repairer<'_> {
             let _ = database.abandon().await;
             return Err(MigrateError::LedgerChanged.into());
         }
-        let Err(failure) = database.repair(order, done).await else { return Ok(()) };
+        let Err(failure) = database.repair(order, told).await else { return Ok(()) };
         if failure.ended != Ended::Unknown {
             return Err(Failure::Batch(failure));
         }
@@ -230,7 +238,7 @@ impl Repairer<'_> {
         let signs = signs(order);
         Err(match ask_outcome(database, &signs.iter().collect::<Vec<_>>(), &self.options).await {
             Outcome::Committed => {
-                (0..order.parts.len()).for_each(&mut *done);
+                (0..order.parts.len()).for_each(|part| told(Told::Finished { part }));
                 return Ok(());
             }
             Outcome::RolledBack => {
@@ -256,8 +264,8 @@ impl Repairer<'_> {
                 after: behind(after),
             },
         };
-        let sql = step.script().map_or("", |script| script.sql(&(0..script.statements().len())));
-        Part { sql, row: Some(row) }
+        let statements = step.script().map(|script| script.each(0..script.statements().len()).collect());
+        Part { statements: statements.unwrap_or_default(), row: Some(row) }
     }
 }
 
@@ -305,42 +313,28 @@ fn signs(order: &RepairOrder<'_>) -> Vec<RowChange> {
 }
 
 fn failed(plan: &RepairPlan, failure: BatchError) -> MigrateError {
-    let step = failure.part.map(|part| &plan.steps[part]);
+    let step = failure.at.map(|at| &plan.steps[at.part]);
     let (Some(step), Some(script), Some(direction)) =
         (step, step.and_then(RepairStep::script), step.and_then(RepairStep::direction))
     else {
         return not_committed(failure);
     };
-    let all = 0..script.statements().len();
-    let position = match &failure.error {
-        DatabaseError::Server(error) => error.position,
-        _ => None,
+    let statements = 0..script.statements().len();
+    let failing = Failing { migration: step.name(), before: None, direction, script, statements };
+    failed_migration(&failing, failure, Remains::Nothing, None)
+}
+
+fn noticed(step: &RepairStep, at: FailedAt, notice: Notice) -> Option<NoticeReport> {
+    let script = step.script()?;
+    let statement = match at.stage {
+        Stage::Statement(statement) => statement,
+        Stage::End | Stage::Row => script.statements().len().saturating_sub(1),
     };
-    let (location, statement) = match (failure.succeeded, position) {
-        (Some(_), Some(position)) => {
-            let (location, statement) = script.locate(&all, position);
-            (location, Some(statement))
-        }
-        (Some(succeeded), None) => {
-            let statement = succeeded.min(all.end - 1);
-            (script.location(statement), Some(statement))
-        }
-        (None, _) => (script.location(all.end - 1), None),
-    };
-    MigrateError::Failed(Box::new(FailedMigration {
-        migration: step.name().clone(),
-        direction,
-        location,
-        statement: statement.map(|statement| script.excerpt(statement)),
-        remains: Remains::Nothing,
-        in_the_way: None,
-        blockers: failure.blockers,
-        error: failure.error,
-    }))
+    Some(NoticeReport::new(step.name().clone(), script.location(statement), notice))
 }
 
 fn not_committed(failure: BatchError) -> MigrateError {
-    let is_guard = failure.part.is_none()
+    let is_guard = failure.at.is_none()
         && matches!(&failure.error, DatabaseError::Server(error) if error.code == "55000" && error.message.contains("has changed"));
     if is_guard {
         return MigrateError::LedgerChanged;

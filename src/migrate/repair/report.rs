@@ -167,10 +167,10 @@ impl RepairReport {
             Some(MigrationResult { migration_name, direction, status: ResultStatus::NotExecuted, rolled_back: false })
         };
         let results = plan.steps.iter().filter_map(result).collect();
-        Self { run: RunReport { results, error: None }, plan: Some(PlanReport::of(plan)), applied: false }
+        Self { run: RunReport { results, ..RunReport::default() }, plan: Some(PlanReport::of(plan)), applied: false }
     }
 
     pub fn nothing() -> Self {
-        Self { run: RunReport { results: Vec::new(), error: None }, plan: None, applied: false }
+        Self { run: RunReport::default(), plan: None, applied: false }
     }
 }

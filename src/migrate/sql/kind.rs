@@ -1,4 +1,5 @@
-use super::lexer::{Token, TokenKind};
+use super::lexer::{Token, TokenKind, identifier};
+use std::ops::Range;
 
 /// How a statement gets along with a transaction block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -7,19 +8,19 @@ pub enum StatementKind {
     /// The server refuses it inside a transaction block (SQLSTATE 25001).
     Alone {
         /// Set for `CREATE INDEX CONCURRENTLY` with a name: a failed build leaves an invalid index behind.
-        index: Option<IndexBuild>,
+        index: Option<Box<IndexBuild>>,
         /// It says `CONCURRENTLY`: it works in several transactions, and what ends it half-way leaves half of it.
         is_concurrent: bool,
     },
-    /// `ALTER TYPE … ADD VALUE`: it may run in a transaction, but the value may not be used before the commit
-    /// (SQLSTATE 55P04; PostgreSQL documentation, "ALTER TYPE", Notes).
+    /// `ALTER TYPE … ADD VALUE`, also in a `DO` block: it may run in a transaction, but the value may not be used before
+    /// the commit (SQLSTATE 55P04; PostgreSQL documentation, "ALTER TYPE", Notes).
     CommitAfter,
 }
 
 /// What `CREATE INDEX CONCURRENTLY` would build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexBuild {
-    /// The index's name, as the catalog has it.
+    /// The index's name, as it is written.
     pub name: String,
     /// The table as it is written, perhaps with a schema.
     pub table: String,
@@ -32,78 +33,132 @@ pub enum Refusal {
     TransactionControl,
     #[error("`COPY … FROM STDIN` needs psql to send the rows")]
     CopyFromStdin,
+    #[error("`COPY … TO STDOUT` needs psql to take the rows")]
+    CopyToStdout,
     #[error("this is a command of psql, not SQL")]
     MetaCommand,
     /// It would release the migration lock too.
     #[error("`DISCARD ALL` would release the migration lock")]
     DiscardAll,
+    #[error("`pg_advisory_unlock_all` would release the migration lock")]
+    UnlockAll,
+}
+
+/// What is looked at of one statement.
+pub(super) struct Shape<'a> {
+    text: &'a str,
+    /// Its first tokens.
+    head: &'a [Token],
+    /// The words outside of parentheses, in upper case.
+    outer: Vec<String>,
+}
+
+impl<'a> Shape<'a> {
+    pub(super) fn new(text: &'a str, head: &'a [Token], outer: &[Range<usize>]) -> Self {
+        let moves_rows = outer.first().is_some_and(|first| moves_rows(&text[first.clone()]));
+        // Files of rows consist of these; nothing is decided by their words.
+        let outer = if moves_rows { &[] } else { outer };
+        Self { text, head, outer: outer.iter().map(|word| text[word.clone()].to_ascii_uppercase()).collect() }
+    }
+
+    pub(super) fn words(&self) -> Vec<&str> {
+        self.outer.iter().map(String::as_str).collect()
+    }
+
+    pub(super) fn has(&self, wanted: &str) -> bool {
+        self.outer.iter().any(|word| word == wanted)
+    }
+
+    pub(super) fn has_pair(&self, first: &str, second: &str) -> bool {
+        self.outer.windows(2).any(|pair| pair[0] == first && pair[1] == second)
+    }
+
+    /// Whether the word stands anywhere in the head, parentheses included.
+    pub(super) fn mentions(&self, wanted: &str) -> bool {
+        self.head.iter().any(|token| is_word(self.text, token, wanted))
+    }
+
+    /// The words of a `DO` block's body, in upper case, those in strings within it too.
+    pub(super) fn body(&self) -> Option<Vec<String>> {
+        let is_do = self.outer.first().is_some_and(|word| word == "DO");
+        let body = self.head.iter().find(|token| token.kind == TokenKind::Text).filter(|_| is_do)?;
+        let words = self.text[body.range.clone()].split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+        Some(words.filter(|word| !word.is_empty()).map(str::to_uppercase).collect())
+    }
+}
+
+pub(super) fn is_word(text: &str, token: &Token, wanted: &str) -> bool {
+    token.kind == TokenKind::Word && text[token.range.clone()].eq_ignore_ascii_case(wanted)
+}
+
+pub(super) fn has_pair(words: &[String], first: &str, second: &str) -> bool {
+    words.windows(2).any(|pair| pair[0] == first && pair[1] == second)
+}
+
+/// Whether a statement that begins with this word only moves rows.
+pub(super) fn moves_rows(first: &str) -> bool {
+    ["insert", "select", "values", "update", "delete", "merge", "with"]
+        .iter()
+        .any(|word| first.eq_ignore_ascii_case(word))
 }
 
 /// Classifies one statement by its words outside parentheses.
-pub(super) fn classify(text: &str, tokens: &[Token]) -> Result<StatementKind, Refusal> {
-    let words = outer_words(text, tokens);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let has = |wanted: &str| words.contains(&wanted);
-    let has_pair = |first: &str, second: &str| words.windows(2).any(|pair| pair == [first, second]);
-    Ok(match words.as_slice() {
+pub(super) fn classify(shape: &Shape<'_>) -> Result<StatementKind, Refusal> {
+    let alone = |is_concurrent| StatementKind::Alone { index: None, is_concurrent };
+    if shape.mentions("pg_advisory_unlock_all") {
+        return Err(Refusal::UnlockAll);
+    }
+    Ok(match shape.words().as_slice() {
         ["ROLLBACK", "TO", ..] | ["ROLLBACK", "WORK" | "TRANSACTION", "TO", ..] => StatementKind::Ordinary,
         ["BEGIN" | "COMMIT" | "END" | "ABORT" | "ROLLBACK", ..]
         | ["START", "TRANSACTION", ..]
         | ["PREPARE", "TRANSACTION", ..] => return Err(Refusal::TransactionControl),
-        ["COPY", ..] if has_pair("FROM", "STDIN") => return Err(Refusal::CopyFromStdin),
+        ["COPY", ..] if shape.has_pair("FROM", "STDIN") => return Err(Refusal::CopyFromStdin),
+        ["COPY", ..] if shape.has_pair("TO", "STDOUT") => return Err(Refusal::CopyToStdout),
         ["DISCARD", "ALL"] => return Err(Refusal::DiscardAll),
         ["CREATE", "INDEX", "CONCURRENTLY", ..] | ["CREATE", "UNIQUE", "INDEX", "CONCURRENTLY", ..] => {
-            StatementKind::Alone { index: index_build(text, tokens), is_concurrent: true }
+            let index = index_build(shape.text, shape.head).map(Box::new);
+            StatementKind::Alone { index, is_concurrent: true }
         }
         // The options may stand in parentheses: `REINDEX (CONCURRENTLY) TABLE t`.
-        ["REINDEX", ..] if has("CONCURRENTLY") || inner_words(text, tokens).any(|word| word == "CONCURRENTLY") => {
-            StatementKind::Alone { index: None, is_concurrent: true }
-        }
-        ["DROP", "INDEX", "CONCURRENTLY", ..] => StatementKind::Alone { index: None, is_concurrent: true },
+        ["REINDEX", ..] if shape.mentions("CONCURRENTLY") => alone(true),
+        ["DROP", "INDEX", "CONCURRENTLY", ..] => alone(true),
         ["VACUUM", ..]
         | ["CREATE" | "DROP", "DATABASE" | "TABLESPACE" | "SUBSCRIPTION", ..]
         | ["ALTER", "SYSTEM", ..]
         | ["CLUSTER"]
         | ["CLUSTER", "VERBOSE"]
-        | ["REINDEX", "SCHEMA" | "DATABASE" | "SYSTEM", ..] => {
-            StatementKind::Alone { index: None, is_concurrent: false }
-        }
-        ["ALTER", "TABLE", ..] if has_pair("DETACH", "PARTITION") && has("CONCURRENTLY") => {
-            StatementKind::Alone { index: None, is_concurrent: true }
-        }
-        ["ALTER", "DATABASE", ..] if has_pair("SET", "TABLESPACE") => {
-            StatementKind::Alone { index: None, is_concurrent: false }
-        }
-        ["ALTER", "SUBSCRIPTION", ..] if has("REFRESH") => StatementKind::Alone { index: None, is_concurrent: false },
-        ["ALTER", "TYPE", ..] if has_pair("ADD", "VALUE") => StatementKind::CommitAfter,
+        | ["REINDEX", "SCHEMA" | "DATABASE" | "SYSTEM", ..] => alone(false),
+        ["ALTER", "TABLE", ..] if shape.has_pair("DETACH", "PARTITION") && shape.has("CONCURRENTLY") => alone(true),
+        ["ALTER", "DATABASE", ..] if shape.has_pair("SET", "TABLESPACE") => alone(false),
+        // Each of them refreshes, unless it is told not to (PostgreSQL documentation, "ALTER SUBSCRIPTION").
+        ["ALTER", "SUBSCRIPTION", ..] if shape.has("REFRESH") || shape.has("PUBLICATION") => alone(false),
+        ["ALTER", "TYPE", ..] if shape.has_pair("ADD", "VALUE") => StatementKind::CommitAfter,
+        ["DO", ..] if shape.body().is_some_and(|body| has_pair(&body, "ADD", "VALUE")) => StatementKind::CommitAfter,
         _ => StatementKind::Ordinary,
     })
 }
 
-fn outer_words(text: &str, tokens: &[Token]) -> Vec<String> {
-    let mut depth = 0_usize;
-    let mut found = Vec::new();
-    for token in tokens {
-        match token.kind {
-            TokenKind::Symbol('(') => depth += 1,
-            TokenKind::Symbol(')') => depth = depth.saturating_sub(1),
-            TokenKind::Word if depth == 0 => found.push(text[token.range.clone()].to_ascii_uppercase()),
-            _ => {}
+/// What a `SET standard_conforming_strings` makes of a backslash in the strings that follow: the server reads each
+/// statement by the setting that the one before it left.
+pub(super) fn sets_escapes(shape: &Shape<'_>) -> Option<bool> {
+    let is_value = |wanted: &[&str]| {
+        let last = shape.head.last().map(|token| shape.text[token.range.clone()].trim_matches('\''));
+        last.is_some_and(|last| wanted.iter().any(|value| last.eq_ignore_ascii_case(value)))
+    };
+    let is_it = |name: &str| name == "STANDARD_CONFORMING_STRINGS";
+    match shape.words().as_slice() {
+        ["SET", "LOCAL" | "SESSION", name, ..] | ["SET", name, ..] if is_it(name) => {
+            Some(is_value(&["off", "false", "no", "0"]))
         }
+        ["RESET", name] if is_it(name) || *name == "ALL" => Some(false),
+        _ => None,
     }
-    found
-}
-
-fn inner_words<'a>(text: &'a str, tokens: &'a [Token]) -> impl Iterator<Item = String> + 'a {
-    let words = tokens.iter().filter(|token| token.kind == TokenKind::Word);
-    words.map(|token| text[token.range.clone()].to_ascii_uppercase())
 }
 
 /// `CREATE [UNIQUE] INDEX CONCURRENTLY [IF NOT EXISTS] name ON [ONLY] table …`; the name may be left out.
 fn index_build(text: &str, tokens: &[Token]) -> Option<IndexBuild> {
-    let is_word = |token: &Token, wanted: &str| {
-        token.kind == TokenKind::Word && text[token.range.clone()].eq_ignore_ascii_case(wanted)
-    };
+    let is_word = |token: &Token, wanted: &str| is_word(text, token, wanted);
     let mut rest = tokens.iter().skip_while(|token| !is_word(token, "CONCURRENTLY")).skip(1).peekable();
     for word in ["IF", "NOT", "EXISTS"] {
         if rest.peek().is_some_and(|token| is_word(token, word)) {
@@ -122,10 +177,10 @@ fn index_build(text: &str, tokens: &[Token]) -> Option<IndexBuild> {
         end = rest.next()?.range.end;
     }
     let written = &text[name.range.clone()];
-    let name = match name.kind {
-        TokenKind::QuotedIdentifier => written[1..written.len() - 1].replace("\"\"", "\""),
-        _ => written.to_lowercase(),
-    };
+    // Only the parser reads this spelling.
+    let is_unicode = written.starts_with(['u', 'U']) && written.contains('"');
+    let name =
+        if is_unicode { format!("\"{}\"", identifier(written).replace('"', "\"\"")) } else { written.to_owned() };
     Some(IndexBuild { name, table: text[first.range.start..end].to_owned() })
 }
 
@@ -153,6 +208,9 @@ mod tests {
             "alter table t detach partition p concurrently",
             "cluster",
             "drop subscription s",
+            "alter subscription s set publication p",
+            "alter subscription s add publication p with (copy_data = false)",
+            "alter subscription s refresh publication",
         ] {
             assert!(matches!(kind(sql), StatementKind::Alone { .. }), "{sql}");
         }
@@ -168,7 +226,13 @@ mod tests {
         ] {
             assert_eq!(kind(sql), StatementKind::Ordinary, "{sql}");
         }
-        assert_eq!(kind("alter type mood add value if not exists 'ok'"), StatementKind::CommitAfter);
+        for sql in [
+            "alter type mood add value if not exists 'ok'",
+            "do $$ begin alter type mood add value 'ok'; end $$",
+            "do 'begin execute ''alter type mood add  value ok''; end'",
+        ] {
+            assert_eq!(kind(sql), StatementKind::CommitAfter, "{sql}");
+        }
     }
 
     #[test]
@@ -190,8 +254,8 @@ mod tests {
     #[test]
     fn an_index_build_knows_its_index_and_its_table() {
         let found = kind("create index concurrently if not exists Idx_A on only public.\"Order Lines\" (a)");
-        let index = IndexBuild { name: "idx_a".to_owned(), table: "public.\"Order Lines\"".to_owned() };
-        assert_eq!(found, StatementKind::Alone { index: Some(index), is_concurrent: true });
+        let index = IndexBuild { name: "Idx_A".to_owned(), table: "public.\"Order Lines\"".to_owned() };
+        assert_eq!(found, StatementKind::Alone { index: Some(Box::new(index)), is_concurrent: true });
         assert_eq!(
             kind("create index concurrently on t (a)"),
             StatementKind::Alone { index: None, is_concurrent: true }
@@ -199,10 +263,18 @@ mod tests {
     }
 
     #[test]
-    fn transaction_control_and_copy_from_stdin_are_refused() {
-        for sql in ["begin", "COMMIT", "end", "abort", "rollback", "start transaction", "prepare transaction 'x'"] {
-            assert!(split(sql).unwrap_err().to_string().contains("transaction"), "{sql}");
+    fn what_needs_psql_or_is_devdbs_own_part_is_refused() {
+        let refused = |sql: &str| split(sql).unwrap_err();
+        for (wanted, all) in [
+            (Refusal::TransactionControl, "begin|COMMIT|end|abort|rollback|start transaction|prepare transaction 'x'"),
+            (Refusal::CopyFromStdin, "copy t (a, b) from stdin|copy t from /* x */ STDIN with (format csv)"),
+            (Refusal::CopyToStdout, "copy t to stdout|copy (select 1) to stdout"),
+            (Refusal::DiscardAll, "discard all"),
+            (Refusal::UnlockAll, "select pg_advisory_unlock_all()"),
+        ] {
+            for sql in all.split('|') {
+                assert_eq!(refused(sql).refused, [(0, wanted)], "{sql}");
+            }
         }
-        assert!(split("copy t (a, b) from stdin").unwrap_err().to_string().contains("COPY"));
     }
 }

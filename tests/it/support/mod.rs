@@ -9,6 +9,7 @@ pub(crate) mod kysely;
 pub(crate) mod lambda;
 #[cfg(feature = "aws")]
 pub(crate) mod laptop;
+pub(crate) mod pgbouncer;
 pub(crate) mod policy;
 pub(crate) mod postgres;
 #[cfg(feature = "aws")]

@@ -108,17 +108,37 @@ impl Database {
         self.dump(&["--schema-only"])
     }
 
-    fn dump(&self, args: &[&str]) -> String {
+    /// Everything, with the lines that only psql understands.
+    pub(crate) fn pg_dump_as_it_is(&self) -> String {
+        self.dump_of(&[])
+    }
+
+    fn dump_of(&self, args: &[&str]) -> String {
         let mut command = Command::new(binary("pg_dump"));
         command.args(args).args(["-h", "127.0.0.1", "-U", "postgres", "-d", &self.name]);
-        let dump = run(command.env("PGPORT", cluster().port.to_string()).env("PGPASSWORD", PASSWORD));
+        run(command.env("PGPORT", cluster().port.to_string()).env("PGPASSWORD", PASSWORD))
+    }
+
+    fn dump(&self, args: &[&str]) -> String {
         // Newer releases put a random key around the dump.
-        dump.lines().filter(|line| !line.contains("restrict ")).map(|line| format!("{line}\n")).collect()
+        self.dump_of(args).lines().filter(|line| !line.contains("restrict ")).map(|line| format!("{line}\n")).collect()
     }
 
     /// Everything, rows included, as PostgreSQL's own tool writes it.
     pub(crate) fn pg_dump_with_rows(&self) -> String {
         self.dump(&[])
+    }
+
+    /// The same, without what devdb and Kysely keep for themselves.
+    pub(crate) fn pg_dump_without_ledger(&self) -> String {
+        self.dump(&["--exclude-table=kysely_*", "--exclude-table=devdb_*"])
+    }
+
+    /// Runs a file as `psql --single-transaction --file` does, from the folder of the file; true where it succeeds.
+    pub(crate) fn psql_file(&self, file: &Path) -> bool {
+        let mut command = psql_command(cluster().port, &self.name);
+        command.args(["--single-transaction", "--file"]).arg(file);
+        command.output().unwrap().status.success()
     }
 
     /// Runs SQL in a transaction that stays open until the answer is dropped.

@@ -16,7 +16,7 @@ const READY_AND_IDLE: &[u8] = b"Z\0\0\0\x05I";
 
 /// A TCP relay on 127.0.0.1 that counts round trips and can be cut.
 ///
-/// A round trip is counted each time the direction turns from answers to requests: what a client must wait for. The
+/// A round trip is counted, of the first connection after the last count, each time the direction turns from answers to requests: what a client must wait for. The
 /// link has a length, so that requests sent without waiting are all under way before the first answer arrives.
 pub(crate) struct Relay {
     pub(crate) port: u16,
@@ -26,8 +26,8 @@ pub(crate) struct Relay {
 #[derive(Default)]
 struct State {
     turns: AtomicUsize,
-    /// The last bytes came from the client.
-    asking: AtomicBool,
+    /// A connection has been accepted whose turns are counted.
+    is_counting: AtomicBool,
     streams: Mutex<Vec<TcpStream>>,
     /// Answers are swallowed, and the connection is cut, once a request holds this.
     cut_behind: Mutex<Option<(Vec<u8>, bool)>>,
@@ -37,6 +37,13 @@ struct State {
     misfortune: Mutex<Option<Misfortune>>,
     /// No time is spent on the way.
     short: AtomicBool,
+}
+
+/// One connection.
+struct Link {
+    /// The last bytes came from the client.
+    asking: AtomicBool,
+    is_counted: bool,
 }
 
 /// What happens to the message of this number, before or after it is delivered.
@@ -58,10 +65,14 @@ impl Relay {
                 let both = [client.try_clone().unwrap(), server.try_clone().unwrap()];
                 shared.streams.lock().unwrap().extend(both);
                 shared.swallowing.store(false, Ordering::SeqCst);
-                let (up, down) = (shared.clone(), shared.clone());
+                let link = Arc::new(Link {
+                    asking: AtomicBool::new(false),
+                    is_counted: !shared.is_counting.swap(true, Ordering::SeqCst),
+                });
+                let (up, down, other) = (shared.clone(), shared.clone(), link.clone());
                 let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                thread::spawn(move || up.carry(from, to, true));
-                thread::spawn(move || down.carry(server, client, false));
+                thread::spawn(move || up.carry(from, to, true, &link));
+                thread::spawn(move || down.carry(server, client, false, &other));
             }
         });
         Self { port: own, state }
@@ -69,7 +80,7 @@ impl Relay {
 
     /// Round trips since the last call.
     pub(crate) fn take_round_trips(&self) -> usize {
-        self.state.asking.store(false, Ordering::SeqCst);
+        self.state.is_counting.store(false, Ordering::SeqCst);
         self.state.turns.swap(0, Ordering::SeqCst)
     }
 
@@ -108,7 +119,7 @@ impl Relay {
 }
 
 impl State {
-    fn carry(&self, mut from: TcpStream, mut to: TcpStream, is_request: bool) {
+    fn carry(&self, mut from: TcpStream, mut to: TcpStream, is_request: bool, link: &Link) {
         let mut buffer = vec![0; 1 << 16];
         let mut swallowed = Vec::new();
         while let Ok(count @ 1..) = from.read(&mut buffer) {
@@ -119,7 +130,7 @@ impl State {
                 (misfortune.act)();
             }
             if is_request {
-                if bytes != TERMINATE && !self.asking.swap(true, Ordering::SeqCst) {
+                if bytes != TERMINATE && !link.asking.swap(true, Ordering::SeqCst) && link.is_counted {
                     self.turns.fetch_add(1, Ordering::SeqCst);
                 }
                 let cut = self.cut_behind.lock().unwrap().take_if(|(needle, _)| contains(bytes, needle));
@@ -135,10 +146,10 @@ impl State {
                 }
             } else {
                 // Once for all of an answer, however many pieces it comes in.
-                if self.asking.load(Ordering::SeqCst) && !self.short.load(Ordering::SeqCst) {
+                if link.asking.load(Ordering::SeqCst) && !self.short.load(Ordering::SeqCst) {
                     thread::sleep(LENGTH);
                 }
-                self.asking.store(false, Ordering::SeqCst);
+                link.asking.store(false, Ordering::SeqCst);
                 if self.swallowing.load(Ordering::SeqCst) {
                     swallowed.extend_from_slice(bytes);
                     if contains(&swallowed, READY_AND_IDLE) {
