@@ -376,3 +376,30 @@ fn a_pooler_that_moves_a_session_is_refused_before_it_keeps_a_lock() {
         assert_eq!(database.sql(HELD), "0");
     }
 }
+
+/// Time that grows with the square of a line would be minutes here.
+#[test]
+fn a_file_may_be_one_line_of_megabytes() {
+    let rows: Vec<String> = (0..40_000).map(|n| format!("({n},'row number {n} ü')")).collect();
+    let many: String = (0..20_000).map(|n| format!("insert into u values ({n}); ")).collect();
+    let text = format!(
+        "create table t(i int, s text); insert into t values {}; create table u(i int); {many}",
+        rows.join(",")
+    );
+    let database = Database::create();
+    let stage = stage(&database, &[("001", &text)]);
+    let plan = stage.run(["devdb", "migrate", "plan"]);
+    assert_done(&plan);
+    assert!(plan.stdout.len() > text.len(), "all of it is shown");
+    assert_done(&stage.run(["devdb", "migrate", "to", "latest"]));
+    assert_eq!(database.sql("select (select count(*) from t) + (select count(*) from u)"), "60000");
+    let status = stage.run(["devdb", "migrate", "status"]);
+    assert!(status.code == 0 && !status.stdout.contains("edited"), "{status}");
+    // It is larger than what the journal keeps, and is known by its hash.
+    assert_eq!(database.sql("select up_sql = '' and length(hash) = 64 from devdb_migration_journal"), "t");
+    let lint = stage.run(["devdb", "migrate", "lint", "001"]);
+    assert!(lint.code == 3 && !lint.stdout.contains("syntax-error"), "{lint}");
+    let broken = format!("{text} create tabel v(i int);");
+    let outcome = latest(&database, &[("001", &text), ("002", &broken.replace(" t(", " t2(").replace(" u(", " u2("))]);
+    assert_says(&outcome, &["syntax error at or near \"tabel\""]);
+}

@@ -46,7 +46,7 @@ fn assert_same(files: &[File<'_>]) {
 }
 
 /// What 001 does, and what 002 does that would go wrong if anything of it were left.
-const PAIRS: [(&str, &str); 34] = [
+const PAIRS: [(&str, &str); 37] = [
     ("set local statement_timeout = '200ms'; create table t (i int);", "insert into t select 1 from pg_sleep(0.4);"),
     ("set statement_timeout = '200ms'; create table t (i int);", "insert into t select 1 from pg_sleep(0.4);"),
     (
@@ -89,6 +89,18 @@ const PAIRS: [(&str, &str); 34] = [
     (
         "create temp table t as select 1 as i;",
         "create temp table t as select 2 as i; create table u as select i from t;",
+    ),
+    (
+        "create schema s; do $$ begin execute format('alter database %I set search_path = s, public', current_database()); end $$;",
+        "create table t (i int);",
+    ),
+    (
+        "do $$ begin execute format('alter role postgres in database %I set datestyle = German', current_database()); end $$;",
+        "create table t as select '2026-02-03'::date::text as day;",
+    ),
+    (
+        "do $$ begin execute format('alter database %I set work_mem = ''8MB''', current_database()); end $$; set work_mem = '4MB';",
+        "create table t as select current_setting('work_mem') as s;",
     ),
     ("create temp table t as select 1 as i;", "create table u as select i from t;"),
     ("create temp table t (i int) on commit drop;", "create table t (i int);"),

@@ -64,11 +64,22 @@ impl LedgerSql {
              if own is not null then execute 'set constraints ' || own || ' immediate'; end if; \
              if late is not null then execute 'set constraints ' || late || ' deferred'; end if; \
              reset session authorization; reset role; reset all; \
-             perform pg_catalog.set_config('devdb.began', began, false); end $devdb$; {}; {}",
+             perform pg_catalog.set_config('devdb.began', began, false); {} end $devdb$; {}; {}",
+            Self::RENEW,
             Self::FORGET,
             self.settings(!is_held)
         )
     }
+
+    /// What `ALTER DATABASE … SET` and `ALTER ROLE … SET` have changed since: a new session would have it. The least
+    /// specific comes first (`src/backend/utils/init/postinit.c`, `process_settings`); what the client has chosen stays.
+    const RENEW: &str = "for own, late in select pg_catalog.split_part(s, '=', 1), pg_catalog.substr(s, pg_catalog.strpos(s, '=') + 1) \
+        from pg_catalog.pg_db_role_setting d cross join lateral pg_catalog.unnest(d.setconfig) s \
+        where d.setdatabase in (0, (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())) \
+        and d.setrole in (0, (select oid from pg_catalog.pg_roles where rolname = session_user)) \
+        order by d.setrole <> 0, d.setdatabase <> 0 loop \
+        if own not in ('client_encoding', 'application_name') and pg_catalog.current_setting(own, true) is distinct from late then \
+        begin perform pg_catalog.set_config(own, late, false); exception when others then null; end; end if; end loop;";
 
     /// What a session keeps beside its settings; all but `DISCARD ALL`, which gives the lock back.
     const FORGET: &str = "close all; deallocate all; unlisten *; discard sequences; discard temp";

@@ -44,13 +44,15 @@ impl Report for PlanReport {
             counted(self.migrations, "migration", "migrations"),
             counted(self.round_trips, "round trip", "round trips"),
         );
-        self.segments.iter().for_each(|segment| text.push_str(&shown(segment, paint)));
+        let statements = self.segments.iter().flat_map(|segment| &segment.statements);
+        text.reserve(statements.map(|statement| statement.sql.len() + 2).sum());
+        self.segments.iter().for_each(|segment| show(segment, paint, &mut text));
         text
     }
 }
 
-fn shown(segment: &PlannedSegment, paint: Paint) -> String {
-    let mut text = String::from("\n");
+fn show(segment: &PlannedSegment, paint: Paint, text: &mut String) {
+    text.push('\n');
     if segment.transaction {
         text.push_str("begin;\n");
     } else {
@@ -68,10 +70,10 @@ fn shown(segment: &PlannedSegment, paint: Paint) -> String {
             text.push_str(&if effect.is_empty() { paint.faint(&line) } else { paint.warn(&line) });
             text.push('\n');
         }
-        text.push_str(&format!("{};\n", statement.sql));
+        text.push_str(&statement.sql);
+        text.push_str(";\n");
     }
     if segment.transaction {
         text.push_str("commit;\n");
     }
-    text
 }
