@@ -7,7 +7,7 @@ use crate::migrate::{
     Failed, FailedMigration, Holder, InTheWay, MigrateError, MigrationName, PlanError, Remains, ScriptError,
     SourceError, StandingIndex,
 };
-use crate::schema::ObjectNameError;
+use crate::schema::{DumpError, ObjectNameError};
 use crate::system::{DatabaseError, TlsError};
 
 impl From<UrlError> for CommandError {
@@ -35,6 +35,12 @@ impl From<UrlError> for CommandError {
             }
             UrlError::Port | UrlError::HostAddress { .. } | UrlError::Host => shown,
         }
+    }
+}
+
+impl From<DumpError> for CommandError {
+    fn from(error: DumpError) -> Self {
+        Self::from_error(ErrorKind::Failed, &error).hint("try `pg_dump --schema-only`, which writes secrets too, and warns of what it cannot put in order")
     }
 }
 

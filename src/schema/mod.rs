@@ -9,22 +9,26 @@
 mod catalog;
 mod diagram;
 mod dump;
+mod dump_parts;
 mod dump_relation;
+mod dump_table;
+mod dump_types;
 mod layout;
 mod mermaid;
 mod model;
 mod name;
 mod order;
 mod parts;
+mod plan;
 mod quote;
 mod svg;
 
 pub use catalog::{Catalog, Found, Lookup};
 pub use diagram::{Diagram, DiagramRow, DiagramTable, Link};
-pub use dump::dump;
+pub use dump::{Dump, DumpError, Ledger, dump, fingerprint};
 pub use mermaid::mermaid;
 pub use model::{
-    Database, Definition, Edge, Extension, Function, LeftOut, Listed, ListedType, Listing, Namespace, Relation,
+    Database, Definition, Edge, Extension, Function, Listed, ListedType, Listing, Namespace, Refused, Relation,
     RelationKind, Server, TypeKind, UserType,
 };
 pub use name::{ObjectName, ObjectNameError, nearest};

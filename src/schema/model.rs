@@ -115,6 +115,13 @@ pub struct Relation {
     /// `p` permanent, `u` unlogged, `t` temporary.
     pub persistence: char,
     pub is_partition: bool,
+    /// Only where it is not `heap`.
+    pub access_method: Option<String>,
+    /// Only where it is not the database's own.
+    pub tablespace: Option<String>,
+    /// The rule that holds a view's query.
+    #[serde(skip_serializing)]
+    pub rule: Option<u32>,
     pub comment: Option<String>,
     /// Storage parameters, each as `name=value`.
     pub options: Vec<String>,
@@ -183,8 +190,8 @@ pub struct Database {
     pub servers: Vec<Server>,
     pub relations: Vec<Relation>,
     pub definitions: Vec<Definition>,
-    /// What the catalog has and this does not.
-    pub left_out: Vec<LeftOut>,
+    /// What the catalog has and no dump may show.
+    pub refused: Vec<Refused>,
     #[serde(skip)]
     pub edges: Vec<Edge>,
 }
@@ -211,6 +218,10 @@ pub struct Extension {
     pub name: String,
     pub schema: String,
     pub is_relocatable: bool,
+    pub comment: Option<String>,
+    /// The comment that it comes with.
+    #[serde(skip_serializing)]
+    pub usual_comment: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -221,13 +232,16 @@ pub struct Function {
     /// With its argument types.
     #[serde(rename(serialize = "signature"))]
     pub name: String,
+    /// As `COMMENT ON` wants it, with the names and modes of the arguments.
+    #[serde(skip_serializing)]
+    pub identity: String,
     /// `f` function, `p` procedure, `w` window function.
     pub kind: char,
     pub definition: String,
     pub comment: Option<String>,
 }
 
-/// A foreign server. Its user mappings are secrets and stay where they are.
+/// A foreign server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Server {
     #[serde(skip_serializing)]
@@ -255,9 +269,13 @@ pub struct Definition {
     pub comment: Option<String>,
 }
 
-/// Objects of a sort that a dump does not hold.
+/// An object that no dump may show, or that no SQL makes again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeftOut {
-    pub what: String,
-    pub count: i64,
+pub struct Refused {
+    /// What it is and how it is called.
+    pub object: String,
+    pub reason: String,
+    /// What a change of it changes.
+    #[serde(skip_serializing)]
+    pub definition: Option<String>,
 }

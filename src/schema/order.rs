@@ -36,6 +36,56 @@ pub(super) fn order(places: &BTreeMap<String, Place>, edges: &BTreeSet<(String, 
     ordered
 }
 
+/// The sets of more than one object in which each needs each other (Tarjan 1972, without recursion).
+pub(super) fn rings<'a>(
+    keys: impl Iterator<Item = &'a String>,
+    edges: &BTreeSet<(String, String)>,
+) -> Vec<BTreeSet<String>> {
+    let mut needs: BTreeMap<&str, Vec<&str>> = keys.map(|key| (key.as_str(), Vec::new())).collect();
+    let names: BTreeSet<&str> = needs.keys().copied().collect();
+    for (from, to) in edges.iter().filter(|(_, to)| names.contains(to.as_str())) {
+        if let Some(needed) = needs.get_mut(from.as_str()) {
+            needed.push(to);
+        }
+    }
+    // The number of a visit, and the lowest one that is reached from there; an object that is done has none.
+    let mut visits: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    let (mut open, mut done, mut found): (Vec<&str>, BTreeSet<&str>, Vec<BTreeSet<String>>) = Default::default();
+    for start in &names {
+        let mut path: Vec<(&str, usize)> = if visits.contains_key(start) { Vec::new() } else { vec![(start, 0)] };
+        while let Some((key, at)) = path.pop() {
+            let count = visits.len();
+            let (number, mut low) = *visits.entry(key).or_insert_with(|| {
+                open.push(key);
+                (count, count)
+            });
+            let needed = needs.get(key).map_or(&[][..], Vec::as_slice);
+            if let Some(before) =
+                at.checked_sub(1).and_then(|before| needed.get(before)).filter(|key| !done.contains(*key))
+            {
+                low = low.min(visits.get(before).map_or(low, |(_, low)| *low));
+            }
+            visits.insert(key, (number, low));
+            if let Some(next) = needed.get(at) {
+                path.push((key, at + 1));
+                if !visits.contains_key(next) {
+                    path.push((next, 0));
+                }
+                continue;
+            }
+            if low == number {
+                let from = open.iter().rposition(|open| *open == key).unwrap_or(open.len());
+                let members = open.split_off(from);
+                done.extend(&members);
+                if members.len() > 1 {
+                    found.push(members.into_iter().map(str::to_owned).collect());
+                }
+            }
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,7 +104,33 @@ mod tests {
         assert_eq!(ordered(3, &[(0, 1), (1, 0)]), [2, 0, 1]);
     }
 
+    fn reaches(edges: &[(u8, u8)], from: u8, to: u8) -> bool {
+        let (mut seen, mut waiting) = (BTreeSet::new(), vec![from]);
+        while let Some(next) = waiting.pop() {
+            for (_, needed) in edges.iter().filter(|(from, _)| *from == next) {
+                if seen.insert(*needed) {
+                    waiting.push(*needed);
+                }
+            }
+        }
+        seen.contains(&to)
+    }
+
     proptest! {
+        #[test]
+        fn a_ring_is_what_reaches_each_other(edges in proptest::collection::vec((0_u8..12, 0_u8..12), 0..24)) {
+            let keys: Vec<String> = (0..12_u8).map(|key| key.to_string()).collect();
+            let named = edges.iter().map(|(from, to)| (from.to_string(), to.to_string())).collect();
+            let found = rings(keys.iter(), &named);
+            for one in 0..12_u8 {
+                for other in 0..one {
+                    let wanted = reaches(&edges, one, other) && reaches(&edges, other, one);
+                    let is_found = found.iter().any(|ring| [one, other].iter().all(|key| ring.contains(&key.to_string())));
+                    prop_assert_eq!(is_found, wanted, "{} {}", one, other);
+                }
+            }
+        }
+
         #[test]
         fn everything_comes_once_and_behind_what_it_needs(edges in proptest::collection::vec((0_u8..30, 0_u8..30), 0..60)) {
             let found = ordered(30, &edges);

@@ -38,6 +38,14 @@ pub struct Sequence {
     pub owned_by: Option<OwningColumn>,
     #[serde(default)]
     pub is_identity: bool,
+    /// Of an identity column's sequence.
+    #[serde(default, skip_serializing)]
+    pub oid: Option<u32>,
+    /// Of an identity column's sequence, and none before PostgreSQL 15, where each is permanent.
+    #[serde(default, skip_serializing)]
+    pub persistence: Option<char>,
+    #[serde(default, skip_serializing)]
+    pub comment: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +62,8 @@ pub struct Column {
     pub not_null: bool,
     /// Of a generated column, its expression.
     pub default: Option<String>,
+    #[serde(skip_serializing)]
+    pub default_oid: Option<u32>,
     pub generated: Option<Generated>,
     pub identity: Option<Identity>,
     pub identity_options: Option<Sequence>,
@@ -61,6 +71,9 @@ pub struct Column {
     pub collation: Option<String>,
     /// `p` plain, `e` external, `m` main, `x` extended; only where it is not the type's own.
     pub storage: Option<char>,
+    /// The type's own.
+    #[serde(skip_serializing)]
+    pub usual_storage: char,
     /// `p` pglz, `l` lz4.
     pub compression: Option<char>,
     pub statistics: Option<i32>,
@@ -107,6 +120,8 @@ pub struct Constraint {
     pub index_name: Option<String>,
     #[serde(skip_serializing)]
     pub index_parent: Option<String>,
+    /// Of its index.
+    pub tablespace: Option<String>,
     #[serde(skip_serializing)]
     pub index_comment: Option<String>,
     pub comment: Option<String>,
@@ -143,6 +158,9 @@ pub struct Index {
     pub is_unique: bool,
     pub is_primary: bool,
     pub is_valid: bool,
+    #[serde(skip_serializing)]
+    pub is_partitioned: bool,
+    pub tablespace: Option<String>,
     pub is_clustered: bool,
     pub is_replica_identity: bool,
     /// The constraint that it serves.
@@ -170,6 +188,11 @@ pub struct Trigger {
     /// `O` in ordinary sessions, `D` disabled, `R` in replicas, `A` always.
     pub enabled: char,
     pub is_inherited: bool,
+    /// The trigger of the table that this one's is a partition of.
+    #[serde(skip_serializing)]
+    pub parent: Option<u32>,
+    #[serde(skip_serializing)]
+    pub parent_enabled: Option<char>,
     pub comment: Option<String>,
 }
 
@@ -244,8 +267,11 @@ pub struct ServerOption {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DomainCheck {
+    #[serde(skip_serializing)]
+    pub oid: u32,
     pub name: String,
     pub definition: String,
+    pub is_validated: bool,
     pub comment: Option<String>,
 }
 

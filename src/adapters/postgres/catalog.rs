@@ -3,7 +3,7 @@ use super::connect::{Session, connect};
 use super::error::in_session;
 use crate::connection::Connection;
 use crate::schema::{
-    Catalog, Database, Edge, Extension, Found, Function, LeftOut, Listing, Lookup, Namespace, ObjectName, Server,
+    Catalog, Database, Edge, Extension, Found, Function, Listing, Lookup, Namespace, ObjectName, Refused, Server,
 };
 use crate::system::{DatabaseError, Reached};
 use async_trait::async_trait;
@@ -26,7 +26,7 @@ struct Others {
     extensions: Vec<Extension>,
     functions: Vec<Function>,
     servers: Vec<Server>,
-    left_out: Vec<LeftOut>,
+    refused: Vec<Refused>,
 }
 
 impl PostgresCatalog {
@@ -97,7 +97,7 @@ impl Catalog for PostgresCatalog {
     async fn read_all(&mut self) -> Result<Database, DatabaseError> {
         let [relations, types, others, definitions, edges] = self.ask(&sql::read_all()).await?;
         let others = others.first().ok_or(DatabaseError::Protocol { source: None })?;
-        let Others { schemas, extensions, functions, servers, left_out } = document(others)?;
+        let Others { schemas, extensions, functions, servers, refused } = document(others)?;
         let edges = edges.iter().map(|row| Edge { from: text(row, 0).to_owned(), to: text(row, 1).to_owned() });
         Ok(Database {
             schemas,
@@ -107,7 +107,7 @@ impl Catalog for PostgresCatalog {
             servers,
             relations: documents(&relations)?,
             definitions: documents(&definitions)?,
-            left_out,
+            refused,
             edges: edges.collect(),
         })
     }

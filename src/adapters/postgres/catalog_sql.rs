@@ -70,7 +70,10 @@ impl Filling<'_> {
                 "(select coalesce(json_agg(json_build_object('name', o.option_name, 'value', o.option_value)), '[]') \
                  from pg_catalog.pg_options_to_table({column}) o)"
             ),
-            Some(("member", catalog)) => no_member(catalog, "t.oid"),
+            Some(("no_member", object)) => {
+                let (catalog, oid) = object.split_once(':').unwrap_or((object, "t.oid"));
+                no_member(catalog, oid)
+            }
             _ => match mark {
                 "filter" => self.filter.to_owned(),
                 "pretty" => self.pretty.to_string(),
@@ -78,10 +81,9 @@ impl Filling<'_> {
                 "size" => self.size.to_owned(),
                 // Neither is needed of a whole schema, and neither has an index in the catalog.
                 "referenced_by" | "used_by" => self.used_by.to_string(),
-                "schema_filter" => format!("{OWN_SCHEMA} and {}", no_member("pg_namespace", "n.oid")),
+                "schema_filter" => OWN_SCHEMA.to_owned(),
                 // The constructors of a range type come with the type.
                 "function_filter" => no_member("pg_proc", "p.oid").replace("= 'e'", "in ('e', 'i')"),
-                "type_filter" => no_member("pg_type", "t.oid"),
                 other => format!("{{{other}}}"),
             },
         }

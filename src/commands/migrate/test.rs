@@ -7,7 +7,7 @@ use crate::migrate::{
     Engine, Fingerprint, FolderSource, LedgerNames, MigrationSource, Options, Rehearsal, RehearsalReport, Rehearsed,
     Verdict,
 };
-use crate::schema::{Catalog, dump};
+use crate::schema::{Catalog, Ledger, fingerprint};
 use crate::system::DatabaseError;
 use crate::ui::{ExitStatus, Paint, Report, Table};
 use async_trait::async_trait;
@@ -89,12 +89,9 @@ impl Fingerprint for Schema {
     async fn take(&mut self) -> Result<String, DatabaseError> {
         let mut database = self.catalog.read_all().await?;
         let LedgerNames { schema, table, lock_table } = &self.ledger;
-        database.relations.retain(|relation| {
-            let is_ledger = [table, lock_table].contains(&&relation.name)
-                && schema.as_ref().is_none_or(|schema| *schema == relation.schema);
-            !is_ledger && !relation.name.starts_with("devdb_")
-        });
-        Ok(dump(&database))
+        let ledger = Ledger { schema: schema.as_deref(), tables: [table, lock_table] };
+        database.relations.retain(|relation| !ledger.has(relation) && !relation.name.starts_with("devdb_"));
+        Ok(fingerprint(&database, &ledger))
     }
 }
 

@@ -16,16 +16,16 @@ with raw as materialized (
       (select max(case when m.refclassid = 'pg_catalog.pg_constraint'::regclass then 'c' || m.refobjid end)
         from pg_catalog.pg_depend m where m.classid = o.classid and m.objid = o.objid and m.deptype = 'i'),
       (select case when c.relkind = 'c' then 't' || c.reltype else 'r' || c.oid end from pg_catalog.pg_class c where c.oid = o.objid))
-    when 'pg_catalog.pg_attrdef'::regclass then (select 'r' || d.adrelid from pg_catalog.pg_attrdef d where d.oid = o.objid)
+    when 'pg_catalog.pg_attrdef'::regclass then 'D' || o.objid
     when 'pg_catalog.pg_type'::regclass then (
       select case when c.relkind <> 'c' then 'r' || c.oid when b.typtype = 'm' then 't' || (select r.rngtypid from pg_catalog.pg_range r where r.rngmultitypid = b.oid)
         else 't' || b.oid end
-      from pg_catalog.pg_type t join pg_catalog.pg_type b on b.oid = case when t.typcategory = 'A' and t.typelem <> 0 then t.typelem else t.oid end
+      from pg_catalog.pg_type t join pg_catalog.pg_type b on b.oid = coalesce((select e.oid from pg_catalog.pg_type e where e.oid = t.typelem and e.typarray = t.oid), t.oid)
         left join pg_catalog.pg_class c on c.oid = b.typrelid where t.oid = o.objid)
     when 'pg_catalog.pg_proc'::regclass then 'f' || o.objid
-    when 'pg_catalog.pg_constraint'::regclass then (select case when k.contypid <> 0 then 't' || k.contypid
-      when k.contype in ('p', 'u', 'x', 'f') or not k.convalidated then 'c' || k.oid when k.contype <> 't' then 'r' || k.conrelid end from pg_catalog.pg_constraint k where k.oid = o.objid)
-    when 'pg_catalog.pg_rewrite'::regclass then (select case when w.rulename = '_RETURN' then 'r' || w.ev_class else 'w' || w.oid end from pg_catalog.pg_rewrite w where w.oid = o.objid)
+    when 'pg_catalog.pg_constraint'::regclass then (select case when k.contype in ('p', 'u', 'x', 'f', 'c') then 'c' || k.oid
+      when k.contypid <> 0 then 't' || k.contypid when k.contype <> 't' then 'r' || k.conrelid end from pg_catalog.pg_constraint k where k.oid = o.objid)
+    when 'pg_catalog.pg_rewrite'::regclass then 'w' || o.objid
     when 'pg_catalog.pg_trigger'::regclass then 'g' || o.objid
     when 'pg_catalog.pg_policy'::regclass then 'p' || o.objid
     when 'pg_catalog.pg_statistic_ext'::regclass then 's' || o.objid
@@ -39,6 +39,18 @@ with raw as materialized (
     when 'pg_catalog.pg_ts_dict'::regclass then 'd' || o.objid
     when 'pg_catalog.pg_ts_config'::regclass then 'i' || o.objid
     when 'pg_catalog.pg_event_trigger'::regclass then 'v' || o.objid
+    when 'pg_catalog.pg_am'::regclass then 'A' || o.objid
+    when 'pg_catalog.pg_language'::regclass then 'L' || o.objid
+    when 'pg_catalog.pg_transform'::regclass then 'X' || o.objid
+    when 'pg_catalog.pg_ts_parser'::regclass then 'P' || o.objid
+    when 'pg_catalog.pg_ts_template'::regclass then 'T' || o.objid
+    when 'pg_catalog.pg_user_mapping'::regclass then 'U' || o.objid
+    when 'pg_catalog.pg_publication_rel'::regclass then (select 'B' || p.prpubid from pg_catalog.pg_publication_rel p where p.oid = o.objid)
+    -- A class is made with its family, and so is what belongs to either.
+    when 'pg_catalog.pg_opfamily'::regclass then 'F' || o.objid
+    when 'pg_catalog.pg_opclass'::regclass then (select 'F' || c.opcfamily from pg_catalog.pg_opclass c where c.oid = o.objid)
+    when 'pg_catalog.pg_amop'::regclass then (select 'F' || m.amopfamily from pg_catalog.pg_amop m where m.oid = o.objid)
+    when 'pg_catalog.pg_amproc'::regclass then (select 'F' || m.amprocfamily from pg_catalog.pg_amproc m where m.oid = o.objid)
   end) as key
   from numbered n cross join lateral (values (false, n.classid, n.objid), (true, n.refclassid, n.refobjid)) o(is_needed, classid, objid)
 ), ended as (

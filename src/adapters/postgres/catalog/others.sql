@@ -1,27 +1,39 @@
--- What else a dump holds: schemas, extensions, functions, foreign servers. And, by number, what it cannot hold.
+-- What else a dump holds: schemas, extensions, functions, foreign servers. And what it cannot hold.
 with own_schema as (select n.* from pg_catalog.pg_namespace n where {schema_filter})
 select json_build_object(
   'schemas', (select coalesce(json_agg(json_build_object('oid', oid::bigint, 'name', nspname,
-      'comment', pg_catalog.obj_description(oid, 'pg_namespace')) order by nspname collate "C"), '[]') from own_schema),
-  'extensions', (select coalesce(json_agg(json_build_object('oid', e.oid::bigint, 'name', e.extname, 'schema', n.nspname, 'is_relocatable', e.extrelocatable) order by e.extname collate "C"), '[]')
-    from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace where e.extname <> 'plpgsql'),
+      'comment', pg_catalog.obj_description(oid, 'pg_namespace')) order by nspname collate "C"), '[]') from own_schema t where {no_member:pg_namespace:t.oid}),
+  'extensions', (select coalesce(json_agg(json_build_object('oid', e.oid::bigint, 'name', e.extname, 'schema', n.nspname, 'is_relocatable', e.extrelocatable,
+      'comment', pg_catalog.obj_description(e.oid, 'pg_extension'), 'usual_comment', (select a.comment from pg_catalog.pg_available_extensions() a where a.name = e.extname)) order by e.extname collate "C"), '[]')
+    from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace where e.extname <> 'plpgsql' or e.oid >= 16384),
   'functions', (select coalesce(json_agg(json_build_object('oid', p.oid::bigint, 'schema', n.nspname, 'name', p.oid::regprocedure::text, 'kind', p.prokind,
+      'identity', pg_catalog.format('%I.%I(%s)', n.nspname, p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid)),
       'definition', pg_catalog.pg_get_functiondef(p.oid), 'comment', pg_catalog.obj_description(p.oid, 'pg_proc'))
       order by n.nspname collate "C", p.oid::regprocedure::text collate "C"), '[]')
     from pg_catalog.pg_proc p join own_schema n on n.oid = p.pronamespace where p.prokind in ('f', 'p', 'w') and {function_filter}),
   'servers', (select coalesce(json_agg(json_build_object('oid', s.oid::bigint, 'name', s.srvname, 'wrapper', w.fdwname, 'type', s.srvtype, 'version', s.srvversion,
       'options', {options:s.srvoptions}, 'comment', pg_catalog.obj_description(s.oid, 'pg_foreign_server')) order by s.srvname collate "C"), '[]')
-    from pg_catalog.pg_foreign_server s join pg_catalog.pg_foreign_data_wrapper w on w.oid = s.srvfdw),
-  'left_out', (select coalesce(json_agg(json_build_object('what', what, 'count', count) order by what) filter (where count > 0), '[]') from (
-      select 'access methods' as what, count(*) from pg_catalog.pg_am t where t.oid >= 16384 and {member:pg_am}
-      union all select 'base types', count(*) from pg_catalog.pg_type t join own_schema n on n.oid = t.typnamespace where t.typtype = 'b' and t.typelem = 0 and {type_filter}
-      union all select 'languages', count(*) from pg_catalog.pg_language t where t.oid >= 16384 and {member:pg_language}
-      union all select 'operator classes', count(*) from pg_catalog.pg_opclass t join own_schema n on n.oid = t.opcnamespace where {member:pg_opclass}
-      union all select 'operator families', count(*) from pg_catalog.pg_opfamily t join own_schema n on n.oid = t.opfnamespace where {member:pg_opfamily}
-        and not exists (select from pg_catalog.pg_opclass c where c.opcfamily = t.oid)
-      union all select 'publications', count(*) from pg_catalog.pg_publication
-      union all select 'subscriptions', count(subname) from pg_catalog.pg_subscription where subdbid = (select oid from pg_catalog.pg_database where datname = current_database())
-      union all select 'text search parsers', count(*) from pg_catalog.pg_ts_parser t join own_schema n on n.oid = t.prsnamespace where {member:pg_ts_parser}
-      union all select 'text search templates', count(*) from pg_catalog.pg_ts_template t join own_schema n on n.oid = t.tmplnamespace where {member:pg_ts_template}
-      union all select 'transforms', count(*) from pg_catalog.pg_transform t where {member:pg_transform}
+    from pg_catalog.pg_foreign_server s join pg_catalog.pg_foreign_data_wrapper w on w.oid = s.srvfdw where {no_member:pg_foreign_server:s.oid}),
+  -- What no dump may or can show, and what has to do with it, so that a change of it does not go unseen.
+  'refused', (select coalesce(json_agg(json_build_object('object', object, 'reason', reason, 'definition', definition) order by object collate "C"), '[]') from (
+      select 'subscription ' || quote_ident(s.subname) as object, 'what it connects to is a secret' as reason, array_to_string(s.subpublications, ', ') as definition
+      from pg_catalog.pg_subscription s where s.subdbid = (select oid from pg_catalog.pg_database where datname = current_database())
+      union all
+      select format('user mapping for %s on server %I', case when u.umuser = 0 then 'public' else quote_ident(u.usename) end, u.srvname),
+        case when u.umoptions is null then 'you may not read its options' else 'its options hold a secret' end,
+        (select string_agg(option_name, ', ' order by option_name) from pg_catalog.pg_options_to_table(u.umoptions))
+      from pg_catalog.pg_user_mappings u where u.umoptions is null and current_setting('is_superuser') = 'off'
+        or exists (select from pg_catalog.pg_options_to_table(u.umoptions) where option_name ~* 'pass|pwd|secret|token|key')
+      union all
+      select format('security label of %s %s', i.type, i.identity), 'it is the matter of ' || l.provider, l.label
+      from pg_catalog.pg_seclabel l cross join lateral pg_catalog.pg_identify_object(l.classoid, l.objoid, l.objsubid) i where l.objoid >= 16384
+      union all
+      select format('policy %I on %s', p.polname, p.polrelid::regclass), 'its table belongs to an extension', pg_catalog.pg_get_expr(p.polqual, p.polrelid)
+      from pg_catalog.pg_policy p where not {no_member:pg_class:p.polrelid}
+      union all
+      select format('row level security of %s', c.oid::regclass), 'its table belongs to an extension', null
+      from pg_catalog.pg_class c where (c.relrowsecurity or c.relforcerowsecurity) and not {no_member:pg_class:c.oid}
+      union all
+      select format('partition %s', i.inhrelid::regclass), 'it is being detached; `alter table … detach partition … finalize` ends that', null
+      from pg_catalog.pg_inherits i where i.inhdetachpending
     ) kinds))::text

@@ -6,6 +6,9 @@ with relation as (
 select json_build_object(
   'oid', c.oid::bigint, 'schema', c.nspname, 'name', c.relname, 'shown', c.oid::regclass::text, 'kind', c.relkind,
   'persistence', c.relpersistence, 'is_partition', c.relispartition,
+  'access_method', (select m.amname from pg_catalog.pg_am m where m.oid = c.relam and m.amname <> 'heap'),
+  'tablespace', (select s.spcname from pg_catalog.pg_tablespace s where s.oid = c.reltablespace),
+  'rule', (select r.oid::bigint from pg_catalog.pg_rewrite r where r.ev_class = c.oid and r.rulename = '_RETURN'),
   'comment', pg_catalog.obj_description(c.oid, 'pg_class'),
   'options', to_json(array_cat(coalesce(c.reloptions, '{}'), (select array_agg('toast.' || o) from pg_catalog.pg_class x, unnest(x.reloptions) o
     where x.oid = c.reltoastrelid))),
@@ -34,13 +37,16 @@ select json_build_object(
       join pg_catalog.pg_namespace n on n.oid = k.relnamespace where i.inhparent = c.oid and c.relkind in ('r', 'p', 'f')),
   'columns', (select coalesce(json_agg(json_build_object(
       'name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'not_null', a.attnotnull,
-      'default', pg_catalog.pg_get_expr(d.adbin, d.adrelid, {pretty}), 'generated', nullif(a.attgenerated, ''), 'identity', nullif(a.attidentity, ''),
+      'default', pg_catalog.pg_get_expr(d.adbin, d.adrelid, {pretty}), 'default_oid', d.oid::bigint, 'generated', nullif(a.attgenerated, ''), 'identity', nullif(a.attidentity, ''),
+      -- pg_get_serial_sequence would ask for the right to use the schema.
       'identity_options', (select json_build_object('name', s.seqrelid::regclass::text, 'type', format_type(s.seqtypid, null), 'start', s.seqstart,
-          'increment', s.seqincrement, 'min', s.seqmin, 'max', s.seqmax, 'cache', s.seqcache, 'cycle', s.seqcycle, 'persistence', (select relpersistence from pg_catalog.pg_class where oid = s.seqrelid))
-        from pg_catalog.pg_sequence s where a.attidentity <> ''
-          and s.seqrelid = pg_catalog.pg_get_serial_sequence(c.oid::regclass::text, a.attname)::regclass),
+          'increment', s.seqincrement, 'min', s.seqmin, 'max', s.seqmax, 'cache', s.seqcache, 'cycle', s.seqcycle, 'oid', q.oid::bigint,
+          'persistence', case when current_setting('server_version_num')::int >= 150000 then q.relpersistence end, 'comment', pg_catalog.obj_description(q.oid, 'pg_class'))
+        from pg_catalog.pg_depend w join pg_catalog.pg_sequence s on s.seqrelid = w.objid join pg_catalog.pg_class q on q.oid = s.seqrelid
+        where a.attidentity <> '' and w.classid = 'pg_catalog.pg_class'::regclass and w.refclassid = 'pg_catalog.pg_class'::regclass
+          and w.refobjid = c.oid and w.refobjsubid = a.attnum and w.deptype = 'i'),
       'collation', case when a.attcollation <> t.typcollation and a.attcollation <> 0 then a.attcollation::regcollation::text end,
-      'storage', case when a.attstorage <> t.typstorage then a.attstorage end,
+      'storage', case when a.attstorage <> t.typstorage then a.attstorage end, 'usual_storage', t.typstorage,
       'compression', nullif(a.attcompression, ''), 'statistics', nullif(a.attstattarget, -1),
       'options', coalesce(to_json(a.attoptions), '[]'), 'foreign_options', {options:a.attfdwoptions},
       'is_local', a.attislocal, 'comment', pg_catalog.col_description(c.oid, a.attnum)) order by a.attnum), '[]')
@@ -59,6 +65,8 @@ select json_build_object(
       'index_parent', (select p.inhparent::regclass::text from pg_catalog.pg_inherits p where p.inhrelid = k.conindid and k.contype in ('p', 'u', 'x')),
       'index_options', coalesce((select to_json(x.reloptions) from pg_catalog.pg_class x where x.oid = k.conindid and k.contype in ('p', 'u', 'x')), '[]'),
       'index_name', case when k.contype in ('p', 'u', 'x') then k.conindid::regclass::text end,
+      'tablespace', (select s.spcname from pg_catalog.pg_class x join pg_catalog.pg_tablespace s on s.oid = x.reltablespace
+        where x.oid = k.conindid and k.contype in ('p', 'u', 'x')),
       'comment', pg_catalog.obj_description(k.oid, 'pg_constraint'),
       'index_comment', case when k.contype in ('p', 'u', 'x') then pg_catalog.obj_description(k.conindid, 'pg_class') end)
       order by array_position(array['p', 'u', 'x', 'f', 'c'], k.contype::text), k.conname), '[]')
@@ -70,7 +78,8 @@ select json_build_object(
       'definition', pg_catalog.pg_get_constraintdef(k.oid, {pretty})) order by k.conrelid::regclass::text, k.conname), '[]')
     from pg_catalog.pg_constraint k where {referenced_by} and k.confrelid = c.oid and k.contype = 'f' and k.conparentid = 0),
   'indexes', (select coalesce(json_agg(json_build_object(
-      'oid', x.oid::bigint, 'name', x.relname, 'shown', x.oid::regclass::text, 'definition', pg_catalog.pg_get_indexdef(x.oid),
+      'oid', x.oid::bigint, 'name', x.relname, 'shown', x.oid::regclass::text, 'is_partitioned', x.relkind = 'I',
+      'tablespace', (select s.spcname from pg_catalog.pg_tablespace s where s.oid = x.reltablespace), 'definition', pg_catalog.pg_get_indexdef(x.oid),
       'short', pg_catalog.pg_get_indexdef(x.oid, 0, true),
       'is_unique', i.indisunique, 'is_primary', i.indisprimary, 'is_valid', i.indisvalid, 'is_clustered', i.indisclustered,
       'is_replica_identity', i.indisreplident,
@@ -83,6 +92,7 @@ select json_build_object(
     from pg_catalog.pg_index i join pg_catalog.pg_class x on x.oid = i.indexrelid where i.indrelid = c.oid),
   'triggers', (select coalesce(json_agg(json_build_object('oid', t.oid::bigint, 'name', t.tgname,
       'definition', pg_catalog.pg_get_triggerdef(t.oid, {pretty}), 'enabled', t.tgenabled, 'is_inherited', t.tgparentid <> 0,
+      'parent', nullif(t.tgparentid, 0)::bigint, 'parent_enabled', (select u.tgenabled from pg_catalog.pg_trigger u where u.oid = t.tgparentid),
       'comment', pg_catalog.obj_description(t.oid, 'pg_trigger')) order by t.tgname), '[]')
     from pg_catalog.pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal),
   'policies', (select coalesce(json_agg(json_build_object('oid', p.oid::bigint, 'name', p.polname, 'is_permissive', p.polpermissive,

@@ -4,10 +4,11 @@ select json_build_object(
   'comment', pg_catalog.obj_description(t.oid, 'pg_type'),
   'labels', (select coalesce(json_agg(e.enumlabel order by e.enumsortorder), '[]') from pg_catalog.pg_enum e where e.enumtypid = t.oid),
   'base', case when t.typtype = 'd' then pg_catalog.format_type(t.typbasetype, t.typtypmod) end,
-  'not_null', t.typnotnull, 'default', t.typdefault,
+  'not_null', t.typnotnull, 'default', case when t.typtype = 'd' then coalesce(pg_catalog.pg_get_expr(t.typdefaultbin, 'pg_catalog.pg_type'::regclass), pg_catalog.quote_literal(t.typdefault)) end,
   'collation', case when t.typtype = 'd' and t.typcollation <> (select b.typcollation from pg_catalog.pg_type b where b.oid = t.typbasetype)
     then t.typcollation::regcollation::text end,
-  'constraints', (select coalesce(json_agg(json_build_object('name', k.conname, 'definition', pg_catalog.pg_get_constraintdef(k.oid, {pretty}),
+  'constraints', (select coalesce(json_agg(json_build_object('oid', k.oid::bigint, 'name', k.conname, 'definition', pg_catalog.pg_get_constraintdef(k.oid, {pretty}),
+      'is_validated', k.convalidated,
       'comment', pg_catalog.obj_description(k.oid, 'pg_constraint')) order by k.conname), '[]')
     from pg_catalog.pg_constraint k where k.contypid = t.oid and k.contype = 'c'),
   'attributes', (select coalesce(json_agg(json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
