@@ -5,6 +5,7 @@ mod diagram;
 mod dump;
 mod history;
 mod peers;
+mod round_trip;
 
 use crate::support::postgres::Database;
 use devdb::testing::{Outcome, Stage};

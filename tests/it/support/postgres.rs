@@ -96,6 +96,22 @@ impl Database {
         psql(cluster().port, &self.name, sql)
     }
 
+    /// Runs a script of any length with psql: in one transaction up to its end, or each statement alone, whatever becomes
+    /// of the one before it. Answers with what psql has to say of it.
+    pub(crate) fn script(&self, sql: &str, is_whole: bool) -> Result<(), String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), sql).unwrap();
+        let mut command = psql_command(cluster().port, &self.name);
+        command.args(if is_whole { &["-1"][..] } else { &["-v", "ON_ERROR_STOP=0"] }).arg("-f").arg(file.path());
+        let output = command.output().unwrap();
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    }
+
+    /// Removes it, for tests that make hundreds.
+    pub(crate) fn remove(self) {
+        psql(cluster().port, "postgres", &format!("drop database {} with (force)", self.name));
+    }
+
     /// What psql tells of a relation.
     pub(crate) fn describe(&self, name: &str) -> String {
         let mut command = Command::new(binary("psql"));
@@ -106,6 +122,11 @@ impl Database {
     /// The schema as PostgreSQL's own tool writes it.
     pub(crate) fn pg_dump(&self) -> String {
         self.dump(&["--schema-only"])
+    }
+
+    /// The same without owners and privileges, which devdb's dump leaves out.
+    pub(crate) fn pg_dump_without_owners(&self) -> String {
+        self.dump(&["--schema-only", "--no-owner", "--no-privileges"])
     }
 
     /// Everything, with the lines that only psql understands.
