@@ -95,8 +95,11 @@ fn ambient(context: &Context) -> Result<Option<(Connection, Provenance)>, Comman
 fn warn_if_variables_differ(context: &Context, connection: &Connection, environment: &str) {
     // Variables that cannot be read lead nowhere, and nobody asked for them.
     let Ok(Some((ambient, provenance))) = ambient(context) else { return };
-    let place = |connection: &Connection| (connection.host.clone(), connection.port, connection.database.clone());
-    if place(&ambient) != place(connection) {
+    // node-postgres is told the address that is dialled, libpq the name behind it.
+    let dialled = connection.hostaddr.map(|address| address.to_string());
+    let is_same = (ambient.host == connection.host || Some(&ambient.host) == dialled.as_ref())
+        && (ambient.port, &ambient.database) == (connection.port, &connection.database);
+    if !is_same {
         context.printer().warning(&format!(
             "the variables name another database ({} {provenance}); environment {environment} is used",
             describe(&ambient)

@@ -1,4 +1,4 @@
-use super::{Connection, ConnectionError, DatabaseSecret, Password, Tls};
+use super::{Connection, ConnectionError, DatabaseSecret, Demands, Password, Tls};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -64,6 +64,7 @@ pub fn compose(
         database: database.ok_or(ConnectionError::Incomplete { what: "database" })?,
         password: Some(secret.password),
         tls: Tls::VerifyFull { ca_file },
+        demands: Demands::default(),
     })
 }
 

@@ -1,76 +1,6 @@
-use super::{Connection, Password, Tls};
+use super::parameters::Draft;
+use super::{Connection, Password, Setting, UrlError};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::path::PathBuf;
-
-/// Why an address of a database cannot be used. Nothing here quotes more than a name: an address holds a password.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum UrlError {
-    #[error("the database address does not begin with postgres:// or postgresql://")]
-    Scheme,
-    #[error("the database address has a `%` that is not followed by two hexadecimal digits, or does not spell UTF-8")]
-    Encoding,
-    #[error("the database address names several hosts; name one")]
-    SeveralHosts,
-    #[error("the port must be a number from 1 to 65535")]
-    Port,
-    #[error("{name} must be an IP address")]
-    HostAddress { name: &'static str },
-    #[error("neither the address nor the environment names the database user")]
-    NoUser,
-    #[error("the host name is empty or contains a space")]
-    Host,
-    #[error("{} is not a known sslmode", value.as_deref().unwrap_or("what the address names"))]
-    SslMode { value: Option<String> },
-    /// libpq would accept any certificate from the authority, whoever it is for.
-    #[error("sslmode=verify-ca is not supported")]
-    VerifyCa,
-    #[error("sslmode=verify-full needs sslrootcert, a file of CA certificates")]
-    NoRootCertificate,
-    #[error("the database address has {}, which devdb does not know", parameter(name.as_deref()))]
-    UnknownParameter { name: Option<String> },
-    /// An `@` where none may stand: the password may reach up to it.
-    #[error("where the password ends in the database address is not clear")]
-    Ambiguous,
-    /// A service file, a password file or the like would decide where this leads.
-    #[error("{name} is set, which devdb does not read")]
-    UnsupportedVariable { name: &'static str },
-}
-
-fn parameter(name: Option<&str>) -> String {
-    name.map_or_else(|| "a parameter".to_owned(), |name| format!("the parameter `{name}`"))
-}
-
-/// libpq's parameters that change nothing about where a session leads and what it may do.
-const HARMLESS: [&str; 12] = [
-    "application_name",
-    "channel_binding",
-    "client_encoding",
-    "connect_timeout",
-    "fallback_application_name",
-    "gssencmode",
-    "keepalives",
-    "keepalives_count",
-    "keepalives_idle",
-    "keepalives_interval",
-    "sslnegotiation",
-    "tcp_user_timeout",
-];
-
-/// What a URL or the variables said, before defaults.
-#[derive(Default)]
-struct Draft {
-    host: Option<String>,
-    hostaddr: Option<String>,
-    port: Option<String>,
-    user: Option<String>,
-    password: Option<Password>,
-    database: Option<String>,
-    sslmode: Option<String>,
-    sslrootcert: Option<String>,
-    /// A `password` stood among the parameters: one with an `&` in it makes parameters of its own.
-    is_guarded: bool,
-}
 
 impl Connection {
     /// Reads `postgres://user:password@host:port/database?sslmode=…` (PostgreSQL documentation, "Connection URIs").
@@ -80,120 +10,60 @@ impl Connection {
     /// # Errors
     /// [`UrlError`]; it never quotes the password.
     pub fn from_url(url: &str, login: Option<&str>) -> Result<Self, UrlError> {
-        let mut draft = Draft::default();
-        let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
-        let rest = rest.ok_or(UrlError::Scheme)?;
-        let (login_part, rest) = split_login(rest)?;
-        let (user, password) = match login_part.split_once(':') {
-            Some((user, password)) => (user, Some(password)),
-            None => (login_part, None),
-        };
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let filled = |text: &str| decode(text).map(|text| Some(text).filter(|text| !text.is_empty()));
-        draft.user = filled(user)?;
-        draft.password = password.map(decode).transpose()?.filter(|text| !text.is_empty()).map(Password::new);
-        draft.database = filled(path)?;
-        let (host, port) = split_place(place)?;
-        draft.host = filled(host)?;
-        draft.port = filled(port)?;
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            draft.set(&decode(name)?, decode(value)?)?;
-        }
-        draft.finish(login)
+        read(url)?.finish(login)
     }
 
-    /// Reads libpq's variables (PostgreSQL documentation, "Environment Variables"); `None` when none of them is set
-    /// that names a server or a database.
+    /// Reads libpq's variables (PostgreSQL documentation, "Environment Variables"), and those that node-postgres is
+    /// given; `None` when none of them is set that names a server or a database.
     ///
     /// # Errors
     /// [`UrlError`], also for variables that would lead somewhere else than devdb can see.
     pub fn from_variables(vars: &BTreeMap<String, String>) -> Result<Option<Self>, UrlError> {
-        let get = |name: &str| vars.get(name).filter(|value| !value.is_empty()).cloned();
-        if ["PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE"].iter().all(|name| get(name).is_none()) {
+        let is_set = |name: &str| vars.get(name).is_some_and(|value| !value.is_empty());
+        if !["PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE"].into_iter().any(is_set) {
             return Ok(None);
         }
-        for name in ["PGSERVICE", "PGOPTIONS", "PGSSLCERT", "PGSSLKEY"] {
-            if get(name).is_some() {
-                return Err(UrlError::UnsupportedVariable { name });
-            }
+        let mut vars = vars.clone();
+        // `devdb env --client node` names the authority there, because node-postgres does not read PGSSLROOTCERT.
+        if vars.get("PGSSLMODE").is_some_and(|mode| mode == "verify-full") && !is_set("PGSSLROOTCERT") {
+            let authority = vars.get("NODE_EXTRA_CA_CERTS").cloned();
+            vars.extend(authority.map(|path| ("PGSSLROOTCERT".to_owned(), path)));
         }
-        let draft = Draft {
-            host: get("PGHOST"),
-            hostaddr: get("PGHOSTADDR"),
-            port: get("PGPORT"),
-            user: get("PGUSER"),
-            password: get("PGPASSWORD").map(Password::new),
-            database: get("PGDATABASE"),
-            sslmode: get("PGSSLMODE"),
-            sslrootcert: get("PGSSLROOTCERT"),
-            is_guarded: false,
-        };
-        draft.finish(vars.get("USER").map(String::as_str)).map(Some)
+        Draft::of_variables(&vars)?.finish(vars.get("USER").map(String::as_str)).map(Some)
     }
 }
 
-impl Draft {
-    fn set(&mut self, name: &str, value: String) -> Result<(), UrlError> {
-        let place = match name {
-            "host" => &mut self.host,
-            "hostaddr" => &mut self.hostaddr,
-            "port" => &mut self.port,
-            "user" => &mut self.user,
-            "dbname" => &mut self.database,
-            "sslmode" => &mut self.sslmode,
-            "sslrootcert" => &mut self.sslrootcert,
-            "password" => {
-                self.password = Some(Password::new(value));
-                self.is_guarded = true;
-                return Ok(());
-            }
-            name if HARMLESS.contains(&name) => return Ok(()),
-            name => return Err(UrlError::UnknownParameter { name: self.quotable(name) }),
-        };
-        *place = Some(value);
-        Ok(())
+/// What an address says, before defaults.
+pub(super) fn read(url: &str) -> Result<Draft, UrlError> {
+    let mut draft = Draft::of_address();
+    let (login_part, rest) = split_login(without_scheme(url)?)?;
+    let (user, password) = match login_part.split_once(':') {
+        Some((user, password)) => (user, Some(password)),
+        None => (login_part, None),
+    };
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let filled = |text: &str| decode(text).map(|text| Some(text).filter(|text| !text.is_empty()));
+    draft.password = password.map(decode).transpose()?.filter(|text| !text.is_empty()).map(Password::new);
+    let (host, port) = split_place(place)?;
+    for (name, value) in [("user", user), ("dbname", path), ("host", host), ("port", port)] {
+        draft.place(name, filled(value)?);
     }
-
-    /// What may be shown: a plain word, and none that may be a piece of the password.
-    fn quotable(&self, text: &str) -> Option<String> {
-        let is_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-        (is_word && !self.is_guarded).then(|| text.to_owned())
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        draft.set(&decode(name)?, decode(value)?)?;
     }
+    Ok(draft)
+}
 
-    fn finish(self, login: Option<&str>) -> Result<Connection, UrlError> {
-        let user = self.user.clone().or_else(|| login.map(str::to_owned)).ok_or(UrlError::NoUser)?;
-        let host = self.host.clone().or_else(|| self.hostaddr.clone()).unwrap_or_else(|| "localhost".to_owned());
-        if host.is_empty() || host.contains(char::is_whitespace) {
-            return Err(UrlError::Host);
-        }
-        if host.contains(',') {
-            return Err(UrlError::SeveralHosts);
-        }
-        let port: u16 = self.port.as_ref().map_or(Ok(5432), |port| port.parse()).map_err(|_| UrlError::Port)?;
-        let hostaddr = self.hostaddr.as_ref().map(|text| text.parse::<IpAddr>()).transpose();
-        let ca_file =
-            || self.sslrootcert.clone().filter(|path| !path.is_empty() && path != "system").map(PathBuf::from);
-        // libpq checks the chain under `require` too, as soon as a root certificate is named; devdb checks the name as
-        // well, because a certificate of somebody else's database is no proof.
-        let tls = match self.sslmode.as_deref().unwrap_or("prefer") {
-            "disable" => Tls::Disable,
-            "allow" | "prefer" => Tls::Prefer,
-            "require" => ca_file().map_or(Tls::Require, |ca_file| Tls::VerifyFull { ca_file }),
-            "verify-full" => Tls::VerifyFull { ca_file: ca_file().ok_or(UrlError::NoRootCertificate)? },
-            "verify-ca" => return Err(UrlError::VerifyCa),
-            value => return Err(UrlError::SslMode { value: self.quotable(value) }),
-        };
-        Ok(Connection {
-            host,
-            hostaddr: hostaddr.map_err(|_| UrlError::HostAddress { name: "hostaddr" })?,
-            port: if port == 0 { return Err(UrlError::Port) } else { port },
-            database: self.database.unwrap_or_else(|| user.clone()),
-            user,
-            password: self.password,
-            tls,
-        })
+/// JDBC's addresses and SQLAlchemy's begin like libpq's, and their parameters mean other things.
+fn without_scheme(url: &str) -> Result<&str, UrlError> {
+    let Some((scheme, rest)) = url.split_once("://") else { return Err(UrlError::Scheme) };
+    match scheme {
+        "postgres" | "postgresql" => Ok(rest),
+        _ if scheme.starts_with("jdbc:") => Err(UrlError::Jdbc),
+        _ if scheme.starts_with("postgresql+") || scheme.starts_with("postgres+") => Err(UrlError::Driver),
+        _ => Err(UrlError::Scheme),
     }
 }
 
@@ -217,14 +87,16 @@ fn split_login(rest: &str) -> Result<(&str, &str), UrlError> {
     Ok((login, rest))
 }
 
+const HOST: Setting = Setting::Parameter("host");
+
 /// Splits `host:port`; an IPv6 address stands in brackets.
 fn split_place(place: &str) -> Result<(&str, &str), UrlError> {
     if let Some(rest) = place.strip_prefix('[') {
-        let (host, rest) = rest.split_once(']').ok_or(UrlError::Host)?;
+        let (host, rest) = rest.split_once(']').ok_or(UrlError::Host { setting: HOST })?;
         return Ok((host, rest.strip_prefix(':').unwrap_or(rest)));
     }
     if place.contains(',') {
-        return Err(UrlError::SeveralHosts);
+        return Err(UrlError::SeveralHosts { setting: HOST });
     }
     Ok(place.split_once(':').unwrap_or((place, "")))
 }
@@ -251,6 +123,7 @@ fn decode(text: &str) -> Result<String, UrlError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::{ChannelBinding, Tls, WantedServer};
     use proptest::prelude::*;
     use std::fmt::Write;
 
@@ -265,8 +138,13 @@ mod tests {
         })
     }
 
+    #[track_caller]
     fn read(url: &str) -> Connection {
-        Connection::from_url(url, Some("ada")).unwrap()
+        Connection::from_url(url, Some("ada")).unwrap_or_else(|error| panic!("{url}: {error}"))
+    }
+
+    fn vars(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
     #[test]
@@ -315,15 +193,134 @@ mod tests {
 
     #[test]
     fn variables_are_read_as_libpq_reads_them() {
-        let vars = |pairs: &[(&str, &str)]| {
-            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-        };
         assert!(Connection::from_variables(&vars(&[("PGUSER", "app"), ("USER", "ada")])).unwrap().is_none());
         let found = Connection::from_variables(&vars(&[("PGHOST", "h"), ("PGUSER", "app"), ("PGSSLMODE", "require")]));
         let found = found.unwrap().unwrap();
         assert_eq!((found.host.as_str(), found.database.as_str(), found.tls), ("h", "app", Tls::Require));
-        let error = Connection::from_variables(&vars(&[("PGSERVICE", "x")])).unwrap_err();
-        assert_eq!(error, UrlError::UnsupportedVariable { name: "PGSERVICE" });
+    }
+
+    /// Each with the other variables that name a server.
+    fn by_variable(name: &str, value: &str) -> Result<Connection, UrlError> {
+        let mut all = vars(&[("PGHOST", "h"), ("PGUSER", "u"), ("PGPASSWORD", "canary")]);
+        all.insert(name.to_owned(), value.to_owned());
+        Connection::from_variables(&all).map(Option::unwrap)
+    }
+
+    #[test]
+    fn what_every_client_calls_encryption_is_understood() {
+        let full = || Tls::VerifyFull { ca_file: "/ca".into() };
+        for (query, tls) in [
+            ("ssl=true", Tls::Require),
+            ("ssl=1", Tls::Require),
+            ("ssl=0", Tls::Disable),
+            ("ssl=no-verify", Tls::Require),
+            ("sslmode=no-verify", Tls::Require),
+            ("sslmode=no-verify&sslrootcert=/ca", Tls::Require),
+            ("sslmode=require&ssl=true&sslrootcert=/ca", full()),
+            ("sslmode=require&uselibpqcompat=true", Tls::Require),
+            ("uselibpqcompat=true&sslmode=require&sslrootcert=/ca", full()),
+            ("uselibpqcompat=true", Tls::Prefer),
+            ("uselibpqcompat=false", Tls::Prefer),
+            ("uselibpqcompat=false&sslmode=no-verify", Tls::Require),
+            ("uselibpqcompat=false&sslmode=require&sslrootcert=/ca", full()),
+            ("uselibpqcompat=false&ssl=true&sslrootcert=/ca", full()),
+            ("sslmode=require&sslaccept=accept_invalid_certs", Tls::Require),
+            ("sslaccept=strict&sslrootcert=/ca", full()),
+            ("sslmode=require&sslnegotiation=direct", Tls::Require),
+            ("sslnegotiation=postgres&gssencmode=prefer&sslcompression=0&sslsni=1", Tls::Prefer),
+            ("connection_limit=5&pool_timeout=10&pgbouncer=false", Tls::Prefer),
+        ] {
+            assert_eq!(read(&format!("postgres://a@h/d?{query}")).tls, tls, "{query}");
+        }
+        assert_eq!(by_variable("PGSSLMODE", "no-verify").unwrap().tls, Tls::Require);
+        assert_eq!(by_variable("PGREQUIRESSL", "1").unwrap().tls, Tls::Require);
+        assert_eq!(by_variable("PGREQUIRESSL", "0").unwrap().tls, Tls::Prefer);
+        let node =
+            vars(&[("PGHOST", "h"), ("PGUSER", "u"), ("PGSSLMODE", "verify-full"), ("NODE_EXTRA_CA_CERTS", "/ca")]);
+        assert_eq!(Connection::from_variables(&node).unwrap().unwrap().tls, full());
+    }
+
+    #[test]
+    fn demands_are_kept() {
+        let found = read("postgres://a@h/d?channel_binding=require&target_session_attrs=read-write").demands;
+        assert_eq!((found.channel_binding, found.server), (ChannelBinding::Require, WantedServer::ReadWrite));
+        let found = read("postgres://a@h/d?channel_binding=disable&target_session_attrs=prefer-standby").demands;
+        assert_eq!((found.channel_binding, found.server), (ChannelBinding::Disable, WantedServer::Any));
+        assert_eq!(
+            by_variable("PGCHANNELBINDING", "require").unwrap().demands.channel_binding,
+            ChannelBinding::Require
+        );
+        assert_eq!(by_variable("PGTARGETSESSIONATTRS", "read-only").unwrap().demands.server, WantedServer::ReadOnly);
+    }
+
+    #[test]
+    fn what_cannot_be_honoured_is_called_what_the_user_called_it() {
+        for (query, said) in [
+            ("sslmode=on", "`on` in sslmode is not a known sslmode"),
+            ("sslmode=verify-ca", "sslmode=verify-ca is not supported"),
+            ("sslmode=verify-full", "sslmode=verify-full needs sslrootcert"),
+            ("uselibpqcompat=false&sslmode=require", "sslmode=verify-full needs sslrootcert"),
+            ("ssl=false", "`ssl=false`, which devdb cannot honour"),
+            ("ssl=%7B%22rejectUnauthorized%22%3Afalse%7D", "the parameter `ssl`, which devdb cannot honour"),
+            ("ssl=true&sslmode=disable", "`ssl` and `sslmode` contradict each other"),
+            ("ssl=0&sslmode=require", "`ssl` and `sslmode` contradict each other"),
+            ("ssl=no-verify&sslmode=verify-full&sslrootcert=/ca", "`ssl` and `sslmode` contradict each other"),
+            ("sslmode=no-verify&uselibpqcompat=true", "`uselibpqcompat` and `sslmode` contradict each other"),
+            ("sslmode=disable&sslaccept=strict", "`sslaccept` and `sslmode` contradict each other"),
+            ("sslaccept=strict", "sslmode=verify-full needs sslrootcert"),
+            ("sslaccept=on", "`sslaccept=on`"),
+            ("sslnegotiation=direct", "`sslnegotiation=direct`, which devdb cannot honour"),
+            ("sslrootcert=system&sslmode=verify-full", "`sslrootcert=system`"),
+            ("schema=public", "the parameter `schema=public`, which devdb cannot honour"),
+            ("pgbouncer=true", "`pgbouncer=true`"),
+            ("options=-csearch_path%3Dx", "the parameter `options`, which devdb cannot honour"),
+            ("gssencmode=require", "`gssencmode=require`"),
+            ("channel_binding=on", "`channel_binding=on`"),
+            ("target_session_attrs=primary", "`target_session_attrs=primary`"),
+            ("ssl_min_protocol_version=TLSv1.3", "`ssl_min_protocol_version`"),
+            ("service=x", "`service=x`"),
+            ("passfile=/p", "`passfile`"),
+            ("currentSchema=x", "the parameter `currentSchema`, which devdb does not know"),
+        ] {
+            let error = Connection::from_url(&format!("postgres://a@h/d?{query}"), None).unwrap_err();
+            assert!(error.to_string().contains(said), "{query}: {error}");
+        }
+        for (name, value, said) in [
+            ("PGSSLMODE", "on", "`on` in PGSSLMODE is not a known sslmode"),
+            ("PGSSLMODE", "verify-ca", "PGSSLMODE=verify-ca is not supported"),
+            ("PGSSLMODE", "verify-full", "PGSSLMODE=verify-full needs PGSSLROOTCERT"),
+            ("PGSSLROOTCERT", "system", "PGSSLROOTCERT=system is set, which devdb cannot honour"),
+            ("PGSERVICE", "x", "PGSERVICE=x is set, which devdb cannot honour"),
+            ("PGOPTIONS", "-c statement_timeout=1", "PGOPTIONS is set, which devdb cannot honour"),
+            ("PGTARGETSESSIONATTRS", "standby", "PGTARGETSESSIONATTRS=standby is set"),
+            ("PGCHANNELBINDING", "on", "PGCHANNELBINDING=on is set"),
+            ("PGREQUIREAUTH", "scram-sha-256", "PGREQUIREAUTH is set"),
+            ("PGREQUIREPEER", "postgres", "PGREQUIREPEER=postgres is set"),
+            ("PGSSLCERT", "/c", "PGSSLCERT is set"),
+            ("PGSSLCRL", "/c", "PGSSLCRL is set"),
+            ("PGGSSENCMODE", "require", "PGGSSENCMODE=require is set"),
+            ("PGSSLNEGOTIATION", "direct", "PGSSLNEGOTIATION=direct is set"),
+            ("PGTZ", "UTC", "PGTZ=UTC is set"),
+            ("PGPORT", "x", "PGPORT must be a number from 1 to 65535"),
+            ("PGHOSTADDR", "localhost", "PGHOSTADDR must be an IP address"),
+            ("PGHOST", "a,b", "PGHOST names several hosts"),
+            ("PGHOST", "a b", "PGHOST is empty or contains a space"),
+        ] {
+            let error = by_variable(name, value).unwrap_err().to_string();
+            assert!(error.starts_with(said) && !error.contains("address has"), "{name}={value}: {error}");
+        }
+        // Only where it would be read.
+        assert!(by_variable("PGPASSFILE", "/p").is_ok());
+        let error = Connection::from_variables(&vars(&[("PGHOST", "h"), ("PGUSER", "u"), ("PGPASSFILE", "/p")]));
+        assert_eq!(error.unwrap_err().to_string(), "PGPASSFILE is set, which devdb cannot honour");
+        for (url, said) in [
+            ("jdbc:postgresql://h/d", "is one for JDBC"),
+            ("postgresql+asyncpg://a@h/d", "names a driver"),
+            ("mysql://a@h/d", "does not begin with postgres://"),
+            ("host=h dbname=d", "does not begin with postgres://"),
+        ] {
+            assert!(Connection::from_url(url, None).unwrap_err().to_string().contains(said), "{url}");
+        }
     }
 
     #[test]
@@ -355,7 +352,7 @@ mod tests {
         fn no_error_ever_quotes_a_part_of_the_password(
             // Letters that no message and no other part of the address holds, between all that is special in one.
             parts in prop::collection::vec("[QXZ]{4}", 1..5),
-            between in prop::collection::vec("[@:/?#&=%\\[\\],;+ ]|sslmode=|/5432/|5432\\?|@h\\?|&user=|%40", 4),
+            between in prop::collection::vec("[@:/?#&=%\\[\\],;+ ]|sslmode=|/5432/|5432\\?|@h\\?|&user=|%40|&ssl=|&schema=|&sslaccept=|&pgbouncer=", 4),
             rest in "(db|db:x|\\[::1|a,b)(/shop)?(\\?(schema=x|sslmode=on|hostaddr=x|sslmode=verify-ca))?",
             in_query in any::<bool>(),
         ) {

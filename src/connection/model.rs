@@ -27,6 +27,31 @@ impl Tls {
     }
 }
 
+/// What else an address may insist on; nothing, where nothing is said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Demands {
+    pub channel_binding: ChannelBinding,
+    pub server: WantedServer,
+}
+
+/// libpq's `channel_binding`: whether the login is tied to this one TLS connection, so that it cannot be passed on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ChannelBinding {
+    Disable,
+    #[default]
+    Prefer,
+    Require,
+}
+
+/// libpq's `target_session_attrs`, as far as one server can be asked for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WantedServer {
+    #[default]
+    Any,
+    ReadWrite,
+    ReadOnly,
+}
+
 /// Everything that is needed to log in to one database.
 ///
 /// `Debug` shows no password.
@@ -41,4 +66,5 @@ pub struct Connection {
     pub database: String,
     pub password: Option<Password>,
     pub tls: Tls,
+    pub demands: Demands,
 }

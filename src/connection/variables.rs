@@ -208,6 +208,7 @@ mod tests {
             database: "my shop".into(),
             password: Some(Password::new("canary")),
             tls: Tls::VerifyFull { ca_file: "/home/a b/ca.pem".into() },
+            demands: crate::connection::Demands::default(),
         }
     }
 

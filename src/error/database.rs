@@ -1,7 +1,7 @@
 //! The notice board's part for databases and migrations.
 
 use super::{CommandError, ErrorKind};
-use crate::connection::UrlError;
+use crate::connection::{Setting, UrlError};
 use crate::migrate::sql::Refusal;
 use crate::migrate::{
     Failed, FailedMigration, Holder, InTheWay, MigrateError, MigrationName, PlanError, Remains, ScriptError,
@@ -15,13 +15,18 @@ impl From<UrlError> for CommandError {
         let shown = Self::from_error(ErrorKind::Failed, &error);
         match error {
             UrlError::Scheme => shown.hint("write it as postgres://user:password@host:5432/database"),
+            UrlError::Jdbc => shown.hint(
+                "write it without `jdbc:`, and user and password before the host: \
+                 postgres://user:password@host:5432/database",
+            ),
+            UrlError::Driver => shown.hint("write it as postgres://user:password@host:5432/database, without `+…`"),
             UrlError::Encoding => shown.hint("in an address, write `%` as %25, `@` as %40, `/` as %2F and `:` as %3A"),
-            UrlError::SeveralHosts => shown.hint("for Aurora, name the cluster's writer endpoint"),
+            UrlError::SeveralHosts { .. } => shown.hint("for Aurora, name the cluster's writer endpoint"),
             UrlError::NoUser => shown.hint("write it as postgres://user@host/database, or set PGUSER"),
             UrlError::SslMode { .. } => shown.hint("use disable, prefer, require or verify-full"),
-            UrlError::VerifyCa => shown.hint("use sslmode=verify-full"),
-            UrlError::NoRootCertificate => {
-                shown.hint("add sslrootcert=FILE (PGSSLROOTCERT), for example the RDS bundle")
+            UrlError::VerifyCa { setting } => shown.hint(format!("use {}=verify-full", setting.name())),
+            UrlError::NoRootCertificate { root, .. } => {
+                shown.hint(format!("add {}=FILE, for example the RDS bundle", root.name()))
             }
             UrlError::UnknownParameter { name: Some(name) } => shown.hint(format!("take `{name}` out of the address")),
             UrlError::UnknownParameter { name: None } => {
@@ -30,17 +35,41 @@ impl From<UrlError> for CommandError {
             UrlError::Ambiguous => {
                 shown.hint("in a password, write `@` as %40, `/` as %2F and `?` as %3F; elsewhere, `@` as %40 too")
             }
-            UrlError::UnsupportedVariable { name } => {
-                shown.hint(format!("unset {name}, or name the database with `--database-url`"))
+            UrlError::NotHonoured { setting, .. } => shown.hint(instead_of(setting)),
+            UrlError::Contradiction { first, second } => {
+                shown.hint(format!("leave out `{}` or `{}`", first.name(), second.name()))
             }
-            UrlError::Port | UrlError::HostAddress { .. } | UrlError::Host => shown,
+            UrlError::Port { .. } | UrlError::HostAddress { .. } | UrlError::Host { .. } => shown,
         }
     }
 }
 
 impl From<DumpError> for CommandError {
     fn from(error: DumpError) -> Self {
-        Self::from_error(ErrorKind::Failed, &error).hint("try `pg_dump --schema-only`, which writes secrets too, and warns of what it cannot put in order")
+        Self::from_error(ErrorKind::Failed, &error)
+            .hint("try `pg_dump --schema-only`, which writes secrets too, and warns of what it cannot put in order")
+    }
+}
+
+/// What to write where devdb cannot do as it is told.
+fn instead_of(setting: Setting) -> String {
+    match setting {
+        Setting::Parameter("pgbouncer") => "name the database's own address (Prisma's DIRECT_URL); \
+             where no pooler lies between, take `pgbouncer` out of the address"
+            .to_owned(),
+        Setting::Parameter("schema") => "take `schema` out of the address, and name the schema in the SQL; \
+             psql knows no such parameter either"
+            .to_owned(),
+        Setting::Parameter("ssl") => "write sslmode=disable, require or verify-full instead of `ssl`".to_owned(),
+        Setting::Parameter("sslaccept") => {
+            "write sslmode=require or sslmode=verify-full instead of `sslaccept`".to_owned()
+        }
+        Setting::Parameter("sslrootcert") | Setting::Variable("PGSSLROOTCERT") => {
+            format!("name a file: {}=FILE, for example the RDS bundle", setting.name())
+        }
+        Setting::Parameter(name) => format!("take `{name}` out of the address"),
+        Setting::Variable("PGPASSFILE") => "set PGPASSWORD, or `unset PGPASSFILE` if no password is needed".to_owned(),
+        Setting::Variable(name) => format!("`unset {name}`, or name the database with `--database-url`"),
     }
 }
 
@@ -75,6 +104,10 @@ impl From<DatabaseError> for CommandError {
                 "name the database's own endpoint, for migrations alone: behind pgbouncer the server itself, behind an RDS \
                  Proxy the cluster's or the instance's endpoint, elsewhere the direct address or the port of the session mode",
             ),
+            DatabaseError::Unmet { asked, .. } => {
+                let name = asked.split('=').next().unwrap_or(asked);
+                shown.hint(format!("take `{name}` out of the address, or name another server"))
+            }
             DatabaseError::NoSuchDatabase { .. } => shown.hint("check the database's name, or create it first"),
             DatabaseError::Server(server) => {
                 let mut shown = shown;

@@ -192,6 +192,7 @@ mod tests {
             database: database.into(),
             password: None,
             tls: Tls::Disable,
+            demands: crate::connection::Demands::default(),
         }
     }
 

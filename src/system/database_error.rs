@@ -18,6 +18,9 @@ pub enum DatabaseError {
     /// SQLSTATE class 28; `message` is the server's.
     #[error("the server does not let {user} in: {message}")]
     Login { user: String, message: String },
+    /// What an address insists on and this server does not do.
+    #[error("{asked} is asked for, but {found}")]
+    Unmet { asked: &'static str, found: &'static str },
     #[error("there is no database {database} on the server")]
     NoSuchDatabase { database: String },
     /// The connection ended while it was in use.

@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start real programs")]
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere, the functions around it included")]
 
+mod addresses;
 mod bastion_ssh;
 mod clients;
 mod completions;

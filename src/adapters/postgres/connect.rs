@@ -2,12 +2,12 @@ use super::cancel::Cancel;
 use super::error;
 use super::notices::Notices;
 use crate::adapters::certificates::{self, Seen, Trust};
-use crate::connection::{Connection, Tls};
+use crate::connection::{ChannelBinding, Connection, Tls, WantedServer};
 use crate::system::{DatabaseError, Reached, TlsError};
 use std::future::poll_fn;
 use std::time::Duration;
 use tokio::task::JoinHandle;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{self, SslMode, TargetSessionAttrs};
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -115,6 +115,16 @@ fn config(connection: &Connection, application_name: &str) -> Config {
             Tls::Prefer => SslMode::Prefer,
             Tls::Disable => SslMode::Disable,
         });
+    config.channel_binding(match connection.demands.channel_binding {
+        ChannelBinding::Disable => config::ChannelBinding::Disable,
+        ChannelBinding::Prefer => config::ChannelBinding::Prefer,
+        ChannelBinding::Require => config::ChannelBinding::Require,
+    });
+    config.target_session_attrs(match connection.demands.server {
+        WantedServer::Any => TargetSessionAttrs::Any,
+        WantedServer::ReadWrite => TargetSessionAttrs::ReadWrite,
+        WantedServer::ReadOnly => TargetSessionAttrs::ReadOnly,
+    });
     if let Some(password) = &connection.password {
         config.password(password.reveal());
     }

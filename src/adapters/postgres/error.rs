@@ -37,6 +37,9 @@ pub(super) fn on_connect(error: tokio_postgres::Error, connection: &Connection, 
         let is_refusal = error.source().is_some_and(|source| source.to_string().contains("does not support TLS"));
         return if is_refusal { TlsError::NotOffered } else { TlsError::Failed { source: Box::new(error) } }.into();
     }
+    if let Some(unmet) = unmet(&error) {
+        return unmet;
+    }
     let address = address(connection);
     let io = find::<io::Error>(&error);
     // The resolver's errors have no kind of their own; the text is std's.
@@ -50,6 +53,18 @@ pub(super) fn on_connect(error: tokio_postgres::Error, connection: &Connection, 
         Some(io::ErrorKind::TimedOut) => timed_out(connection),
         _ => DatabaseError::Unreachable { address, source: Box::new(error) },
     }
+}
+
+/// tokio-postgres (0.7, `connect.rs` and `connect_raw.rs`) has no kinds for these; the texts are its own.
+fn unmet(error: &tokio_postgres::Error) -> Option<DatabaseError> {
+    let said = error.source()?.to_string();
+    let (asked, found) = match said.as_str() {
+        "database does not allow writes" => ("target_session_attrs=read-write", "the server takes no writes"),
+        "database is not read only" => ("target_session_attrs=read-only", "the server takes writes"),
+        said if said.contains("channel binding") => ("channel_binding=require", "the login does without"),
+        _ => return None,
+    };
+    Some(DatabaseError::Unmet { asked, found })
 }
 
 pub(super) fn timed_out(connection: &Connection) -> DatabaseError {
