@@ -173,10 +173,15 @@ impl From<ConnectionError> for CommandError {
             ConnectionError::NoTokenUser => {
                 shown.hint("set `iam_user` in [environment.NAME] to a user that has the role: `grant rds_iam to NAME`")
             }
-            ConnectionError::Secret { .. } => shown.hint(
-                "it must be a bare password, or JSON such as {\"username\": …, \"password\": …}; \
-                 `secret` in devdb.toml chooses another one",
-            ),
+            ConnectionError::Secret { id, .. } => shown
+                .hint(
+                    "it must be a bare password, or JSON such as {\"username\": …, \"password\": …}; \
+                     `secret` in devdb.toml chooses another one",
+                )
+                .hint(format!(
+                    "where the text is the password, keep it as {{\"password\": \"…\"}}: write that to a file, and run \
+                     `aws secretsmanager put-secret-value --secret-id {id} --secret-string file://secret.json`"
+                )),
             ConnectionError::Incomplete { what } => shown.hint(format!("set `{what}` in devdb.toml")),
             ConnectionError::Unprintable { .. } => shown.hint("change the value; no shell can hold a NUL character"),
             ConnectionError::NotForDotenv { .. } => {

@@ -11,6 +11,7 @@ mod parameters;
 mod pgadmin;
 mod render;
 mod secret;
+mod secret_text;
 mod token;
 mod variables;
 

@@ -53,7 +53,9 @@ impl SecretStore for FakeCloud {
             let versions = state.secrets.get_mut(id).ok_or_else(missing)?;
             // The last version stays.
             let current = if versions.len() > 1 { versions.remove(0) } else { versions[0].clone() };
-            Ok(current.map_or(SecretContent::Binary, |text| SecretContent::Text(Zeroizing::new(text))))
+            Ok(current.map_or(SecretContent::Binary(Zeroizing::new(vec![0xff])), |text| {
+                SecretContent::Text(Zeroizing::new(text))
+            }))
         })
         .await
     }

@@ -27,6 +27,12 @@ fn what_a_secret_leaves_out_the_cluster_knows() {
     };
     let managed = r#"{"username":"root","password":"x"}"#;
     assert_eq!(logins(managed), "PGUSER='root' PGDATABASE='app' PGPASSWORD='x'");
+    assert_eq!(
+        logins(r#"{"password":12345,"port":99999,"more":{}}"#),
+        "PGUSER='app' PGDATABASE='app' PGPASSWORD='12345'"
+    );
+    assert_eq!(logins("\u{feff}{\"password\":\"x\"}"), "PGUSER='app' PGDATABASE='app' PGPASSWORD='x'");
+    assert_eq!(logins("postgres://u:x@old.example:6000/d"), "PGUSER='u' PGDATABASE='d' PGPASSWORD='x'");
     assert_eq!(logins(r#"{"password":"x","port":99999,"more":{}}"#), "PGUSER='app' PGDATABASE='app' PGPASSWORD='x'");
     assert_eq!(logins("bare #1\n"), "PGUSER='app' PGDATABASE='app' PGPASSWORD='bare #1'");
     let all = r#"{"username":"u","password":"x","dbname":"d","host":"old.example","port":"6000"}"#;
@@ -40,6 +46,18 @@ fn a_secret_that_is_none_is_named_and_never_quoted() {
         (None, "is binary, and a database secret is a text"),
         (Some(""), "has no password"),
         (Some(r#"{"username":"canary"}"#), "has no password"),
+        (Some("{canary"), "begins like JSON but cannot be read as a database secret (line 1, column 2)"),
+        (Some("null"), "is the JSON value `null`, and not taken for a password"),
+        (Some("[\"canary\"]"), "is a JSON list, and not taken for a password"),
+        (
+            Some(r#"{"password":1e5,"x":"canary"}"#),
+            "has a number that not every program writes alike as its `password`",
+        ),
+        (
+            Some(r#"{"password":"canary","PGPASSWORD":"x"}"#),
+            "says two different things in its `password` and its `PGPASSWORD`",
+        ),
+        (Some("mysql://u:canary@h/d"), "holds a database address that cannot be used"),
         (Some(r#"{"password":"canary""#), "begins like JSON but cannot be read as a database secret"),
     ] {
         let outcome = read(secret);

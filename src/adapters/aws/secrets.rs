@@ -15,6 +15,8 @@ impl SecretStore for AwsKeys {
             error => error,
         })?;
         // Of the two fields there is exactly one (Secrets Manager API reference, "GetSecretValue").
-        Ok(answer.secret_string.map_or(SecretContent::Binary, |text| SecretContent::Text(Zeroizing::new(text))))
+        let bytes = answer.secret_binary.map(aws_sdk_secretsmanager::primitives::Blob::into_inner);
+        let binary = || SecretContent::Binary(Zeroizing::new(bytes.unwrap_or_default()));
+        Ok(answer.secret_string.map_or_else(binary, |text| SecretContent::Text(Zeroizing::new(text))))
     }
 }
