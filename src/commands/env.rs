@@ -48,7 +48,8 @@ enum ShellChoice {
     #[value(alias = "nushell")]
     Nu,
     Json,
-    /// lines of a .env file
+    /// a .env file, for docker compose, node --env-file, npm's dotenv, python-dotenv and `. ./.env`; docker run
+    /// --env-file takes it as long as no value stands in quotes (a warning says so)
     Dotenv,
     /// the bare value; only with --only
     Plain,
@@ -110,6 +111,9 @@ pub(crate) async fn run(args: &EnvArgs, context: &Context) -> Result<ExitStatus,
     let strays: Vec<_> = client.strays(&variables).into_iter().filter(is_stray).collect();
     variables.retain(|variable| names.contains(&variable.name));
     let text = connection::render(&variables, &strays, shell)?;
+    if shell == ShellKind::Dotenv {
+        warn_of_quotes(context, &variables);
+    }
     access.way.warn_unless_open(context);
     if context.host().surroundings.stdout_is_terminal
         && variables.iter().any(connection::Variable::is_secret)
@@ -119,6 +123,14 @@ pub(crate) async fn run(args: &EnvArgs, context: &Context) -> Result<ExitStatus,
     }
     context.printer().product(&text)?;
     Ok(ExitStatus::Success)
+}
+
+fn warn_of_quotes(context: &Context, variables: &[connection::Variable]) {
+    for variable in variables.iter().filter(|variable| connection::is_quoted_in_dotenv(variable)) {
+        let name = variable.name;
+        context.printer().warning(&format!("{name} stands in quotes, which `docker run --env-file` does not take off"));
+        context.printer().hint(&format!("`devdb exec -- docker run -e {name} IMAGE` hands it over without a file"));
+    }
 }
 
 fn shell(args: &EnvArgs, context: &Context) -> ShellKind {

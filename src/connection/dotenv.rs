@@ -2,39 +2,46 @@ use super::{ConnectionError, Variable};
 
 /// A line of a `.env` file.
 ///
-/// The format has no specification; this writes what the two most used readers, npm's dotenv (17) and python-dotenv
-/// (1.2, `interpolate=False`), read as the same value: in single quotes both take everything as it is except a quote
-/// and what python-dotenv takes for an escape, in double quotes both know `\n` and `\r`, and without quotes both take
-/// a line without a `#`.
+/// The format has no specification; this writes what its readers take for the same value: Node's `--env-file`, npm's
+/// dotenv (16 and 18), python-dotenv (1.2), docker compose, and the shell that sources the file. What is plain stands
+/// bare, because `docker run --env-file` knows no quotes: it takes a line behind its first `=` as it is
+/// (docker/cli, `pkg/kvfile`).
 ///
 /// # Errors
-/// [`ConnectionError::NotForDotenv`] for a value that one of them would read differently, however it is quoted.
+/// [`ConnectionError::NotForDotenv`] for a value that one of them would read differently, however it is quoted, and for
+/// one that a shell would run.
 pub(super) fn line(variable: &Variable) -> Result<String, ConnectionError> {
     let value = variable.reveal();
-    let written = if fits_single_quotes(value) {
-        format!("'{value}'")
-    } else if !value.contains(['"', '\\']) {
-        format!("\"{}\"", value.replace('\n', "\\n").replace('\r', "\\r"))
-    } else if fits_bare(value) {
+    let written = if is_plain(value) {
         value.to_owned()
+    } else if fits_single_quotes(value) {
+        format!("'{value}'")
+    } else if fits_double_quotes(value) {
+        format!("\"{value}\"")
     } else {
         return Err(ConnectionError::NotForDotenv { name: variable.name.to_owned() });
     };
     Ok(format!("{}={written}\n", variable.name))
 }
 
-fn fits_single_quotes(value: &str) -> bool {
-    // npm's reader makes a newline of every carriage return before it looks at the quotes.
-    !value.contains(['\'', '\r']) && !value.contains("\\\\") && !value.ends_with('\\')
+/// Characters that mean nothing to any reader. A shell expands neither patterns nor braces in an assignment (POSIX shell
+/// command language, 2.9.1), but a tilde, and zsh an equals sign at the beginning.
+pub(super) fn is_plain(value: &str) -> bool {
+    !value.starts_with('=')
+        && value.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-./:@%+,=^!*?[]{}".contains(letter))
 }
 
-fn fits_bare(value: &str) -> bool {
-    // What one of them trims: Unicode's spaces, JavaScript's byte order mark, Python's separators.
-    let is_space = |letter: char| letter.is_whitespace() || matches!(letter, '\u{feff}' | '\u{1c}'..='\u{1f}');
-    let is_line_end = |letter: char| matches!(letter, '\n' | '\r' | '\u{2028}' | '\u{2029}');
-    !value.starts_with(['\'', '"', '`'])
-        && !value.contains('#')
-        && !value.contains(is_line_end)
-        && !value.starts_with(is_space)
-        && !value.ends_with(is_space)
+/// Without a carriage return, of which npm's dotenv makes a newline before it looks at the quotes, without what
+/// python-dotenv takes for an escape, and without `${`, which it replaces in quotes of either kind.
+fn fits_quotes(value: &str) -> bool {
+    !value.contains('\r') && !value.contains("${")
+}
+
+fn fits_single_quotes(value: &str) -> bool {
+    fits_quotes(value) && !value.contains('\'') && !value.contains("\\\\") && !value.ends_with('\\')
+}
+
+/// Readers do not agree about escapes, and a shell runs what stands between backquotes.
+fn fits_double_quotes(value: &str) -> bool {
+    fits_quotes(value) && !value.contains(['"', '\\', '$', '`'])
 }

@@ -77,6 +77,11 @@ pub fn render(variables: &[Variable], strays: &[&str], shell: ShellKind) -> Resu
     Ok(text)
 }
 
+/// Whether a `.env` file holds it in quotes, which `docker run --env-file` takes for a part of the value.
+pub fn is_quoted_in_dotenv(variable: &Variable) -> bool {
+    !dotenv::is_plain(variable.reveal())
+}
+
 /// The text that takes these variables away again.
 ///
 /// # Errors

