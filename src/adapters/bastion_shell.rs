@@ -44,10 +44,14 @@ impl SshShell {
         let link = link(access).map_err(|error| ShellError::Unavailable(Box::new(error)))?;
         write(&self.config_file, &ssh_config::render(&link))
             .map_err(|error| ShellError::Unavailable(Box::new(error)))?;
-        let mut args: Vec<OsString> = vec!["-F".into(), self.config_file.clone().into_os_string()];
+        // For a ProxyJump ssh starts another one, by a shell that it hands this path to as it is (`main` of ssh.c); the
+        // name alone has nothing in it that a shell or ssh would expand.
+        let folder = self.config_file.parent().filter(|_| access.proxy_jump.is_some()).map(Path::to_owned);
+        let config = if folder.is_some() { SSH_CONFIG_FILE.into() } else { self.config_file.clone().into_os_string() };
+        let mut args: Vec<OsString> = vec!["-F".into(), config];
         args.extend(OPTIONS.iter().chain(options).chain(&["--", link.instance_id.as_str()]).map(Into::into));
         args.extend(words.into_iter().map(Into::into));
-        Ok(SpawnSpec { program: "ssh".into(), args, ..SpawnSpec::default() })
+        Ok(SpawnSpec { program: "ssh".into(), args, cwd: folder, ..SpawnSpec::default() })
     }
 }
 

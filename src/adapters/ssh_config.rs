@@ -1,4 +1,4 @@
-use crate::tunnel::{LinkSpec, SshPath};
+use crate::tunnel::LinkSpec;
 
 /// `ssh -F` replaces the user's and the system's configuration, so nobody's `Host *` can bend the tunnel.
 /// Old releases of ssh refuse comments behind a value, so the reasons stand here:
@@ -20,8 +20,8 @@ pub(super) fn render(link: &LinkSpec) -> String {
         ("address", link.address.to_string()),
         ("ssh_port", link.ssh_port.to_string()),
         ("user", link.user.to_string()),
-        ("identity_file", quoted(&link.identity_file)),
-        ("known_hosts_file", quoted(&link.known_hosts_file)),
+        ("identity_file", link.identity_file.quoted()),
+        ("known_hosts_file", link.known_hosts_file.quoted()),
         ("proxy", proxy),
     ];
     // Split on the marks instead of replacing one after the other: a value that looks like a mark stays a value.
@@ -40,15 +40,10 @@ pub(super) fn render(link: &LinkSpec) -> String {
     text
 }
 
-/// ssh_config(5): double quotes keep blanks together, and a percent sign is written twice.
-fn quoted(path: &SshPath) -> String {
-    format!("\"{}\"", path.as_str().replace('%', "%%"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tunnel::{HostName, LoginName, ProxyJump};
+    use crate::tunnel::{HostName, LoginName, ProxyJump, SshPath};
 
     fn link() -> LinkSpec {
         LinkSpec {

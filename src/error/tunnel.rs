@@ -102,8 +102,13 @@ pub(crate) fn remedy_hint(remedy: Remedy) -> &'static str {
 
 impl From<SpecError> for CommandError {
     fn from(error: SpecError) -> Self {
-        Self::from_error(ErrorKind::Failed, &error)
-            .hint("`devdb config show --origin` tells where each value comes from")
+        let shown = Self::from_error(ErrorKind::Failed, &error);
+        match error.what {
+            "a path in the ssh configuration" => {
+                shown.hint("set XDG_STATE_HOME to a folder whose path ssh can be given")
+            }
+            _ => shown.hint("`devdb config show --origin` tells where each value comes from"),
+        }
     }
 }
 

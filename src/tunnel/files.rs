@@ -67,7 +67,13 @@ impl TunnelFiles {
         let owner = std::fs::metadata(&self.state_dir).map_err(failed(&self.state_dir))?.uid();
         let name = format!("{:08x}", fnv1a(self.state_dir.as_os_str().as_encoded_bytes()));
         let in_runtime = runtime_dir.map(|runtime| runtime.join("devdb"));
-        let fits = |base: &PathBuf| base.is_absolute() && base.as_os_str().len() + 9 <= LONGEST_FOLDER;
+        // ssh expands tokens and variables in `-S`, and hands `-F` to a shell as it is for a ProxyJump.
+        let is_plain = |base: &PathBuf| {
+            let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+,:@=".contains(byte);
+            base.as_os_str().as_encoded_bytes().iter().all(is_plain)
+        };
+        let fits =
+            |base: &PathBuf| base.is_absolute() && base.as_os_str().len() + 9 <= LONGEST_FOLDER && is_plain(base);
         let usable = |base: PathBuf| {
             let folder = base.join(&name);
             // An empty folder that is of no use is not left behind.

@@ -86,12 +86,13 @@ checked_text!(
     }
 );
 checked_text!(
-    /// An absolute path that OpenSSH reads as it is: no quote, no backslash, nothing that it expands.
+    /// An absolute path that every release of OpenSSH can be given: before 8.7 nothing escapes a double quote, and from
+    /// then on a backslash escapes.
     SshPath, "a path in the ssh configuration", |text| {
         if !text.starts_with('/') {
             Err("it is not absolute")
-        } else if text.chars().any(|letter| letter.is_control() || matches!(letter, '"' | '\'' | '\\')) {
-            Err("ssh cannot be given a path with a quote, a backslash or a control character")
+        } else if text.chars().any(|letter| letter.is_control() || matches!(letter, '"' | '\\')) {
+            Err("ssh cannot be given a path with a double quote, a backslash or a control character")
         } else if text.contains("${") {
             // ssh_config(5): IdentityFile and UserKnownHostsFile expand ${VARIABLE}, and there is no way to escape it.
             Err("ssh would expand `${`")
@@ -129,6 +130,12 @@ impl SshPath {
 
     pub fn path(&self) -> &Path {
         Path::new(&self.0)
+    }
+
+    /// As a value of IdentityFile and UserKnownHostsFile, which expand `%` (ssh_config(5), "TOKENS"), in the double quotes
+    /// that keep blanks, `#` and apostrophes together.
+    pub fn quoted(&self) -> String {
+        format!("\"{}\"", self.0.replace('%', "%%"))
     }
 }
 
@@ -210,11 +217,21 @@ impl SupervisorSpec {
             .map(|target| format!(" -L {}:{}:{}", target.local_port, target.host, target.port))
             .collect();
         let port = if link.ssh_port == 22 { String::new() } else { format!(" -p {}", link.ssh_port) };
+        let option = |name: &str, path: &SshPath| in_shell(&format!("{name}={}", path.quoted()));
         Some(format!(
-            "ssh -i '{}' -o HostKeyAlias={} -o 'UserKnownHostsFile=\"{}\"'{port} -fN{forwards} {}@{}",
-            link.identity_file, link.instance_id, link.known_hosts_file, link.user, link.address
+            "ssh -o {} -o HostKeyAlias={} -o {}{port} -fN{forwards} {}@{}",
+            option("IdentityFile", &link.identity_file),
+            link.instance_id,
+            option("UserKnownHostsFile", &link.known_hosts_file),
+            link.user,
+            link.address
         ))
     }
+}
+
+/// One word of a POSIX shell.
+fn in_shell(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
@@ -227,14 +244,14 @@ mod tests {
             assert!(HostName::parse(wrong).is_err(), "{wrong}");
             assert!(LoginName::parse(wrong).is_err(), "{wrong}");
         }
-        for wrong in ["relative", "/a\nProxyCommand x", "/a\"b", "/a\\b", "/a${HOME}", "/a'b"] {
+        for wrong in ["relative", "/a\nProxyCommand x", "/a\"b", "/a\\b", "/a${HOME}"] {
             assert!(SshPath::parse(wrong).is_err(), "{wrong}");
         }
         assert!(ProxyCommand::parse("nc -X connect %h %p\nLocalCommand x").is_err());
         assert!(ProxyCommand::parse("aws ssm start-session --target \"%h\"").is_ok());
         assert!(ProxyJump::parse("-oProxyCommand=x").is_err());
         assert!(ProxyJump::parse("ada@gate.example.com:2222,[::1]:22").is_ok());
-        assert!(SshPath::parse("/home/ada lovelace/100%/id").is_ok());
+        assert!(SshPath::parse("/home/ada o'brien/100%/#1/$x/id").is_ok());
     }
 
     #[test]

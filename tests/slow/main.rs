@@ -24,6 +24,7 @@ mod migrate_rehearsal;
 mod migrate_reports;
 mod migrate_runs;
 mod month;
+mod odd_homes;
 mod probe;
 mod repair_cases;
 mod repair_moments;
