@@ -204,6 +204,10 @@ impl Processes for SystemProcesses {
         sockets::all()
     }
 
+    fn unix_clients(&self, pid: u32) -> Option<usize> {
+        sockets::unix_clients(pid)
+    }
+
     fn terminate(&self, pid: u32, started_at: u64) -> Result<bool, ProcessError> {
         self.signal(pid, started_at, Signal::TERM)
     }

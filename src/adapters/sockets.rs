@@ -31,15 +31,54 @@ fn owners() -> HashMap<u64, u32> {
     let mut pids: Vec<u32> = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     pids.sort_unstable();
     for pid in pids {
-        for open in std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
-            let target = std::fs::read_link(open.path()).unwrap_or_default();
-            let inode = target.to_str().and_then(|text| text.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
-            if let Some(inode) = inode {
-                owners.entry(inode).or_insert(pid);
-            }
+        for inode in open_by(pid).into_iter().flatten() {
+            owners.entry(inode).or_insert(pid);
         }
     }
     owners
+}
+
+/// The sockets that a process has open; absent where this user may not look into it.
+fn open_by(pid: u32) -> Option<Vec<u64>> {
+    let inode = |open: std::fs::DirEntry| {
+        let target = std::fs::read_link(open.path()).ok()?;
+        target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+    };
+    Some(std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten().filter_map(inode).collect())
+}
+
+/// A connection carries the path of the socket that takes it in, whether it has been accepted or still waits.
+pub(super) fn unix_clients(pid: u32) -> Option<usize> {
+    let table = std::fs::read_to_string(format!("/proc/{pid}/net/unix")).ok()?;
+    let own = open_by(pid)?;
+    let rows: Vec<UnixRow<'_>> = table.lines().skip(1).filter_map(unix_row).collect();
+    let is_taken_in = |row: &&UnixRow<'_>| {
+        let listens_there = |other: &&UnixRow<'_>| other.is_listening && other.path == row.path;
+        let listener = rows.iter().find(listens_there).filter(|listener| own.contains(&listener.inode));
+        !row.is_listening && listener.is_some() && (row.inode == 0 || own.contains(&row.inode))
+    };
+    Some(rows.iter().filter(is_taken_in).count())
+}
+
+struct UnixRow<'a> {
+    is_listening: bool,
+    /// None yet (0) while the connection waits to be accepted.
+    inode: u64,
+    path: &'a str,
+}
+
+/// One line of `/proc/net/unix` (proc_pid_net(5)): address, references, protocol, flags, type, state, inode, and the
+/// path, which may hold blanks. `SO_ACCEPTCON` is the flag of a listener.
+fn unix_row(line: &str) -> Option<UnixRow<'_>> {
+    const LISTENING: u32 = 0x10000;
+    let mut rest = line;
+    let mut fields = [""; 7];
+    for field in &mut fields {
+        rest = rest.trim_start_matches(' ');
+        (*field, rest) = rest.split_once(' ')?;
+    }
+    let flags = u32::from_str_radix(fields[3], 16).ok()?;
+    Some(UnixRow { is_listening: flags & LISTENING != 0, inode: fields[6].parse().ok()?, path: rest })
 }
 
 /// One line of `/proc/net/tcp` (proc_pid_net(5), net/ipv4/tcp_ipv4.c): local address, state, and inode. `retrnsmt`

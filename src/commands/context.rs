@@ -164,6 +164,14 @@ impl Context {
         Ok(self.printer.aside(|| self.host.prompter.confirm(question))?)
     }
 
+    /// Asks a yes-or-no question that `--yes` does not answer; without a terminal `None`.
+    pub(crate) fn confirm_in_person(&self, question: &str) -> Result<Option<bool>, CommandError> {
+        if !self.globals.may_ask {
+            return Ok(None);
+        }
+        Ok(Some(self.printer.aside(|| self.host.prompter.confirm(question))?))
+    }
+
     /// Asks to choose; without a terminal `None`, and the caller lists the candidates.
     pub(crate) fn select(&self, question: &str, options: &[String]) -> Result<Option<usize>, CommandError> {
         if !self.globals.may_ask {

@@ -98,6 +98,9 @@ pub trait Processes: Send + Sync {
     fn port_owner(&self, address: IpAddr, port: u16) -> Option<ProcessInfo>;
     /// Listening sockets, and connected ones where the operating system shows them (Linux does).
     fn sockets(&self) -> Vec<TcpSocket>;
+    /// How many connections the unix sockets of this process have taken in, or are asked for; absent where the operating
+    /// system does not tell.
+    fn unix_clients(&self, pid: u32) -> Option<usize>;
     /// Sends SIGTERM, only if the process is still the one that started at `started_at`; false when it is gone.
     fn terminate(&self, pid: u32, started_at: u64) -> Result<bool, ProcessError>;
     /// Sends SIGKILL under the same condition.

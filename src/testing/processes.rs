@@ -16,6 +16,7 @@ struct State {
     table: BTreeMap<u32, ProcessInfo>,
     listeners: BTreeMap<u16, u32>,
     links: BTreeMap<u32, u32>,
+    unix_clients: BTreeMap<u32, usize>,
     parent: Option<String>,
     outputs: BTreeMap<String, Captured>,
     spawned: Vec<SpawnSpec>,
@@ -40,6 +41,11 @@ impl FakeProcesses {
     /// The process has a connection on which this many resends went without an acknowledgement.
     pub fn connect(&self, pid: u32, resent: u32) {
         self.state().links.insert(pid, resent);
+    }
+
+    /// So many have connected to its unix sockets.
+    pub fn connect_unix(&self, pid: u32, clients: usize) {
+        self.state().unix_clients.insert(pid, clients);
     }
 
     pub fn set_parent(&self, name: &str) {
@@ -131,6 +137,11 @@ impl Processes for FakeProcesses {
         let connected =
             links.map(|(pid, resent)| socket(40_000, Some(*pid), SocketState::Connected { resent: *resent }));
         listening.chain(connected).collect()
+    }
+
+    fn unix_clients(&self, pid: u32) -> Option<usize> {
+        let state = self.state();
+        state.table.get(&pid).map(|_| state.unix_clients.get(&pid).copied().unwrap_or_default())
     }
 
     fn terminate(&self, pid: u32, started_at: u64) -> Result<bool, ProcessError> {

@@ -37,6 +37,7 @@ mod spec;
 mod ssh_command;
 mod stale;
 mod stale_plan;
+mod stale_riders;
 mod story;
 mod supervisor;
 mod watchdog;

@@ -17,6 +17,8 @@ pub(super) struct SshCommand {
     pub(super) runs_nothing: bool,
     /// It serves somebody in another way: `-R`, `-D`, `-W`, `-w`, or as a master for other ssh.
     pub(super) serves_otherwise: bool,
+    /// `-R`, or a `RemoteForward`: nothing on this machine shows it.
+    pub(super) forwards_back: bool,
     /// `-O`: it only talks to a master.
     pub(super) is_message: bool,
     /// What `ssh -G` needs to tell the same configuration.
@@ -73,7 +75,8 @@ impl SshCommand {
     fn option(&mut self, letter: char, value: &str) {
         match letter {
             'L' => self.forwards.extend(forward(value)),
-            'R' | 'D' | 'W' | 'w' => self.serves_otherwise = true,
+            'R' => (self.serves_otherwise, self.forwards_back) = (true, true),
+            'D' | 'W' | 'w' => self.serves_otherwise = true,
             'O' => self.is_message = true,
             'o' => self.setting(value),
             _ => {}
@@ -92,7 +95,8 @@ impl SshCommand {
         let value = value.trim_start_matches(|letter: char| letter.is_whitespace() || letter == '=').trim();
         match name.to_ascii_lowercase().as_str() {
             "localforward" => self.forwards.extend(forward(&value.split_whitespace().collect::<Vec<_>>().join(":"))),
-            "remoteforward" | "dynamicforward" => self.serves_otherwise = true,
+            "remoteforward" => (self.serves_otherwise, self.forwards_back) = (true, true),
+            "dynamicforward" => self.serves_otherwise = true,
             "controlmaster" => self.serves_otherwise |= !matches!(value, "no" | "false"),
             "sessiontype" => self.runs_nothing |= value == "none",
             _ => {}

@@ -2,6 +2,7 @@
 
 use super::ssh_command::SshCommand;
 use super::stale_plan::{Answer, Program, Suspect, Verdict, judge, suspects};
+use super::stale_riders::riders;
 use super::{HostName, PortOwner, PortOwnerKind, Probe, ProbeError, TunnelError, identify, ports};
 use crate::system::{ProcessInfo, Processes, SpawnSpec};
 use serde::Serialize;
@@ -45,6 +46,11 @@ pub struct Finding {
     pub local: Vec<SocketAddr>,
     pub verdict: Verdict,
     pub why: String,
+    /// What else ends with it: sessions of other ssh, further forwards. Empty where nothing of that kind is there.
+    pub carries: Vec<String>,
+    /// It is stopped, and goes on with all that it carries when it is told to (SIGCONT).
+    #[serde(skip)]
+    pub is_stopped: bool,
     /// An autossh that would start it again, and therefore goes first.
     pub autossh: Option<u32>,
     /// pid and start of everybody who is ended with it; empty where nobody may be.
@@ -91,7 +97,8 @@ impl Survey {
             }
             let heard: Vec<_> =
                 answers.iter().filter(|(of, ..)| *of == index).map(|(_, at, a)| (*at, a.clone())).collect();
-            findings.push(finding(now, judge(now, &heard), &all));
+            let carries = riders(now, identity(now).and_then(|(pid, _)| self.processes.unix_clients(pid)));
+            findings.push(Finding { carries, ..finding(now, judge(now, &heard), &all) });
         }
         findings
     }
@@ -289,6 +296,8 @@ fn finding(suspect: &Suspect, (verdict, why): (Verdict, String), all: &[ProcessI
         local: suspect.local.clone(),
         verdict,
         why,
+        carries: Vec::new(),
+        is_stopped: process.is_some_and(|process| process.is_stopped),
         autossh: autossh.map(|autossh| autossh.pid),
         doomed,
     }

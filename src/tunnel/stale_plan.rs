@@ -61,8 +61,8 @@ pub(super) struct Suspect {
     pub(super) ports: Vec<u16>,
     /// Where it listens on these ports.
     pub(super) local: Vec<SocketAddr>,
-    /// It listens on some port, though perhaps not on these.
-    pub(super) listens: bool,
+    /// Where it listens on others.
+    pub(super) elsewhere: Vec<SocketAddr>,
     /// How often each of its own connections had to send again.
     pub(super) resends: Vec<u32>,
 }
@@ -85,7 +85,8 @@ pub(super) fn suspects(processes: &[(ProcessInfo, Program)], sockets: &[TcpSocke
     for (process, program) in processes {
         let own_sockets = || sockets.iter().filter(|socket| socket.pid == Some(process.pid));
         let listening: Vec<SocketAddr> = own_sockets().filter(is_listening).map(|socket| socket.local).collect();
-        let local: Vec<SocketAddr> = listening.iter().copied().filter(|address| is_asked(address.port())).collect();
+        let (local, elsewhere): (Vec<_>, Vec<_>) =
+            listening.iter().copied().partition(|address| is_asked(address.port()));
         // A connection on a port that it listens on is a client's; the others lead to the bastion.
         let resends = own_sockets().filter_map(|socket| match socket.state {
             SocketState::Connected { resent } => {
@@ -110,16 +111,16 @@ pub(super) fn suspects(processes: &[(ProcessInfo, Program)], sockets: &[TcpSocke
         asked.sort_unstable();
         asked.dedup();
         if !asked.is_empty() {
-            let listens = !listening.is_empty();
             let process = Some(process.clone());
-            found.push(Suspect { process, program: program.clone(), ports: asked, local, listens, resends });
+            found.push(Suspect { process, program: program.clone(), ports: asked, local, elsewhere, resends });
         }
     }
     for socket in sockets.iter().filter(is_listening) {
         let port = socket.local.port();
         if socket.pid.is_none() && ports.contains(&port) {
             let (program, local, ports) = (Program::Other, vec![socket.local], vec![port]);
-            found.push(Suspect { process: None, program, ports, local, listens: true, resends: Vec::new() });
+            let (elsewhere, resends) = (Vec::new(), Vec::new());
+            found.push(Suspect { process: None, program, ports, local, elsewhere, resends });
         }
     }
     found
@@ -186,7 +187,7 @@ pub(super) fn judge(suspect: &Suspect, answers: &[(SocketAddr, Answer)]) -> (Ver
 fn without_port(suspect: &Suspect, command: &SshCommand, process: &ProcessInfo) -> (Verdict, String) {
     let ports: Vec<String> = suspect.ports.iter().map(u16::to_string).collect();
     let ports = ports.join(" and ");
-    if suspect.listens || command.serves_otherwise {
+    if !suspect.elsewhere.is_empty() || command.serves_otherwise {
         return (Verdict::Unclear, format!("it failed to take port {ports}, but serves in another way"));
     }
     if suspect.resends.is_empty() {

@@ -102,6 +102,42 @@ fn an_acknowledged_connection_has_nothing_to_send_again() {
     assert_eq!((own.pid, own.state), (Some(std::process::id()), SocketState::Connected { resent: 0 }));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn connections_to_unix_sockets_are_counted_whether_they_are_accepted_or_wait() {
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::unix::net::UnixStream;
+    let processes = Host::from_process().processes;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a socket");
+    // It accepts the first one, and moves its socket away as ssh does with a master's.
+    let program = "import os, socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.bind(sys.argv[1] + '.new')\ns.listen()\n\
+                   os.link(sys.argv[1] + '.new', sys.argv[1])\nos.unlink(sys.argv[1] + '.new')\nprint(flush=True)\n\
+                   c = s.accept()\nprint(flush=True)\nsys.stdin.read()";
+    let mut child = Command::new("python3");
+    let child = child.args(["-c", program]).arg(&path).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut child = child.unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert_eq!(processes.unix_clients(child.id()), Some(0));
+    let mut clients = vec![UnixStream::connect(&path).unwrap()];
+    said.read_line(&mut line).unwrap();
+    assert_eq!(processes.unix_clients(child.id()), Some(1));
+    clients.push(UnixStream::connect(&path).unwrap());
+    assert_eq!(processes.unix_clients(child.id()), Some(2));
+    child.stdin.take().unwrap().flush().unwrap();
+    child.wait().unwrap();
+    assert_eq!(processes.unix_clients(child.id()), None);
+    // As the fake has it.
+    let fake = FakeProcesses::default();
+    assert_eq!(fake.unix_clients(7), None);
+    fake.add(ProcessInfo { pid: 7, ..ProcessInfo::default() });
+    assert_eq!(fake.unix_clients(7), Some(0));
+    fake.connect_unix(7, 2);
+    assert_eq!(fake.unix_clients(7), Some(2));
+}
+
 #[test]
 fn a_clock_never_goes_back() {
     let fixed = FixedClock::default();

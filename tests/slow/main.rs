@@ -35,6 +35,7 @@ mod shells;
 mod support;
 mod tls;
 mod tunnel;
+mod tunnel_carried;
 mod tunnel_killed;
 mod tunnel_robust;
 mod tunnel_stale;

@@ -9,11 +9,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(60);
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
 /// A port that nobody is given by accident: the kernel takes those of outgoing connections from 32768 on (Linux), and
 /// an ssh that finds its port taken is another test.
-fn steady_port() -> u16 {
+pub(super) fn steady_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + u16::try_from(std::process::id() % 50).unwrap() * 200;
     let candidates = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Relaxed) % 200);
@@ -22,7 +22,7 @@ fn steady_port() -> u16 {
 }
 
 /// A developer's own ssh configuration, with the bastion in it, and a host for each way to spell a forward there.
-fn configure(world: &World, port: u16) -> String {
+pub(super) fn configure(world: &World, port: u16) -> String {
     let known = world.sshd.path("known_hosts");
     let forward = format!("LocalForward {port} localhost:{}", world.database_port);
     let path = world.path(&format!("conf-{port}"));
@@ -39,7 +39,7 @@ fn configure(world: &World, port: u16) -> String {
 }
 
 /// Starts what a developer typed, and returns when it is in the background.
-fn typed(program: &str, config: &str, words: &[&str]) {
+pub(super) fn typed(program: &str, config: &str, words: &[&str]) {
     let mut ssh = command(program);
     ssh.args(["-F", config]).args(words).env_remove("SSH_AUTH_SOCK").env("AUTOSSH_GATETIME", "0");
     let status = ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
@@ -58,7 +58,7 @@ fn processes(config: &str, program: &str) -> Vec<u32> {
     pids.filter(is_one).collect()
 }
 
-fn kill_stale(world: &World, port: u16, flags: &[&str]) -> (i32, Value) {
+pub(super) fn kill_stale(world: &World, port: u16, flags: &[&str]) -> (i32, Value) {
     let mut devdb = world.command("kill-stale");
     devdb.args(flags).env("DEVDB_TUNNEL_WRITER_PORT", port.to_string());
     devdb.env("DEVDB_TUNNEL_READER_PORT", "19999");
@@ -68,7 +68,7 @@ fn kill_stale(world: &World, port: u16, flags: &[&str]) -> (i32, Value) {
     (output.status.code().unwrap(), report)
 }
 
-fn verdicts(report: &Value) -> Vec<(u32, String)> {
+pub(super) fn verdicts(report: &Value) -> Vec<(u32, String)> {
     let processes = report["processes"].as_array().unwrap().iter();
     let verdict = |one: &Value| Some((one["pid"].as_u64()?.try_into().ok()?, one["verdict"].as_str()?.to_owned()));
     processes.filter_map(verdict).collect()

@@ -10,7 +10,8 @@ use serde::Serialize;
 ///
 /// Every ssh of yours that holds a port, or was started to hold it, is tried out and explained: a tunnel whose
 /// connection is dead, one that is stopped, one that never got its port. Works for tunnels that devdb did not start.
-/// Each is asked for; `--yes` ends only the proven stale. Programs other than ssh are never ended.
+/// Each is asked for; `--yes` ends only the proven stale, and none that carries more than the port: sessions of other
+/// ssh, further forwards. Programs other than ssh are never ended.
 /// Exit code 4: there are stale tunnels, and nobody to ask.
 #[derive(Debug, clap::Args)]
 pub(crate) struct KillStaleArgs {
@@ -60,12 +61,37 @@ async fn end_stale(context: &Context, survey: &Survey, report: &mut StaleReport)
         context.printer().hint("`devdb tunnel kill-stale --yes` ends the stale ones; in a terminal each is asked for");
         return Ok(ExitStatus::Refused);
     }
+    let mut status = ExitStatus::Success;
     for looked in report.processes.iter_mut().filter(is_stale) {
-        if context.confirm(&question(&looked.finding))? {
-            looked.ended = survey.end(&looked.finding).await?;
+        match agrees(context, &looked.finding)? {
+            Some(true) => looked.ended = survey.end(&looked.finding).await?,
+            Some(false) => {}
+            None => {
+                context.printer().hint(&instead_of_yes(&looked.finding));
+                status = ExitStatus::Refused;
+            }
         }
     }
-    Ok(ExitStatus::Success)
+    Ok(status)
+}
+
+/// Whether a stale ssh may be ended; `None` where that is for somebody at a terminal to say. What it carries besides the
+/// port may be of use yet, and `--yes` was said before that was known.
+fn agrees(context: &Context, finding: &Finding) -> Result<Option<bool>, CommandError> {
+    match (finding.carries.is_empty(), context.may_agree()) {
+        (_, false) => Ok(None),
+        (true, true) => context.confirm(&question(finding)).map(Some),
+        (false, true) => context.confirm_in_person(&question(finding)),
+    }
+}
+
+fn instead_of_yes(finding: &Finding) -> String {
+    let pid = finding.pid.unwrap_or_default();
+    let end = format!("`devdb tunnel kill-stale --force {pid}` ends it with all that it carries");
+    match finding.is_stopped {
+        true => format!("`kill -CONT {pid}` lets it go on; {end}"),
+        false => end,
+    }
 }
 
 async fn force(
@@ -83,6 +109,9 @@ async fn force(
     };
     if !dry_run {
         looked.ended = survey.end(&looked.finding).await?;
+        if looked.ended && !looked.finding.carries.is_empty() {
+            context.printer().status(&format!("  with process {pid} ended {}", looked.finding.carries.join(", ")));
+        }
         if !looked.ended {
             context.printer().warning(&format!("process {pid} had ended already"));
         }
@@ -92,7 +121,19 @@ async fn force(
 
 fn question(finding: &Finding) -> String {
     let pid = finding.pid.unwrap_or_default();
-    format!("process {pid} (`{}`): {}. End it?", finding.command, finding.why)
+    let (command, why) = (&finding.command, explained(finding));
+    match finding.carries.is_empty() {
+        true => format!("process {pid} (`{command}`): {why}. End it?"),
+        false => format!("process {pid} (`{command}`): {why}. End all of that?"),
+    }
+}
+
+/// Why it is stale, and what else it carries.
+fn explained(finding: &Finding) -> String {
+    match finding.carries.as_slice() {
+        [] => finding.why.clone(),
+        carries => format!("{}; it also carries {}", finding.why, carries.join(", ")),
+    }
 }
 
 /// Offers to end the stale ssh on a port; `None` when the port may be free now, otherwise why its holder stays.
@@ -103,9 +144,9 @@ pub(super) async fn make_room(context: &Context, control: &Control, port: u16) -
     drop(step);
     for finding in findings.into_iter().filter(|finding| !finding.local.is_empty()) {
         let pid = finding.pid.unwrap_or_default();
-        let may_end = finding.verdict == Verdict::Stale && context.may_agree();
-        if !may_end || !context.confirm(&question(&finding))? {
-            return Ok(Some(format!("process {pid}: {}", finding.why)));
+        let may_end = finding.verdict == Verdict::Stale && agrees(context, &finding)? == Some(true);
+        if !may_end {
+            return Ok(Some(format!("process {pid}: {}", explained(&finding))));
         }
         survey.end(&finding).await?;
         context.printer().status(&format!("  ended the stale tunnel of process {pid}: {}", finding.why));
@@ -153,7 +194,7 @@ impl Report for StaleReport {
                 (Verdict::OtherUser, _) => "other user".to_owned(),
             };
             let pid = finding.pid.map_or("?".to_owned(), |pid| pid.to_string());
-            table.row([pid.as_str(), &verdict, &finding.why]);
+            table.row([pid.as_str(), &verdict, &explained(finding)]);
             if let Some(autossh) = finding.autossh {
                 table.row(["", "", &format!("autossh (process {autossh}) would start it again, and goes first")]);
             }
