@@ -70,11 +70,13 @@ pub struct CommandError {
     pub message: String,
     pub causes: Vec<String>,
     pub hints: Vec<String>,
+    /// The profile's login is what failed (`None`: the default one's).
+    pub(crate) signing_in: Option<Option<String>>,
 }
 
 impl CommandError {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), causes: Vec::new(), hints: Vec::new() }
+        Self { kind, message: message.into(), causes: Vec::new(), hints: Vec::new(), signing_in: None }
     }
 
     pub fn failed(message: impl Into<String>) -> Self {

@@ -84,6 +84,8 @@ pub(crate) async fn run(argv: Vec<OsString>, host: Host) -> ExitStatus {
     match outcome {
         Ok(status) => status,
         Err(error) => {
+            let vars = &context.host().surroundings.vars;
+            let error = error.with_profile(|profile| crate::config::diagnose_profile(vars, profile));
             context.printer().failure(&error.failure());
             counted(error.status())
         }

@@ -8,6 +8,7 @@ mod error;
 mod file;
 mod keys;
 mod paths;
+mod profiles;
 mod resolve;
 mod settings;
 mod value;
@@ -16,6 +17,7 @@ pub use error::ConfigError;
 pub use file::{COMMITTED_FILE, PERSONAL_FILE, find_upwards};
 pub use keys::{KEYS, Key, Kind, Scope};
 pub use paths::StateDir;
+pub use profiles::{ProfileFinding, SignIn, diagnose_profile};
 pub use resolve::{Request, Resolved, resolve};
 pub use settings::{
     Alias, BastionSettings, DatabaseRule, EnvironmentKind, MigrationSettings, ProjectName, Settings, SshSettings,

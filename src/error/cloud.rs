@@ -1,6 +1,7 @@
 //! The notice board's part for AWS and for what is looked up there.
 
 use super::{CommandError, ErrorKind};
+use crate::config::{ProfileFinding, SignIn};
 use crate::discovery::DiscoveryError;
 use crate::system::CloudError;
 
@@ -11,7 +12,10 @@ impl From<CloudError> for CommandError {
     }
 }
 
-pub(super) fn cloud_hints(shown: CommandError, error: &CloudError) -> CommandError {
+pub(super) fn cloud_hints(mut shown: CommandError, error: &CloudError) -> CommandError {
+    if let CloudError::NoCredentials { profile, .. } | CloudError::ExpiredCredentials { profile, .. } = error {
+        shown.signing_in = Some(profile.clone());
+    }
     match error {
         CloudError::NoCredentials { profile: Some(profile), .. } => shown.hint(format!(
             "`aws sso login --profile {profile}`, or `aws configure --profile {profile}` for access keys"
@@ -54,6 +58,87 @@ pub(super) fn cloud_hints(shown: CommandError, error: &CloudError) -> CommandErr
         },
         CloudError::NotFound { .. } => shown,
     }
+}
+
+impl CommandError {
+    /// The same, with what the files of the AWS tools say about the profile, if its login is what failed.
+    pub fn with_profile(mut self, look: impl FnOnce(Option<&str>) -> Option<ProfileFinding>) -> Self {
+        let Some(finding) = self.signing_in.as_ref().and_then(|profile| look(profile.as_deref())) else { return self };
+        match finding.is_in_order() {
+            // The SDK says this of a profile that it has failed with before.
+            true => self.causes.retain(|cause| !cause.contains("initialization error already taken")),
+            false => self.causes.clear(),
+        }
+        self.causes.push(finding.to_string());
+        self.hints = profile_hints(&finding);
+        self
+    }
+}
+
+fn profile_hints(finding: &ProfileFinding) -> Vec<String> {
+    let list = || "`aws configure list-profiles` shows what there is".to_owned();
+    let did_you_mean = |nearest: &str| format!("did you mean `{nearest}`?");
+    match finding {
+        ProfileFinding::NotUtf8 { .. } => vec!["save the file as UTF-8".to_owned()],
+        ProfileFinding::Broken { .. } => {
+            vec![
+                "correct that line; every line is `[profile NAME]`, `name = value`, or a comment behind `#`".to_owned(),
+            ]
+        }
+        ProfileFinding::NoProfile { nearest: Some(nearest), .. } => {
+            vec![format!("did you mean `--profile {nearest}`?"), list()]
+        }
+        ProfileFinding::NoProfile { profile, nearest: None, .. } => {
+            vec![format!("`aws configure sso --profile {profile}` makes it"), list()]
+        }
+        ProfileFinding::NoSource { wanted, nearest, .. } => {
+            let make = || format!("`aws configure --profile {wanted}` makes it, with access keys");
+            vec![nearest.as_deref().map_or_else(make, did_you_mean), list()]
+        }
+        ProfileFinding::Loop { .. } => {
+            vec!["give one of them credentials of its own instead of `source_profile`".to_owned()]
+        }
+        ProfileFinding::NoSsoSession { session, nearest, .. } => {
+            let make = || format!("`aws configure sso-session` makes it; call it `{session}`");
+            vec![nearest.as_deref().map_or_else(make, did_you_mean)]
+        }
+        ProfileFinding::Incomplete { profile, key: "aws_secret_access_key" } => {
+            vec![format!("`aws configure --profile {profile}` sets it")]
+        }
+        ProfileFinding::Incomplete { profile, key: "source_profile" } => vec![format!(
+            "`aws configure set source_profile NAME --profile {profile}` names the profile that may take the role"
+        )],
+        ProfileFinding::Incomplete { profile, .. } => vec![format!("`aws configure sso --profile {profile}` sets it")],
+        ProfileFinding::Empty { profile } => vec![format!(
+            "`aws configure sso --profile {profile}`, or `aws configure --profile {profile}` for access keys"
+        )],
+        ProfileFinding::Mfa { profile } => through_the_cli(profile, "sts get-caller-identity"),
+        ProfileFinding::NoTokenFile { .. } => vec!["whatever writes that file must have run".to_owned()],
+        ProfileFinding::SignsIn { profile, way } => match way {
+            SignIn::Sso => vec![format!("`aws sso login --profile {profile}`")],
+            SignIn::Console => through_the_cli(profile, "login"),
+            SignIn::Process => {
+                vec![format!(
+                    "`aws sts get-caller-identity --profile {profile}` runs that program and shows what it says"
+                )]
+            }
+            SignIn::Keys => vec![format!("`aws configure --profile {profile}` sets other access keys")],
+            SignIn::WebIdentity | SignIn::Surroundings => {
+                vec![format!("`aws sts get-caller-identity --profile {profile}` tries it without devdb")]
+            }
+        },
+    }
+}
+
+/// For logins that the AWS CLI knows and the SDK does not: the CLI keeps the session, and hands it to a second profile.
+fn through_the_cli(profile: &str, login: &str) -> Vec<String> {
+    vec![
+        format!("`aws {login} --profile {profile}` signs in; the AWS CLI keeps the session"),
+        format!(
+            "`aws configure set credential_process 'aws configure export-credentials --profile {profile}' --profile \
+             {profile}-devdb`, once; then `--profile {profile}-devdb` lets devdb use it"
+        ),
+    ]
 }
 
 /// For AWS's own words (EC2 API reference, "Error codes"; "Common errors" of the others).

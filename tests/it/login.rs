@@ -26,17 +26,14 @@ fn what_a_secret_leaves_out_the_cluster_knows() {
         outcome.stdout.lines().filter(wanted).collect::<Vec<_>>().join(" ")
     };
     let managed = r#"{"username":"root","password":"x"}"#;
-    assert_eq!(logins(managed), "PGUSER='root' PGDATABASE='app' PGPASSWORD='x'");
-    assert_eq!(
-        logins(r#"{"password":12345,"port":99999,"more":{}}"#),
-        "PGUSER='app' PGDATABASE='app' PGPASSWORD='12345'"
-    );
-    assert_eq!(logins("\u{feff}{\"password\":\"x\"}"), "PGUSER='app' PGDATABASE='app' PGPASSWORD='x'");
-    assert_eq!(logins("postgres://u:x@old.example:6000/d"), "PGUSER='u' PGDATABASE='d' PGPASSWORD='x'");
-    assert_eq!(logins(r#"{"password":"x","port":99999,"more":{}}"#), "PGUSER='app' PGDATABASE='app' PGPASSWORD='x'");
-    assert_eq!(logins("bare #1\n"), "PGUSER='app' PGDATABASE='app' PGPASSWORD='bare #1'");
+    assert_eq!(logins(managed), "PGUSER=root PGDATABASE=app PGPASSWORD=x");
+    assert_eq!(logins(r#"{"password":12345,"port":99999,"more":{}}"#), "PGUSER=app PGDATABASE=app PGPASSWORD=12345");
+    assert_eq!(logins("\u{feff}{\"password\":\"x\"}"), "PGUSER=app PGDATABASE=app PGPASSWORD=x");
+    assert_eq!(logins("postgres://u:x@old.example:6000/d"), "PGUSER=u PGDATABASE=d PGPASSWORD=x");
+    assert_eq!(logins(r#"{"password":"x","port":99999,"more":{}}"#), "PGUSER=app PGDATABASE=app PGPASSWORD=x");
+    assert_eq!(logins("bare #1\n"), "PGUSER=app PGDATABASE=app PGPASSWORD='bare #1'");
     let all = r#"{"username":"u","password":"x","dbname":"d","host":"old.example","port":"6000"}"#;
-    assert_eq!(logins(all), "PGUSER='u' PGDATABASE='d' PGPASSWORD='x'");
+    assert_eq!(logins(all), "PGUSER=u PGDATABASE=d PGPASSWORD=x");
 }
 
 #[test]
@@ -177,4 +174,51 @@ fn yesterdays_variables_never_redirect_a_command() {
     assert_eq!((today.sql(ledger), yesterday.sql(ledger)), ("1".to_owned(), "0".to_owned()));
     // Whoever means them says so.
     assert!(stage.run(["devdb", "schema", "--from-env"]).stdout.contains("left_behind"));
+}
+
+/// What is said when the login of this profile fails, with these files in front of it.
+fn refused(profile: &'static str, config: &str, credentials: &str) -> String {
+    let cloud = Arc::new(FakeCloud::default());
+    let failure = move || devdb::system::CloudError::NoCredentials {
+        profile: Some(profile.to_owned()),
+        source: Some("initialization error already taken".into()),
+    };
+    cloud.fail_action("secretsmanager:GetSecretValue", false, Arc::new(failure));
+    let stage = stage(&cloud).file("aws/config", config).file("aws/credentials", credentials);
+    let folder = stage.project().join("aws").display().to_string();
+    let stage = stage.var("AWS_CONFIG_FILE", &format!("{folder}/config"));
+    let stage = stage.var("AWS_SHARED_CREDENTIALS_FILE", &format!("{folder}/credentials"));
+    let outcome = stage.run(["devdb", "env"]);
+    assert_eq!((outcome.stdout.as_str(), outcome.code), ("", 1), "{outcome}");
+    assert!(!outcome.stderr.contains("already taken"), "{outcome}");
+    outcome.stderr
+}
+
+#[test]
+fn a_login_that_fails_is_told_by_what_is_wrong_with_the_profile() {
+    let sso = "[profile dev]\nsso_session = corp\nsso_account_id = 1\nsso_role_name = r\n";
+    let session = "[sso-session corp]\nsso_start_url = https://x\nsso_region = eu-west-1\n";
+    let role = "[profile role]\nrole_arn = r\nsource_profile = dev\n";
+    for (profile, config, cause, hint) in [
+        ("devv", sso.to_owned(), "there is no profile `devv` in", "did you mean `--profile dev`?"),
+        ("role", role.to_owned(), "there is no profile `dev`", "`aws configure --profile dev` makes it"),
+        ("dev", sso.to_owned(), "there is no [sso-session corp]", "`aws configure sso-session` makes it"),
+        ("dev", format!("{sso}{session}"), "signs in by `aws sso login`", "hint: `aws sso login --profile dev`"),
+        ("role", format!("{sso}{session}{role}"), "`dev` signs in by", "hint: `aws sso login --profile dev`"),
+        ("a", "[profile a]\nrole_arn=r\nsource_profile=a\n".to_owned(), "in a circle: a → a", "credentials of its own"),
+        ("a", "[profile a]\nlogin_session = x\n".to_owned(), "by `aws login`", "hint: `aws login --profile a`"),
+        ("a", "[profile a]\ncredential_process = x\n".to_owned(), "`credential_process`", "runs that program"),
+        ("a", "[profile a]\nrole_arn=r\nmfa_serial=m\nsource_profile=b\n".to_owned(), "MFA", "export-credentials"),
+        ("a", "profile a]\n".to_owned(), "config:1 is neither", "correct that line"),
+    ] {
+        let said = refused(profile, &config, "");
+        assert!(said.contains(&format!("error: no AWS credentials were found (profile `{profile}`)")), "{said}");
+        assert!(said.contains(cause) && said.contains(hint), "{said}");
+        assert_eq!(said.contains("aws sso login"), hint.contains("aws sso login"), "{said}");
+    }
+    let said = refused("keys", "", "[keys]\naws_access_key_id = a\naws_secret_access_key = canary\n");
+    assert!(
+        said.contains("`aws configure --profile keys` sets other access keys") && !said.contains("canary"),
+        "{said}"
+    );
 }

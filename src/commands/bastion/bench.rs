@@ -59,7 +59,7 @@ impl<'a> Bench<'a> {
                 kind: if error.kind == ErrorKind::Failed { ErrorKind::Refused } else { error.kind },
                 causes: vec![error.message],
                 message: format!("an answer is needed: {question}"),
-                hints: error.hints,
+                ..error
             });
             if !answer? {
                 return Err(self.context.cancelled());
