@@ -226,24 +226,26 @@ pub(crate) fn known_databases(context: &Context) -> Vec<HostName> {
 pub(crate) async fn tunnel_spec(context: &Context) -> Result<SupervisorSpec, CommandError> {
     let settings = context.settings()?;
     let topology = topology(context).await?;
-    let cluster = &topology.cluster;
     let link = match settings.transport {
         Transport::Direct => None,
         Transport::Ssh => Some(link_spec(context).await?),
     };
-    let writer = target(Role::Writer, &cluster.writer_endpoint, cluster.port, settings.tunnel.writer_port)?;
-    let reader = cluster
-        .reader_endpoint
-        .as_deref()
-        .map(|host| target(Role::Reader, host, cluster.port, settings.tunnel.reader_port))
-        .transpose()?;
     Ok(SupervisorSpec {
         link,
-        targets: std::iter::once(writer).chain(reader).collect(),
+        targets: tunnel_targets(context, &topology)?,
         ca_file: ca_file(context)?,
         hold_ms: u64::try_from(settings.tunnel.hold.as_millis()).unwrap_or(u64::MAX),
         heal: Some(HealSpec { folder: context.host().surroundings.cwd.clone(), flags: context.selecting_flags() }),
     })
+}
+
+/// The databases that a tunnel leads to, and their local ports.
+pub(crate) fn tunnel_targets(context: &Context, topology: &Topology) -> Result<Vec<TargetSpec>, CommandError> {
+    let (cluster, ports) = (&topology.cluster, &context.settings()?.tunnel);
+    let writer = target(Role::Writer, &cluster.writer_endpoint, cluster.port, ports.writer_port);
+    let reader = cluster.reader_endpoint.as_deref();
+    let reader = reader.map(|host| target(Role::Reader, host, cluster.port, ports.reader_port));
+    std::iter::once(writer).chain(reader).collect()
 }
 
 fn target(role: Role, host: &str, port: u16, local_port: u16) -> Result<TargetSpec, CommandError> {

@@ -1,6 +1,7 @@
 use super::context::Context;
 use super::{bastion, tunnel};
 use crate::config::Transport;
+use crate::discovery::Topology;
 use crate::error::CommandError;
 use crate::ui::ExitStatus;
 
@@ -15,7 +16,9 @@ pub(crate) struct WholeUpArgs {
 
 pub(crate) async fn run(args: &WholeUpArgs, context: &Context) -> Result<ExitStatus, CommandError> {
     if context.settings()?.transport == Transport::Ssh {
-        let report = bastion::bring_up(&args.bastion, context).await?;
+        // A bastion costs money, and without its port no tunnel needs it.
+        let ports = async |topology: &Topology| tunnel::look_at_ports(context, topology).await;
+        let report = bastion::bring_up(&args.bastion, context, ports).await?;
         if args.bastion.dry_run {
             context.printer().report(&report)?;
             return Ok(ExitStatus::Success);

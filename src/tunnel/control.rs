@@ -1,6 +1,7 @@
 //! The client's side: finds the supervisor, starts it, talks to it, ends it.
 
 mod finding;
+mod room;
 
 pub use finding::status;
 
@@ -260,7 +261,7 @@ impl Control {
     /// `succeeds`: the new one ends whoever holds the lock, and takes the ports over.
     async fn launch(&self, spec: &SupervisorSpec, succeeds: bool) -> Result<(), TunnelError> {
         let predecessor = if succeeds { self.predecessor() } else { None };
-        ports::check(spec, self.processes.as_ref(), predecessor.as_ref()).await?;
+        ports::check(&spec.targets, self.processes.as_ref(), predecessor.as_ref()).await?;
         self.files().write_spec(spec)?;
         let files = self.files();
         let log = files.log();

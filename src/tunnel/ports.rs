@@ -2,7 +2,7 @@
 
 use super::listen::{self, Inherited, LOOPBACK};
 use super::watchdog::is_watchdog;
-use super::{PortOwner, PortOwnerKind, SupervisorSpec, TunnelError};
+use super::{PortOwner, PortOwnerKind, TargetSpec, TunnelError};
 use crate::system::{ProcessInfo, Processes};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -30,34 +30,34 @@ impl Predecessor {
 /// Finds out before a supervisor is started whether its ports are free; nobody is ever ended here. Those of the
 /// predecessor will be.
 pub(super) async fn check(
-    spec: &SupervisorSpec,
+    targets: &[TargetSpec],
     processes: &dyn Processes,
     predecessor: Option<&Predecessor>,
 ) -> Result<(), TunnelError> {
     // A process that is ending may have let go of its lock and not yet of its ports.
     let limit = Instant::now() + PATIENCE;
     while Instant::now() < limit {
-        if try_all(spec, processes, predecessor).await.is_ok() {
+        if try_all(targets, processes, predecessor).await.is_ok() {
             return Ok(());
         }
         sleep(Duration::from_millis(20)).await;
     }
-    try_all(spec, processes, predecessor).await
+    try_all(targets, processes, predecessor).await
 }
 
 async fn try_all(
-    spec: &SupervisorSpec,
+    targets: &[TargetSpec],
     processes: &dyn Processes,
     predecessor: Option<&Predecessor>,
 ) -> Result<(), TunnelError> {
-    for target in &spec.targets {
+    for target in targets {
         match listen::bind(target, &mut Inherited::default()).await {
             Err(TunnelError::PortBusy { target, address, .. }) => {
                 let owner = owner(processes, address);
                 if predecessor.is_some_and(|predecessor| predecessor.holds(address.port(), owner.as_ref())) {
                     continue;
                 }
-                let wanted: Vec<u16> = spec.targets.iter().map(|target| target.local_port).collect();
+                let wanted: Vec<u16> = targets.iter().map(|target| target.local_port).collect();
                 let (owner, free) = (owner.as_ref().map(describe), listen::next_free(address.port(), &wanted).await);
                 return Err(TunnelError::PortBusy { target, address, owner, free });
             }

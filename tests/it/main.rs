@@ -34,6 +34,7 @@ mod migrate_lint;
 mod migrate_progress;
 mod migrate_sync;
 mod permissions;
+mod ports_first;
 mod processes;
 mod prompter;
 mod readme;

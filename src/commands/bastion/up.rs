@@ -27,13 +27,19 @@ pub(crate) struct UpArgs {
 }
 
 pub(crate) async fn run(args: &UpArgs, context: &Context) -> Result<ExitStatus, CommandError> {
-    let report = bring_up(args, context).await?;
+    let report = bring_up(args, context, async |_| Ok(())).await?;
     context.printer().report(&report)?;
     Ok(ExitStatus::Success)
 }
 
 /// Brings the bastion up; `devdb up` does the same as its first part.
-pub(crate) async fn bring_up(args: &UpArgs, context: &Context) -> Result<UpReport, CommandError> {
+///
+/// `first` sees to what would make it useless, before anything is asked or changed; a dry run leaves it out.
+pub(crate) async fn bring_up(
+    args: &UpArgs,
+    context: &Context,
+    first: impl AsyncFnOnce(&Topology) -> Result<(), CommandError>,
+) -> Result<UpReport, CommandError> {
     needs_bastion(context.settings()?)?;
     let bench = Bench::fetch(context).await?;
     let progress = Progress::new(context.printer());
@@ -63,6 +69,7 @@ pub(crate) async fn bring_up(args: &UpArgs, context: &Context) -> Result<UpRepor
     if args.dry_run {
         return Ok(report);
     }
+    first(&topology).await?;
     announce(&plan, &report, context);
     bench.agreed(&plan.questions)?;
     let (stands, _) = bastion::up(&workshop, &identity, &spec, &observed, &plan).await?;

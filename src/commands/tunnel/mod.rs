@@ -13,7 +13,7 @@ mod up;
 mod wait;
 
 pub(crate) use ports::busy;
-pub(crate) use up::open;
+pub(crate) use up::{look_at_ports, open};
 
 use super::bastion::access::with_the_rules_word;
 use super::context::Context;

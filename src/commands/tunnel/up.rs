@@ -1,5 +1,7 @@
 use super::{SpecSource, control, explained, heal, kill_stale, screen};
 use crate::commands::context::Context;
+use crate::commands::environment;
+use crate::discovery::Topology;
 use crate::error::CommandError;
 use crate::tunnel::{Began, Control, PortOwnerKind, SupervisorSpec, TargetState, TunnelError, TunnelReport};
 use crate::ui::ExitStatus;
@@ -36,27 +38,43 @@ pub(super) async fn bring(
     spec: &SupervisorSpec,
     again: bool,
 ) -> Result<TunnelReport, CommandError> {
-    let error = match begin(context, control, spec, again).await {
+    match begin(context, control, spec, again).await {
         Ok(report) => return Ok(report),
-        Err(error) => error,
-    };
-    let TunnelError::PortBusy { address, owner: Some(owner), .. } = &error else {
-        return Err(explained(context, error).await);
-    };
+        Err(error @ TunnelError::PortBusy { .. }) => make_room(context, control, error).await?,
+        Err(error) => return Err(explained(context, error).await),
+    }
+    match begin(context, control, spec, again).await {
+        Ok(report) => Ok(report),
+        Err(error) => Err(explained(context, error).await),
+    }
+}
+
+/// Sees that the tunnel's ports can be had, by the rules of [`bring`], before anything is made that only it needs.
+pub(crate) async fn look_at_ports(context: &Context, topology: &Topology) -> Result<(), CommandError> {
+    let (control, targets) = (control(context)?, environment::tunnel_targets(context, topology)?);
+    // Each of them may be held by a forgotten ssh.
+    for _ in &targets {
+        match control.check_ports(&targets).await {
+            Ok(()) => return Ok(()),
+            Err(error) => make_room(context, &control, error).await?,
+        }
+    }
+    Ok(control.check_ports(&targets).await?)
+}
+
+/// Offers to end the ssh that holds a port.
+///
+/// # Errors
+/// The error itself where somebody else holds the port, or the ssh stays.
+async fn make_room(context: &Context, control: &Control, error: TunnelError) -> Result<(), CommandError> {
+    let TunnelError::PortBusy { address, owner: Some(owner), .. } = &error else { return Err(error.into()) };
     if owner.kind != PortOwnerKind::Ssh {
         return Err(error.into());
     }
-    match kill_stale::make_room(context, control, address.port()).await? {
-        None => match begin(context, control, spec, again).await {
-            Ok(report) => Ok(report),
-            Err(error) => Err(explained(context, error).await),
-        },
-        Some(why) => {
-            let mut refusal = CommandError::from(error);
-            refusal.causes.push(why);
-            Err(refusal)
-        }
-    }
+    let Some(why) = kill_stale::make_room(context, control, address.port()).await? else { return Ok(()) };
+    let mut refusal = CommandError::from(error);
+    refusal.causes.push(why);
+    Err(refusal)
 }
 
 /// Starts or restarts, and says how that went.
