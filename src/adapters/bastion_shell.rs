@@ -1,5 +1,5 @@
 use super::ssh_config;
-use crate::bastion::{BastionAccess, SSH_CONFIG_FILE, Shell, ShellError};
+use crate::bastion::{BastionAccess, SSH_CONFIG_FILE, Said, Shell, ShellError};
 use crate::system::{Captured, ProcessError, Processes, SpawnSpec};
 use crate::tunnel::{HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SpecError, SshPath};
 use async_trait::async_trait;
@@ -26,6 +26,9 @@ impl SshShell {
 
 /// A tunnel may take its time to connect; here a bastion that does not answer yet is asked again soon.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// A login and a short command, on a machine that may be busy with its boot. An account whose shell hangs has no end.
+const RUN_LIMIT: Duration = Duration::from_secs(20);
 
 /// On the command line, where it wins over whatever a file may say.
 const OPTIONS: [&str; 4] = ["-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=5"];
@@ -57,14 +60,15 @@ impl SshShell {
 
 #[async_trait]
 impl Shell for SshShell {
-    async fn run(&self, access: &BastionAccess, command: &str) -> Result<(i32, String), ShellError> {
-        let spec = self.ssh(access, &["-T"], [command])?;
+    async fn run(&self, access: &BastionAccess, command: &str) -> Result<Said, ShellError> {
+        // Only its talk tells whose host key was checked, and how far it came.
+        let spec = self.ssh(access, &["-v", "-T"], [command])?;
         let processes = self.processes.clone();
-        let captured = tokio::task::spawn_blocking(move || processes.capture(&spec)).await;
+        let captured = tokio::task::spawn_blocking(move || processes.capture_within(&spec, RUN_LIMIT)).await;
         let captured = captured
             .map_err(|error| ShellError::Unavailable(Box::new(error)))?
             .map_err(|error: ProcessError| ShellError::Unavailable(Box::new(error)))?;
-        judge(&captured)
+        judge(access, &captured)
     }
 
     async fn knock(&self, access: &BastionAccess) -> Result<(), ShellError> {
@@ -112,63 +116,90 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
     std::fs::rename(part, path)
 }
 
-/// 255 is ssh's own failure (ssh(1), "EXIT STATUS"); the reason stands on stderr only.
-fn judge(captured: &Captured) -> Result<(i32, String), ShellError> {
-    if captured.code != 255 {
-        return Ok((captured.code, String::from_utf8_lossy(&captured.stdout).into_owned()));
-    }
-    let stderr = String::from_utf8_lossy(&captured.stderr);
-    let has = |text: &str| stderr.contains(text);
-    let message =
-        stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no reason given").trim().to_owned();
-    if has("REMOTE HOST IDENTIFICATION HAS CHANGED") || has("Host key verification failed") {
-        return Err(ShellError::HostKey { message });
-    }
-    if has("Permission denied") || has("Too many authentication failures") {
-        return Err(ShellError::Refused { message });
-    }
-    if has("Bad configuration option") || has("Bad owner or permissions") || has("bad permissions") {
-        return Err(ShellError::Unavailable(message.into()));
-    }
-    Err(ShellError::NoAnswer { timed_out: has("timed out"), message })
+/// How far ssh came, as it tells with `-v`. The texts are those of OpenSSH 8.7 to 10.1 (`sshconnect.c`, `sshconnect2.c`).
+///
+/// The ssh of a ProxyJump writes to the same place: what it says of the host in between says nothing of the bastion.
+struct Talk<'a> {
+    /// What is meant for people.
+    words: Vec<&'a str>,
+    is_connected: bool,
+    /// The host key was the pinned one.
+    is_verified: bool,
+    /// The key on this computer was not tried, or could not be used.
+    has_no_key: bool,
+    is_in: bool,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn judged(stderr: &str) -> ShellError {
-        judge(&Captured { code: 255, stdout: Vec::new(), stderr: stderr.as_bytes().to_vec() }).unwrap_err()
+impl<'a> Talk<'a> {
+    fn read(access: &BastionAccess, stderr: &'a str) -> Self {
+        let is_chatter = |line: &&str| {
+            let starts = ["debug", "OpenSSH_", "Authenticated to ", "Transferred: ", "Bytes per second: ", "@"];
+            line.is_empty() || starts.iter().any(|start| line.starts_with(start))
+        };
+        let known = format!("debug1: Host '{}' is known and matches ", access.instance_id);
+        let after = stderr.lines().position(|line| line.starts_with(&known));
+        let then = |start: &str| after.is_some_and(|at| stderr.lines().skip(at).any(|line| line.starts_with(start)));
+        let is_direct = access.proxy_command.is_none() && access.proxy_jump.is_none();
+        Self {
+            words: stderr.lines().map(str::trim).filter(|line| !is_chatter(line)).collect(),
+            is_connected: is_direct && stderr.lines().any(|line| line.starts_with("debug1: Connection established.")),
+            is_verified: after.is_some(),
+            has_no_key: !then("debug1: Offering public key: ") || then("Load key "),
+            is_in: then("Authenticated to "),
+        }
     }
 
-    #[test]
-    fn what_ssh_says_is_told_apart() {
-        assert!(matches!(
-            judged("@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.\r\n"),
-            ShellError::HostKey { .. }
-        ));
-        assert!(matches!(
-            judged(
-                "No ED25519 host key is known for i-1 and you have requested strict checking.\nHost key verification failed.\n"
-            ),
-            ShellError::HostKey { .. }
-        ));
-        assert!(matches!(judged("ec2-user@1.2.3.4: Permission denied (publickey).\n"), ShellError::Refused { .. }));
-        assert!(matches!(
-            judged("ssh: connect to host 1.2.3.4 port 22: Connection timed out\n"),
-            ShellError::NoAnswer { timed_out: true, .. }
-        ));
-        assert!(matches!(
-            judged("ssh: connect to host 1.2.3.4 port 22: Connection refused\n"),
-            ShellError::NoAnswer { timed_out: false, .. }
-        ));
-        assert!(matches!(judged("kex_exchange_identification: read: Connection reset"), ShellError::NoAnswer { .. }));
+    fn has(&self, text: &str) -> bool {
+        self.words.iter().any(|line| line.contains(text))
     }
+
+    /// The line with this text, or what was said first: the rest are ssh's own conclusions.
+    fn reason(&self, text: &str) -> String {
+        let found = self.words.iter().find(|line| line.contains(text)).or(self.words.first());
+        found.map_or("no reason given", |line| line).to_owned()
+    }
+}
+
+/// 255 is ssh's own failure (ssh(1), "EXIT STATUS"), 137 that it was ended because it took too long.
+fn judge(access: &BastionAccess, captured: &Captured) -> Result<Said, ShellError> {
+    let stderr = String::from_utf8_lossy(&captured.stderr);
+    let talk = Talk::read(access, &stderr);
+    let is_late = captured.code == 137;
+    if captured.code != 255 && !is_late {
+        let stdout = String::from_utf8_lossy(&captured.stdout).into_owned();
+        return Ok(Said { code: captured.code, stdout, stderr: talk.words.join("\n") });
+    }
+    let late = format!("it took longer than {} s", RUN_LIMIT.as_secs());
+    let last = if is_late { &late } else { talk.words.last().copied().unwrap_or("no reason given") };
+    let message = last.to_owned();
+    let host_key =
+        ["REMOTE HOST IDENTIFICATION HAS CHANGED", "Host key verification failed", "no matching host key type found"];
+    let unusable = ["Bad configuration option", "Bad owner or permissions"];
+    Err(if talk.is_in {
+        match talk.has("timed out") || talk.has("Timeout, server") {
+            true => ShellError::NoAnswer { timed_out: true, message },
+            false => ShellError::Broken { message },
+        }
+    } else if talk.is_verified {
+        match talk.has("Permission denied") && talk.has_no_key {
+            true => ShellError::Unavailable(talk.reason("Load key").into()),
+            false if is_late => ShellError::Refused { message },
+            false => ShellError::Refused { message: talk.reason("Permission denied") },
+        }
+    } else if host_key.iter().any(|text| stderr.contains(text)) {
+        ShellError::HostKey { message }
+    } else if unusable.iter().any(|text| talk.has(text)) {
+        ShellError::Unavailable(message.into())
+    } else if talk.is_connected {
+        ShellError::HungUp { message: talk.reason("kex_exchange_identification") }
+    } else {
+        ShellError::NoAnswer { timed_out: talk.has("timed out"), message }
+    })
 }
 
 #[cfg(test)]
 #[cfg(feature = "testing")]
-mod configuration {
+mod tests {
     use super::*;
     use crate::testing::FakeProcesses;
 
@@ -201,7 +232,7 @@ mod configuration {
     async fn ssh_gets_the_tunnels_configuration_and_little_time_to_connect() {
         let home = tempfile::tempdir().unwrap();
         let (args, config) = ran(&access(home.path()), home.path()).await.unwrap();
-        let options = ["-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=5", "-T", "--", "i-0abc", "true"];
+        let options = ["-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=5", "-v", "-T", "--", "i-0abc", "true"];
         assert_eq!(args[2..], options.map(str::to_owned));
         assert_eq!(config, ssh_config::render(&link(&access(home.path())).unwrap()));
         assert!(config.starts_with("Host i-0abc\n  HostName 203.0.113.7\n"), "{config}");
@@ -222,5 +253,75 @@ mod configuration {
             assert!(matches!(refused, ShellError::Unavailable(_)), "{refused}");
             assert!(!home.path().join(SSH_CONFIG_FILE).exists());
         }
+    }
+
+    const KNOWN: &str =
+        "debug1: Connection established.\ndebug1: Host 'i-0abc' is known and matches the ED25519 host key.\n";
+    const OFFERED: &str = "debug1: Offering public key: /state/bastion_key ED25519 SHA256:kRN2 explicit\n";
+    const DENIED: &str = "ec2-user@203.0.113.7: Permission denied (publickey).\r\n";
+
+    fn judged(code: i32, stderr: &str) -> Result<Said, ShellError> {
+        let access = access(Path::new("/state"));
+        judge(&access, &Captured { code, stdout: Vec::new(), stderr: stderr.as_bytes().to_vec() })
+    }
+
+    /// What `tests/slow/bastion_ssh.rs` has real daemons say, where one machine can bring them to it.
+    #[test]
+    fn what_ssh_says_is_told_apart() {
+        let kind = |stderr: &str| match judged(255, stderr).unwrap_err() {
+            ShellError::NoAnswer { timed_out: true, .. } => "late",
+            ShellError::NoAnswer { .. } => "no answer",
+            ShellError::HostKey { .. } => "host key",
+            ShellError::HungUp { .. } => "hung up",
+            ShellError::Refused { .. } => "refused",
+            ShellError::Broken { .. } => "broken",
+            ShellError::Unavailable(_) => "unavailable",
+        };
+        let changed = "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.\r\n";
+        let unknown = "No ED25519 host key is known for i-0abc and you have requested strict checking.\nHost key verification failed.\n";
+        let reset = "kex_exchange_identification: read: Connection reset by peer\n";
+        let closed = "Connection closed by 203.0.113.7 port 22\n";
+        let expired = "Your account has expired; please contact your system administrator.\n";
+        let gate = "debug1: Connection established.\ndebug1: Host 'gate' is known and matches the ED25519 host key.\n";
+        let key = "Load key \"/state/bastion_key\": error in libcrypto\n";
+        for (stderr, wanted) in [
+            (changed.to_owned(), "host key"),
+            (unknown.to_owned(), "host key"),
+            (format!("{KNOWN}{OFFERED}{DENIED}"), "refused"),
+            (format!("{KNOWN}{OFFERED}{expired}{closed}"), "refused"),
+            (format!("{KNOWN}{OFFERED}{closed}"), "refused"),
+            (format!("{KNOWN}{key}{DENIED}"), "unavailable"),
+            (format!("{KNOWN}{OFFERED}{key}{DENIED}"), "unavailable"),
+            (format!("{KNOWN}no such identity: /state/bastion_key\n{DENIED}"), "unavailable"),
+            (format!("{KNOWN}{OFFERED}Authenticated to 203.0.113.7 ([203.0.113.7]:22).\n{closed}"), "broken"),
+            (
+                format!("{KNOWN}{OFFERED}Authenticated to 203.0.113.7\nTimeout, server 203.0.113.7 not responding.\n"),
+                "late",
+            ),
+            ("ssh: connect to host 203.0.113.7 port 22: Connection timed out\n".to_owned(), "late"),
+            ("ssh: connect to host 203.0.113.7 port 22: Connection refused\n".to_owned(), "no answer"),
+            (reset.to_owned(), "no answer"),
+            (format!("debug1: Connection established.\n{reset}"), "hung up"),
+            ("debug1: Connection established.\nConnection timed out during banner exchange\n".to_owned(), "hung up"),
+            // A host in between that refuses its own user is not the bastion.
+            (format!("{OFFERED}ada@gate: Permission denied (publickey).\n{closed}"), "no answer"),
+            ("/state/config: line 7: Bad configuration option: knock\n".to_owned(), "unavailable"),
+        ] {
+            assert_eq!(kind(&stderr), wanted, "{stderr}");
+        }
+        let behind = BastionAccess { proxy_jump: Some("gate".to_owned()), ..access(Path::new("/state")) };
+        let stderr = format!("{gate}{OFFERED}Authenticated to gate ([192.0.2.1]:22).\n{reset}").into_bytes();
+        let error = judge(&behind, &Captured { code: 255, stdout: Vec::new(), stderr }).unwrap_err();
+        assert!(matches!(error, ShellError::NoAnswer { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn the_reason_is_said_and_the_chatter_is_not() {
+        let Err(ShellError::Refused { message }) = judged(255, &format!("{KNOWN}{OFFERED}{DENIED}")) else { panic!() };
+        assert_eq!(message, DENIED.trim());
+        let Err(ShellError::Refused { message }) = judged(137, &format!("{KNOWN}{OFFERED}")) else { panic!() };
+        assert_eq!(message, "it took longer than 20 s");
+        let stderr = format!("{KNOWN}{OFFERED}Authenticated to 203.0.113.7\nno shell\ndebug1: Exit status 1\n");
+        assert_eq!(judged(1, &stderr).unwrap(), Said { code: 1, stdout: String::new(), stderr: "no shell".to_owned() });
     }
 }

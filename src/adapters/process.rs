@@ -2,12 +2,15 @@ use super::sockets;
 use crate::system::{Captured, Child, ProcessError, ProcessInfo, Processes, SpawnSpec, TcpSocket};
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use std::collections::HashMap;
+use std::io::Read;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind, Users};
 
 /// macOS refuses more than 10240 (`OPEN_MAX`), even where it calls the limit infinite.
@@ -131,6 +134,29 @@ fn has_ended(process: &sysinfo::Process) -> bool {
     matches!(process.status(), ProcessStatus::Zombie | ProcessStatus::Dead)
 }
 
+/// Between two looks at a child whose time is limited.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// All that comes through a pipe, as soon as it is closed.
+fn gather(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+    let (send, receive) = channel();
+    std::thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        let mut pipe = pipe;
+        while let Some(count) = pipe.as_mut().and_then(|pipe| pipe.read(&mut bytes).ok()).filter(|count| *count > 0) {
+            if send.send(bytes[..count].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    receive
+}
+
+/// What has come until the pipe was closed, or until it has been still for a moment.
+fn gathered(pipe: &Receiver<Vec<u8>>) -> Vec<u8> {
+    std::iter::from_fn(|| pipe.recv_timeout(LOOK * 50).ok()).flatten().collect()
+}
+
 impl SystemProcesses {
     fn signal(&self, pid: u32, started_at: u64, signal: Signal) -> Result<bool, ProcessError> {
         // The start time is read right before the signal: a pid alone may by now name somebody else's process.
@@ -169,6 +195,27 @@ impl Processes for SystemProcesses {
     fn capture(&self, spec: &SpawnSpec) -> Result<Captured, ProcessError> {
         let output = command(spec).stdin(Stdio::null()).output().map_err(|source| start_error(spec, source))?;
         Ok(Captured { code: code(output.status), stdout: output.stdout, stderr: output.stderr })
+    }
+
+    fn capture_within(&self, spec: &SpawnSpec, limit: Duration) -> Result<Captured, ProcessError> {
+        let mut command = command(spec);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let failed = |source| start_error(spec, source);
+        let mut child = command.spawn().map_err(failed)?;
+        let (stdout, stderr) = (gather(child.stdout.take()), gather(child.stderr.take()));
+        let end = Instant::now() + limit;
+        let status = loop {
+            match child.try_wait().map_err(failed)? {
+                Some(status) => break status,
+                None if Instant::now() < end => std::thread::sleep(LOOK),
+                None => {
+                    let _ = child.kill();
+                    break child.wait().map_err(failed)?;
+                }
+            }
+        };
+        // A child of its own may hold the pipes longer than it lives.
+        Ok(Captured { code: code(status), stdout: gathered(&stdout), stderr: gathered(&stderr) })
     }
 
     fn find(&self, pid: u32) -> Option<ProcessInfo> {

@@ -1,4 +1,4 @@
-use super::{EchoError, Filling, Place, Reach, ShellError};
+use super::{Console, Defect, EchoError, Filling, Place, Reach, ShellError};
 use crate::system::CloudError;
 use std::path::PathBuf;
 
@@ -35,7 +35,10 @@ pub enum BastionError {
     #[error("{what} took longer than {seconds} s")]
     TooSlow { what: String, seconds: u64 },
     #[error("the bastion {id} is running, but ssh did not work within {seconds} s")]
-    NotReady { id: String, seconds: u64, reach: Option<Reach>, source: Option<ShellError> },
+    NotReady { id: String, seconds: u64, reach: Option<Reach>, console: Box<Console>, source: ShellError },
+    /// It runs, and is of no use.
+    #[error("the bastion {id} {defect}")]
+    Defective { id: String, defect: Defect, console: Console },
     #[error("the host key of {id} is not the one that it was given; somebody may be in between")]
     HostKey { id: String, message: String },
     #[error("the bastion {id} cannot be reached")]

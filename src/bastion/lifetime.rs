@@ -114,7 +114,7 @@ fn write_command(until: jiff::Timestamp) -> String {
 async fn ask(workshop: &Workshop<'_>, access: &BastionAccess, command: &str) -> Result<Lifetime, BastionError> {
     let id = access.instance_id.clone();
     match workshop.shell.run(access, command).await {
-        Ok((_, text)) => Lifetime::parse(&text).ok_or(BastionError::NoDeadline { id }),
+        Ok(said) => Lifetime::parse(&said.stdout).ok_or(BastionError::NoDeadline { id }),
         Err(ShellError::HostKey { message }) => Err(BastionError::HostKey { id, message }),
         Err(error @ ShellError::Unavailable(_)) => Err(BastionError::Ssh(error)),
         Err(source) => Err(BastionError::NoWayIn { id, source }),

@@ -25,6 +25,16 @@ pub struct Observed {
     pub database_rules: Vec<Rule>,
     /// Asked for only when an instance has to be launched.
     pub offers: Vec<Offer>,
+    pub condemned: Option<Condemned>,
+}
+
+/// What is to be replaced, however well AWS says that it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condemned {
+    /// All of ours: the user says so.
+    All,
+    /// One that was found to be of no use; its owner has to agree.
+    One { instance_id: String, reason: &'static str },
 }
 
 /// The part of [`Observed`] that is ours, and the refusal if somebody else's stands under our alias,

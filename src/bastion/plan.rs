@@ -3,8 +3,8 @@ use super::placement::placements;
 use super::step::{PlannedSource, somebody_elses};
 use super::tags::SPEC;
 use super::{
-    BastionError, BastionSpec, DatabaseSource, Direction, Generation, Group, Identity, Instance, InstanceState,
-    Observed, Plan, Rule, RuleSource, Step,
+    BastionError, BastionSpec, Condemned, DatabaseSource, Direction, Generation, Group, Identity, Instance,
+    InstanceState, Observed, Plan, Rule, RuleSource, Step,
 };
 use std::collections::BTreeSet;
 
@@ -141,6 +141,13 @@ impl Planner<'_> {
         let key_differs = self.ours.key_pair.and_then(|pair| pair.public_key.as_deref());
         if key_differs.is_some_and(|key| !generation.is_public_key(key)) {
             return Some(Flaw { reason: "another computer has put its own key in place", ask: true });
+        }
+        match &self.observed.condemned {
+            Some(Condemned::All) => return Some(Flaw { reason: "it is to be replaced", ask: false }),
+            Some(Condemned::One { instance_id, reason }) if *instance_id == instance.id => {
+                return Some(Flaw { reason, ask: true });
+            }
+            _ => {}
         }
         if instance.tags.get(SPEC) != Some(&self.spec_hash) {
             return Some(Flaw { reason: "it was made from other settings", ask: true });

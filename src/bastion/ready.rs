@@ -1,5 +1,8 @@
 use super::apply::{Apply, Patience};
-use super::{BastionAccess, BastionError, Event, Instance, InstanceState, READY_FILE, Reach, ShellError, reach};
+use super::login::{Login, log_in};
+use super::seams::briefly;
+use super::{BastionAccess, BastionError, Console, Defect, Event, Instance, InstanceState, Reach, ShellError, reach};
+use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -9,6 +12,8 @@ const READY_LIMIT: Duration = Duration::from_secs(300);
 const BOOT_LIMIT: Duration = Duration::from_secs(60);
 /// Between two tries of ssh; a try itself takes its time.
 const SSH_PAUSE: Duration = Duration::from_millis(300);
+/// sshd counts logins that fail, and shuts out who comes too often (sshd_config(5), PerSourcePenalties).
+const DEFECT_PAUSE: Duration = Duration::from_secs(2);
 
 impl Apply<'_> {
     /// Waits until EC2 calls the instance running and has given it a public address.
@@ -40,37 +45,24 @@ impl Apply<'_> {
     pub(super) async fn await_ready(&mut self) -> Result<BastionAccess, BastionError> {
         let instance = self.await_running().await?;
         let access = self.access(&instance)?;
-        let started = Instant::now();
-        let mut compared = false;
+        let limit = self.ready_limit(&instance);
+        let mut wait = Wait { started: Instant::now(), defect: None, compared: false };
         loop {
-            let (waits_for, last) = match self.workshop.shell.run(&access, &format!("cat {READY_FILE}")).await {
-                Ok((0, text)) if text.trim_start().starts_with("ready") => break,
-                Ok(_) => ("the first boot to finish".to_owned(), None),
-                Err(ShellError::HostKey { message }) => {
-                    return Err(BastionError::HostKey { id: instance.id, message });
-                }
-                Err(error @ ShellError::Unavailable(_)) => return Err(BastionError::Ssh(error)),
-                Err(error) => (format!("ssh: {}", error.briefly()), Some(error)),
-            };
-            if started.elapsed() > READY_LIMIT {
-                let reach = self.reach(last.as_ref()).await;
-                return Err(BastionError::NotReady {
-                    id: instance.id,
-                    seconds: READY_LIMIT.as_secs(),
-                    reach,
-                    source: last,
-                });
+            let login = log_in(self.workshop.shell, &access).await?;
+            if matches!(login, Login::Ready) {
+                break;
             }
-            if !compared && started.elapsed() > BOOT_LIMIT {
-                compared = true;
-                if let Some(shut_out @ Reach::ShutOut { .. }) = self.reach(last.as_ref()).await {
-                    self.tell(Event::Warning(format!(
-                        "{shut_out}; Ctrl-C and then `devdb bastion up` let that one in"
-                    )));
-                }
+            wait.note(&login);
+            if let Some(defect) = wait.believed(&login) {
+                let console = Console::of(self.workshop.cloud, &instance.id).await;
+                return Err(BastionError::Defective { id: instance.id, defect, console });
             }
-            self.tell(Event::Waiting(format!("waiting for {waits_for}")));
-            tokio::time::sleep(SSH_PAUSE).await;
+            if wait.started.elapsed() > limit {
+                return Err(self.not_ready(instance.id, login, limit.as_secs()).await);
+            }
+            self.compare_addresses(&mut wait, &login).await;
+            self.tell(Event::Waiting(format!("waiting for {}", what_is_waited_for(&login))));
+            tokio::time::sleep(if wait.defect.is_some() { DEFECT_PAUSE } else { SSH_PAUSE }).await;
         }
         // Its only reader has it now; the public half stays pinned.
         self.workshop.local.forget_host_private_key()?;
@@ -78,10 +70,76 @@ impl Apply<'_> {
         Ok(access)
     }
 
+    /// An instance that was started long ago has had its time to boot.
+    fn ready_limit(&self, instance: &Instance) -> Duration {
+        let age = instance.launched_at.map(|then| self.workshop.clock.now().duration_since(then));
+        let is_old = age.and_then(|age| Duration::try_from(age).ok()).is_some_and(|age| age > READY_LIMIT);
+        if is_old { BOOT_LIMIT } else { READY_LIMIT }
+    }
+
+    async fn not_ready(&self, id: String, login: Login, seconds: u64) -> BastionError {
+        let console = Console::of(self.workshop.cloud, &id).await;
+        let source = match login {
+            Login::Silent(error) => error,
+            // A defect that comes and goes is one.
+            Login::Defect(defect) => return BastionError::Defective { id, defect, console },
+            Login::Booting | Login::Ready => {
+                return BastionError::Defective { id, defect: Defect::Unending { seconds }, console };
+            }
+        };
+        let reach = self.reach(&source).await;
+        BastionError::NotReady { id, seconds, reach, console: Box::new(console), source }
+    }
+
+    /// Once, when it has been silent for longer than a boot takes.
+    async fn compare_addresses(&self, wait: &mut Wait, login: &Login) {
+        let Login::Silent(error) = login else { return };
+        if wait.compared || wait.started.elapsed() <= BOOT_LIMIT {
+            return;
+        }
+        wait.compared = true;
+        if let Some(shut_out @ Reach::ShutOut { .. }) = self.reach(error).await {
+            self.tell(Event::Warning(format!("{shut_out}; Ctrl-C and then `devdb bastion up` let that one in")));
+        }
+    }
+
     /// What the rules tell about a bastion that does not answer.
-    async fn reach(&self, error: Option<&ShellError>) -> Option<Reach> {
-        let (Some(ShellError::NoAnswer { timed_out: true, .. }), Some(spec)) = (error, self.spec) else { return None };
+    async fn reach(&self, error: &ShellError) -> Option<Reach> {
+        let (ShellError::NoAnswer { timed_out: true, .. }, Some(spec)) = (error, self.spec) else { return None };
         // The error that is on its way matters more than one about its explanation.
         reach(self.workshop, &self.identity.scope, spec.ssh_port).await.ok()
+    }
+}
+
+struct Wait {
+    started: Instant,
+    /// The defect that is seen without a break, and since when.
+    defect: Option<(Instant, Discriminant<Defect>)>,
+    compared: bool,
+}
+
+impl Wait {
+    fn note(&mut self, login: &Login) {
+        let Login::Defect(seen) = login else { return self.defect = None };
+        // It hangs up on a caller whom it has refused too often: that is no break.
+        let goes_on = |known| known == discriminant(seen) || matches!(seen, Defect::HangsUp { .. });
+        if !self.defect.is_some_and(|(_, known)| goes_on(known)) {
+            self.defect = Some((Instant::now(), discriminant(seen)));
+        }
+    }
+
+    fn believed(&self, login: &Login) -> Option<Defect> {
+        let (Login::Defect(defect), Some((since, _))) = (login, self.defect) else { return None };
+        (since.elapsed() >= defect.patience()).then(|| defect.clone())
+    }
+}
+
+fn what_is_waited_for(login: &Login) -> String {
+    match login {
+        Login::Silent(error) => format!("ssh: {}", error.briefly()),
+        Login::Defect(Defect::Refuses { said } | Defect::RunsNothing { said } | Defect::HangsUp { said }) => {
+            format!("ssh: {}", briefly(said))
+        }
+        Login::Defect(_) | Login::Booting | Login::Ready => "the first boot to finish".to_owned(),
     }
 }

@@ -25,6 +25,10 @@ pub trait Cloud: Send + Sync {
     /// Code `IdempotentParameterMismatch` when the token was used with other parameters.
     async fn launch(&self, launch: &Launch) -> Result<Instance, CloudError>;
     async fn start(&self, instance_id: &str) -> Result<(), CloudError>;
+    /// What EC2 has of the instance's serial console, at most 64 KB: the newest where it can tell, what was posted after
+    /// the boot otherwise (EC2 API reference, "GetConsoleOutput"). `None` while there is nothing, and where there is no
+    /// such instance.
+    async fn console(&self, instance_id: &str) -> Result<Option<String>, CloudError>;
     async fn terminate(&self, instance_id: &str) -> Result<(), CloudError>;
     /// Sets one tag of an instance, whatever it was before.
     async fn tag_instance(&self, instance_id: &str, key: &str, value: &str) -> Result<(), CloudError>;
@@ -75,9 +79,16 @@ pub enum ShellError {
     /// The key that answered is not the pinned one.
     #[error("the bastion's host key is not the one it was given")]
     HostKey { message: String },
-    /// It answered and does not let us in. While it boots this can happen, too.
+    /// It takes the connection and ends it before it shows a host key: too many at its door, no memory, a full disk, or
+    /// another machine in between.
+    #[error("the bastion's port takes connections and ends them at once: {message}")]
+    HungUp { message: String },
+    /// It has shown the pinned host key and does not let us in. While it boots this can happen, too.
     #[error("the bastion refuses the login: {message}")]
     Refused { message: String },
+    /// It has let us in, and the session broke off without an exit code.
+    #[error("the bastion runs no command: {message}")]
+    Broken { message: String },
     #[error("ssh could not be run")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -85,21 +96,37 @@ pub enum ShellError {
 impl ShellError {
     /// The reason alone, as the system calls it: `connection refused`.
     pub(super) fn briefly(&self) -> String {
-        let (Self::NoAnswer { message, .. } | Self::HostKey { message } | Self::Refused { message }) = self else {
-            return self.to_string();
-        };
-        // `ssh: connect to host 203.0.113.7 port 22: Connection refused`
-        let reason = message.rsplit(": ").next().unwrap_or_default().trim().trim_end_matches('.');
-        let mut letters = reason.chars();
-        letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+        match self {
+            Self::NoAnswer { message, .. }
+            | Self::HostKey { message }
+            | Self::HungUp { message }
+            | Self::Refused { message }
+            | Self::Broken { message } => briefly(message),
+            Self::Unavailable(_) => self.to_string(),
+        }
     }
+}
+
+pub(super) fn briefly(message: &str) -> String {
+    // `ssh: connect to host 203.0.113.7 port 22: Connection refused`
+    let reason = message.rsplit(": ").next().unwrap_or_default().trim().trim_end_matches('.');
+    let mut letters = reason.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// What a command on the bastion said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 /// Runs commands on the bastion, always with a strict check of its host key.
 #[async_trait]
 pub trait Shell: Send + Sync {
-    /// Exit code and stdout of the command.
-    async fn run(&self, access: &BastionAccess, command: &str) -> Result<(i32, String), ShellError>;
+    /// Runs a command to its end, which must come soon.
+    async fn run(&self, access: &BastionAccess, command: &str) -> Result<Said, ShellError>;
 
     /// Sees whether anything answers at the ssh port, so that silence can be explained before ssh takes over. Where ssh
     /// goes through a proxy only ssh itself can tell, and this is always content.

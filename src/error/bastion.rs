@@ -2,7 +2,7 @@
 
 use super::cloud::cloud_hints;
 use super::{CommandError, ErrorKind};
-use crate::bastion::{BastionError, Reach};
+use crate::bastion::{BastionError, Console, Defect, Reach};
 
 impl From<BastionError> for CommandError {
     fn from(error: BastionError) -> Self {
@@ -59,11 +59,18 @@ impl From<BastionError> for CommandError {
                 .hint("that is what a KMS key does whose policy does not let you (or EC2) use it; see `kms_key` in [environment.NAME.bastion] and the account's default key for volumes")
                 .hint(again),
             BastionError::Died { .. } | BastionError::TooSlow { .. } => failed().hint(again),
-            BastionError::NotReady { reach, .. } => reach
+            BastionError::NotReady { reach, console, .. } => reach
                 .iter()
                 .flat_map(reach_hints)
-                .fold(failed(), Self::hint)
-                .hint("run `devdb bastion up` again to go on waiting, or `devdb bastion down` to start over"),
+                .fold(with_console(failed(), console), Self::hint)
+                .hint("run `devdb bastion up` again to go on waiting")
+                .hint(REPLACE),
+            BastionError::Defective { defect: Defect::HangsUp { .. }, console, .. } => with_console(failed(), console)
+                .hint("a firewall or proxy on the way does that, too: try another network, or run the command again")
+                .hint(REPLACE),
+            BastionError::Defective { console, .. } => with_console(failed(), console)
+                .hint(REPLACE)
+                .hint("if the new one does the same, see `ami` and `ssh_user` in [environment.NAME.bastion]"),
             BastionError::HostKey { .. } => {
                 refused().hint("`devdb bastion down`, then `devdb bastion up` makes a new one with a new key")
             }
@@ -83,11 +90,20 @@ impl From<BastionError> for CommandError {
                 cloud_hints(failed(), source).hint("run the command again then; only the tag is missing")
             }
             BastionError::Ssh(_) => failed()
-                .hint("install OpenSSH's client (`ssh -V` must work), or correct the setting that is named above"),
+                .hint("install OpenSSH's client (`ssh -V` must work), or correct what is named above")
+                .hint("if that is the bastion's key on this computer: `devdb bastion up --replace` makes both anew"),
             BastionError::Key(_) | BastionError::Template { .. } => Self::from_error(ErrorKind::Bug, &error),
             BastionError::Local { .. } => failed().hint("check the state folder's rights and the disk's space"),
         }
     }
+}
+
+/// It asks nothing, so that it does the same wherever it is pasted.
+const REPLACE: &str = "`devdb bastion up --replace` puts a new one in its place";
+
+fn with_console(mut shown: CommandError, console: &Console) -> CommandError {
+    shown.causes.extend(console.lines());
+    shown
 }
 
 /// What may be asked for until then, as a value on the command line; a minute less, because time passes.

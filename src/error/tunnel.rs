@@ -82,7 +82,7 @@ pub(crate) fn remedy_hint(remedy: Remedy) -> &'static str {
             "somebody else may be answering in the bastion's place; `devdb bastion up` looks at what AWS says and repairs the way in"
         }
         Remedy::Authentication => {
-            "the bastion does not know this key; `devdb bastion up` looks at what AWS says and repairs the way in"
+            "`devdb bastion up` finds out why, and offers a new bastion; `devdb bastion up --replace` makes one at once"
         }
         Remedy::Identity => {
             "this is not the database that the settings name; compare `devdb config show` with the endpoint"

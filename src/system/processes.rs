@@ -2,6 +2,7 @@ use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What to start.
 #[derive(Debug, Clone, Default)]
@@ -90,6 +91,8 @@ pub trait Processes: Send + Sync {
     fn exec(&self, spec: &SpawnSpec) -> Result<Child, ProcessError>;
     /// Runs a child without a terminal to its end and returns what it printed.
     fn capture(&self, spec: &SpawnSpec) -> Result<Captured, ProcessError>;
+    /// The same, but ends the child (SIGKILL) when it takes longer than this; what it printed until then counts.
+    fn capture_within(&self, spec: &SpawnSpec, limit: Duration) -> Result<Captured, ProcessError>;
     /// The process with this pid, if there is one.
     fn find(&self, pid: u32) -> Option<ProcessInfo>;
     /// All processes that this user may see.

@@ -1,4 +1,4 @@
-use crate::bastion::{AddressEcho, BastionAccess, EchoError, KeyMaker, MadeKey, Shell, ShellError};
+use crate::bastion::{AddressEcho, BastionAccess, EchoError, KeyMaker, MadeKey, Said, Shell, ShellError};
 use crate::system::SpawnSpec;
 use async_trait::async_trait;
 use std::collections::VecDeque;
@@ -6,12 +6,16 @@ use std::net::Ipv4Addr;
 use std::sync::{Mutex, PoisonError};
 use zeroize::Zeroizing;
 
+/// Makes what a spoiled instance answers; [`ShellError`] cannot be copied.
+type Answer = Box<dyn Fn() -> Result<(i32, String), ShellError> + Send + Sync>;
+
 /// A bastion that is ready at once, unless a script says otherwise.
 ///
 /// Like ssh with a strict check it refuses a host that `known_hosts` does not name.
 #[derive(Default)]
 pub struct FakeShell {
     script: Mutex<VecDeque<Result<(i32, String), ShellError>>>,
+    spoiled: Mutex<Option<(String, Answer)>>,
     commands: Mutex<Vec<String>>,
 }
 
@@ -19,6 +23,15 @@ impl FakeShell {
     /// What the next commands answer; afterwards every command says that the bastion is ready.
     pub fn script(&self, answers: impl IntoIterator<Item = Result<(i32, String), ShellError>>) {
         self.script.lock().unwrap_or_else(PoisonError::into_inner).extend(answers);
+    }
+
+    /// Whatever instance's id begins like this always gives this answer, once the script has ended.
+    pub fn spoil(
+        &self,
+        instance_id: &str,
+        answer: impl Fn() -> Result<(i32, String), ShellError> + Send + Sync + 'static,
+    ) {
+        *self.spoiled.lock().unwrap_or_else(PoisonError::into_inner) = Some((instance_id.to_owned(), Box::new(answer)));
     }
 
     /// The commands that were run, in order.
@@ -29,14 +42,17 @@ impl FakeShell {
 
 #[async_trait]
 impl Shell for FakeShell {
-    async fn run(&self, access: &BastionAccess, command: &str) -> Result<(i32, String), ShellError> {
+    async fn run(&self, access: &BastionAccess, command: &str) -> Result<Said, ShellError> {
         let known = std::fs::read_to_string(&access.known_hosts_file).unwrap_or_default();
         if !known.lines().any(|line| line.starts_with(&format!("{} ssh-ed25519 ", access.instance_id))) {
             return Err(ShellError::HostKey { message: "the host is not known".to_owned() });
         }
         self.commands.lock().unwrap_or_else(PoisonError::into_inner).push(command.to_owned());
         let scripted = self.script.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        scripted.unwrap_or_else(|| Ok((0, "ready\n".to_owned())))
+        let spoiled = self.spoiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let spoiled = spoiled.as_ref().filter(|(id, _)| access.instance_id.starts_with(id)).map(|(_, answer)| answer());
+        let (code, stdout) = scripted.or(spoiled).unwrap_or_else(|| Ok((0, "ready\n".to_owned())))?;
+        Ok(Said { code, stdout, stderr: String::new() })
     }
 
     async fn knock(&self, _access: &BastionAccess) -> Result<(), ShellError> {

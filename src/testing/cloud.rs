@@ -100,6 +100,11 @@ impl FakeCloud {
         self.state().instances.iter_mut().for_each(|one| one.instance.state = state);
     }
 
+    /// What stands on the console of every instance that runs.
+    pub fn set_console(&self, text: Option<&str>) {
+        self.state().console = text.map(str::to_owned);
+    }
+
     /// Gives all instances another public address, as a stop and a start would.
     pub fn set_public_ip(&self, address: std::net::Ipv4Addr) {
         self.state().instances.iter_mut().for_each(|one| one.instance.public_ip = Some(address));

@@ -144,6 +144,15 @@ impl Cloud for FakeCloud {
         .await
     }
 
+    async fn console(&self, instance_id: &str) -> Result<Option<String>, CloudError> {
+        self.call("ec2:GetConsoleOutput", |state| {
+            let known = state.instances.iter().find(|one| one.instance.id == instance_id);
+            let has_booted = known.is_some_and(|one| one.instance.state == InstanceState::Running);
+            Ok(state.console.clone().filter(|_| has_booted))
+        })
+        .await
+    }
+
     async fn terminate(&self, instance_id: &str) -> Result<(), CloudError> {
         self.call("ec2:TerminateInstances", |state| {
             let looks = state.looks;

@@ -110,6 +110,10 @@ impl Processes for FakeProcesses {
         Ok(Child { code: 0 })
     }
 
+    fn capture_within(&self, spec: &SpawnSpec, _limit: std::time::Duration) -> Result<Captured, ProcessError> {
+        self.capture(spec)
+    }
+
     fn capture(&self, spec: &SpawnSpec) -> Result<Captured, ProcessError> {
         let program = spec.program.to_string_lossy().into_owned();
         self.state().captured.push(spec.clone());

@@ -190,6 +190,12 @@ async fn instances(cloud: &dyn Aws, owner: &str, place: &Topology) {
         wanted.insert(EXPIRES_AT.to_owned(), value.to_owned());
         assert_eq!(cloud.instance(&first.id).await.unwrap().unwrap().tags, wanted, "the other tags stay");
     }
+    let end = std::time::Instant::now() + Duration::from_secs(60);
+    while cloud.console(&first.id).await.unwrap().is_none_or(|text| text.trim().is_empty()) {
+        assert!(std::time::Instant::now() < end, "nothing on the console");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    assert_eq!(cloud.console("i-0123456789abcdef0").await.unwrap(), None);
     assert_eq!(instance.client_token, Some(launch.client_token.clone()));
     assert_eq!(instance.subnet_id.as_ref(), Some(&subnet.id));
     assert_eq!(cloud.instances(&scope(owner)).await.unwrap().len(), 1);

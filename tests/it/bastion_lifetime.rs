@@ -4,7 +4,8 @@ use crate::bastion_rig::Rig;
 use crate::bastion_user_data::{file, user_data};
 use async_trait::async_trait;
 use devdb::bastion::{
-    self, BastionAccess, BastionError, Extension, Lifetime, Shell, ShellError, Workshop, observe_lifetime, plan_extend,
+    self, BastionAccess, BastionError, Extension, Lifetime, Said, Shell, ShellError, Workshop, observe_lifetime,
+    plan_extend,
 };
 use devdb::system::SpawnSpec;
 use std::os::unix::fs::PermissionsExt;
@@ -94,9 +95,10 @@ impl Machine {
 /// As the login user: what devdb sends over ssh is what a shell there gets to read.
 #[async_trait]
 impl Shell for Machine {
-    async fn run(&self, _access: &BastionAccess, command: &str) -> Result<(i32, String), ShellError> {
+    async fn run(&self, _access: &BastionAccess, command: &str) -> Result<Said, ShellError> {
         let ran = Machine::run(self, command);
-        Ok((ran.status.code().unwrap_or(255), String::from_utf8(ran.stdout).unwrap()))
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Ok(Said { code: ran.status.code().unwrap_or(255), stdout: text(ran.stdout), stderr: text(ran.stderr) })
     }
 
     async fn knock(&self, _access: &BastionAccess) -> Result<(), ShellError> {

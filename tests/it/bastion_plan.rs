@@ -51,6 +51,7 @@ fn complete() -> Observed {
     instance_tags.insert(SPEC.to_owned(), spec().hash().unwrap());
     instance_tags.insert(EXPIRES_AT.to_owned(), "2026-01-02T15:04:05Z".to_owned());
     Observed {
+        condemned: None,
         instances: vec![Instance {
             id: "i-1".to_owned(),
             state: InstanceState::Running,

@@ -7,6 +7,7 @@ mod bastion;
 mod bastion_contract;
 mod bastion_convergence;
 mod bastion_crash;
+mod bastion_defects;
 mod bastion_extend;
 mod bastion_gc;
 mod bastion_lifetime;

@@ -43,7 +43,13 @@ impl Way {
     }
 
     async fn answers(&self) -> Result<(i32, String), ShellError> {
-        self.shell().run(&self.access(), "echo here").await
+        self.shell().run(&self.access(), "echo here").await.map(|said| (said.code, said.stdout))
+    }
+
+    /// The text of `authorized_keys`: options, and the key that opens it.
+    fn authorize(&self, options: &str) {
+        let key = std::fs::read_to_string(self.bastion.path("login_key.pub")).unwrap();
+        std::fs::write(self.bastion.path("authorized_keys"), format!("{options}{key}")).unwrap();
     }
 
     fn link(&self) -> LinkRequest {
@@ -169,4 +175,85 @@ async fn a_proxy_command_leads_through_a_gate_and_the_bastions_key_is_checked_be
     assert!(matches!(way.answers().await, Err(ShellError::HostKey { .. })));
     gate.stop();
     assert!(matches!(way.answers().await, Err(ShellError::NoAnswer { .. })));
+}
+
+#[tokio::test]
+async fn a_login_that_is_refused_is_told_from_one_that_cannot_be_tried() {
+    let way = Way::new();
+    std::fs::write(way.bastion.path("authorized_keys"), "").unwrap();
+    let Err(ShellError::Refused { message }) = way.answers().await else { panic!("not refused") };
+    assert!(message.starts_with(&format!("{}@127.0.0.1: Permission denied (publickey", Sshd::user())), "{message}");
+    // It is not the bastion's fault that this key opens nothing.
+    way.authorize("");
+    std::fs::write(way.bastion.path("login_key"), "no key\n").unwrap();
+    // With the public half beside it, ssh offers the key before it misses the private one.
+    for _ in 0..2 {
+        let Err(ShellError::Unavailable(source)) = way.answers().await else { panic!("another error") };
+        assert!(source.to_string().contains("login_key"), "{source}");
+        let _ = std::fs::remove_file(way.bastion.path("login_key.pub"));
+    }
+    assert!(!std::fs::read_to_string(way.bastion.path("sshd.log")).unwrap().contains("Accepted publickey"));
+}
+
+#[tokio::test]
+async fn an_account_without_a_shell_says_so_itself() {
+    let way = Way::new();
+    way.authorize("command=\"echo 'This account is currently not available.'; exit 1\" ");
+    let said = way.shell().run(&way.access(), "echo here").await.unwrap();
+    assert_eq!((said.code, said.stdout.trim()), (1, "This account is currently not available."));
+    way.authorize("command=\"echo 'Password change required but no TTY available.' >&2; exit 1\" ");
+    let said = way.shell().run(&way.access(), "echo here").await.unwrap();
+    assert_eq!(said.stderr, "Password change required but no TTY available.");
+    way.authorize("command=\"kill -9 $PPID\" ");
+    let broken = way.answers().await.unwrap_err();
+    assert!(matches!(broken, ShellError::Broken { .. }), "{broken:?}");
+}
+
+#[tokio::test]
+async fn an_account_that_hangs_is_left_after_a_while() {
+    let way = Way::new();
+    way.authorize("command=\"sleep 600\" ");
+    let began = std::time::Instant::now();
+    let broken = way.answers().await.unwrap_err();
+    assert!(matches!(&broken, ShellError::Broken { message } if message == "it took longer than 20 s"), "{broken:?}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(40));
+}
+
+/// A full disk, too many callers, or a firewall that takes every connection.
+#[tokio::test]
+async fn a_port_that_hangs_up_or_says_nothing_is_not_a_refusal() {
+    let mut way = Way::new();
+    way.bastion.freeze(true);
+    let mute = way.answers().await.unwrap_err();
+    way.bastion.freeze(false);
+    assert!(matches!(&mute, ShellError::HungUp { message } if message.contains("timed out")), "{mute:?}");
+    way.bastion.stop();
+    let listener = std::net::TcpListener::bind(("127.0.0.1", way.bastion.port)).unwrap();
+    let closing = std::thread::spawn(move || {
+        for greeting in ["", "Exceeded MaxStartups\r\n", "Not allowed at this time\r\n"] {
+            let (mut caller, _) = listener.accept().unwrap();
+            std::io::Write::write_all(&mut caller, greeting.as_bytes()).unwrap();
+        }
+    });
+    for _ in 0..3 {
+        let closed = way.answers().await.unwrap_err();
+        assert!(matches!(closed, ShellError::HungUp { .. }), "{closed:?}");
+    }
+    closing.join().unwrap();
+    assert!(matches!(way.answers().await, Err(ShellError::NoAnswer { timed_out: false, .. })));
+}
+
+#[tokio::test]
+async fn a_gate_that_refuses_its_user_is_not_the_bastion() {
+    let gate = Sshd::start();
+    let mut way = Way::new();
+    way.proxy_command = Some(through(&gate, way.folder.path()).replace("ssh -F", "ssh -v -F"));
+    for file in [way.folder.path().join("gate"), gate.path("known_hosts")] {
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replace("i-0test", "i-0gate")).unwrap();
+    }
+    assert_eq!(way.answers().await.unwrap(), (0, "here\n".to_owned()));
+    std::fs::write(gate.path("authorized_keys"), "").unwrap();
+    let silent = way.answers().await.unwrap_err();
+    assert!(matches!(silent, ShellError::NoAnswer { .. }), "{silent:?}");
 }

@@ -52,6 +52,10 @@ impl Cloud for AwsAdapter {
         answer.map(|_| ()).map_err(|error| self.translate("ec2:StartInstances", error))
     }
 
+    async fn console(&self, instance_id: &str) -> Result<Option<String>, CloudError> {
+        self.console_output(instance_id).await
+    }
+
     async fn terminate(&self, instance_id: &str) -> Result<(), CloudError> {
         let answer = self.ec2.terminate_instances().instance_ids(instance_id).send().await;
         match answer.map_err(|error| self.translate("ec2:TerminateInstances", error)) {

@@ -7,6 +7,7 @@ use aws_sdk_ec2::types::{
     ShutdownBehavior, TagSpecification, VolumeType,
 };
 use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 
 const DESCRIBE: &str = "ec2:DescribeInstances";
 const RUN: &str = "ec2:RunInstances";
@@ -36,7 +37,7 @@ impl AwsAdapter {
             .set_kms_key_id(launch.kms_key.clone())
             .delete_on_termination(true)
             .build();
-        let user_data = base64::engine::general_purpose::STANDARD.encode(launch.user_data.as_bytes());
+        let user_data = BASE64.encode(launch.user_data.as_bytes());
         let answer = self
             .ec2
             .run_instances()
@@ -64,6 +65,29 @@ impl AwsAdapter {
             .map_err(|error| self.translate(RUN, error))?;
         let instance = answer.instances().first().ok_or_else(|| self.lacks(RUN, "the instance"))?;
         self.instance_from(RUN, instance)
+    }
+
+    /// Only instances on Nitro tell what is on the console now; the others refuse to be asked for it (EC2 API reference,
+    /// "GetConsoleOutput", `Latest`).
+    pub(super) async fn console_output(&self, instance_id: &str) -> Result<Option<String>, CloudError> {
+        let ask = async |latest: bool| {
+            let request = self.ec2.get_console_output().instance_id(instance_id);
+            let answer = request.set_latest(latest.then_some(true)).send().await;
+            answer.map_err(|error| self.translate("ec2:GetConsoleOutput", error))
+        };
+        let answer = match ask(true).await {
+            Ok(answer) if answer.output().is_some_and(|text| !text.is_empty()) => Ok(answer),
+            Err(error) if !matches!(error, CloudError::Refused { .. }) => Err(error),
+            _ => ask(false).await,
+        };
+        match answer {
+            Err(error) if error.is_code("InvalidInstanceID.NotFound") => Ok(None),
+            Err(error) => Err(error),
+            Ok(answer) => {
+                let bytes = answer.output().and_then(|text| BASE64.decode(text.trim()).ok()).unwrap_or_default();
+                Ok(Some(String::from_utf8_lossy(&bytes).into_owned()).filter(|text| !text.is_empty()))
+            }
+        }
     }
 
     /// The image's root device and the GiB that it needs. Under another name a second volume would be made, and the

@@ -96,6 +96,16 @@ pub(super) async fn explained(context: &Context, error: BastionError) -> Command
     }
 }
 
+/// Whether the bastion lets us in, found out with a login; false while its first boot goes on.
+pub(crate) async fn check_login(context: &Context) -> Result<bool, CommandError> {
+    let bench = Bench::fetch(context).await?;
+    let access = bastion_access(context).await?;
+    match bastion::check_login(&bench.workshop(&|_| {}), &access).await {
+        Ok(is_ready) => Ok(is_ready),
+        Err(error) => Err(explained(context, error).await),
+    }
+}
+
 /// Whether the bastion's rules let us in, as AWS has them now.
 pub(crate) async fn reach(context: &Context) -> Result<Reach, CommandError> {
     let bench = Bench::fetch(context).await?;

@@ -118,6 +118,11 @@ impl Progress {
         Self { printer: printer.clone(), running: Mutex::default() }
     }
 
+    /// Nothing ticks any more: what had begun is given up.
+    pub(super) fn clear(&self) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     pub(super) fn tell(&self, event: Event) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         match event {

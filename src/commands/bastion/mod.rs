@@ -18,7 +18,7 @@ use crate::error::CommandError;
 use crate::ui::ExitStatus;
 use clap::Subcommand;
 
-pub(crate) use access::reach;
+pub(crate) use access::{check_login, reach};
 pub(crate) use down::{DownArgs, DownReport, take_down};
 pub(crate) use mend::mend;
 pub(crate) use status::{report, time_left};

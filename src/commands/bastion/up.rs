@@ -1,6 +1,9 @@
 use super::bench::{Bench, Progress, needs_bastion};
 use super::egress::EgressArgs;
-use crate::bastion::{self, BastionReport, BastionSpec, Cidr, DatabaseSource, Plan, Site, SiteSubnet, Step};
+use crate::bastion::{
+    self, BastionError, BastionReport, BastionSpec, Cidr, Condemned, DatabaseSource, Plan, Site, SiteSubnet, Step,
+    Workshop,
+};
 use crate::commands::context::Context;
 use crate::commands::topology::fresh_topology;
 use crate::config::{DatabaseRule, Settings};
@@ -19,6 +22,9 @@ pub(crate) struct UpArgs {
     /// When it powers itself off, if it has to be made: after 4h, say, instead of `bastion.ttl`
     #[arg(long, value_name = "DURATION", value_parser = super::extend::duration)]
     ttl: Option<Duration>,
+    /// Put a new instance with new keys in the place of the one that stands
+    #[arg(long)]
+    replace: bool,
     /// Show what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -54,6 +60,7 @@ pub(crate) async fn bring_up(
         })?;
     let spec = spec(bench.settings, &topology, ssh_cidrs)?;
     let spec = BastionSpec { ttl: args.ttl.unwrap_or(spec.ttl), ..spec };
+    observed.condemned = args.replace.then_some(Condemned::All);
     bastion::observe_for_up(&workshop, &identity, &spec, &mut observed).await?;
     looking.done(&format!("found cluster {} in {}", topology.cluster.id, topology.vpc_id));
     let plan = bastion::plan_up(&identity, &spec, &observed, context.host().clock.now())?;
@@ -72,10 +79,41 @@ pub(crate) async fn bring_up(
     first(&topology).await?;
     announce(&plan, &report, context);
     bench.agreed(&plan.questions)?;
-    let (stands, _) = bastion::up(&workshop, &identity, &spec, &observed, &plan).await?;
+    let done = bastion::up(&workshop, &identity, &spec, &observed, &plan).await;
+    let stands = match done {
+        Err(BastionError::Defective { id, defect, console })
+            if defect.is_proven() && !args.replace && context.may_agree() =>
+        {
+            progress.clear();
+            let found = std::iter::once(format!("the bastion {id} {defect}")).chain(console.lines());
+            found.for_each(|line| context.printer().status(&format!("  {line}")));
+            let condemned = Condemned::One { instance_id: id, reason: defect.reason() };
+            let (stands, steps) = replace(&bench, &workshop, &spec, condemned).await?;
+            report.changed = true;
+            report.steps.extend(steps);
+            stands
+        }
+        other => other?.0,
+    };
     hint_at_less_time(args, &stands, context);
     report.bastion = Some(stands);
     Ok(report)
+}
+
+/// Puts a new instance in the place of one that was found to be of no use, if the user agrees. What was done comes along.
+async fn replace(
+    bench: &Bench<'_>,
+    workshop: &Workshop<'_>,
+    spec: &BastionSpec,
+    condemned: Condemned,
+) -> Result<(BastionReport, Vec<String>), CommandError> {
+    let (identity, mut observed) = bastion::observe(workshop, &bench.scope()).await?;
+    observed.condemned = Some(condemned);
+    bastion::observe_for_up(workshop, &identity, spec, &mut observed).await?;
+    let plan = bastion::plan_up(&identity, spec, &observed, workshop.clock.now())?;
+    bench.agreed(&plan.questions)?;
+    let (stands, _) = bastion::up(workshop, &identity, spec, &observed, &plan).await?;
+    Ok((stands, plan.lines()))
 }
 
 /// One that stands already keeps its deadline.

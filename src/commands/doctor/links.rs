@@ -86,9 +86,9 @@ pub(super) async fn bastion(context: &Context) -> Look {
 
 pub(super) async fn way_in(context: &Context) -> Look {
     let reach = bastion_commands::reach(context).await?;
-    let address = match &reach {
-        Reach::LetIn { address, .. } => address.to_string(),
-        Reach::Proxied { .. } => return Ok(Sound::new("ssh goes through a proxy or another host")),
+    let way = match &reach {
+        Reach::LetIn { address, port } => format!("port {port} takes connections from {address}"),
+        Reach::Proxied { .. } => return logged_in(context, "ssh goes through a proxy or another host").await,
         Reach::ShutOut { .. } | Reach::AddressUnknown { .. } | Reach::NoGroup => {
             let mut words = reach_hints(&reach).into_iter();
             let error = CommandError::failed(words.next().unwrap_or_default());
@@ -97,10 +97,17 @@ pub(super) async fn way_in(context: &Context) -> Look {
     };
     let link = environment::link_spec(context).await?;
     if context.host().tools.ssh().reachable(&link).await {
-        return Ok(Sound::new(format!("port {} takes connections from {address}", link.ssh_port)));
+        return logged_in(context, &way).await;
     }
     let silent = CommandError::failed(format!("port {} of {} takes no connection", link.ssh_port, link.address));
     Err(reach_hints(&reach).into_iter().fold(silent, CommandError::hint))
+}
+
+/// A port that takes connections is no way in yet.
+async fn logged_in(context: &Context, way: &str) -> Look {
+    let is_ready = bastion_commands::check_login(context).await?;
+    let sound = Sound::new(format!("{way}, and the login works"));
+    Ok(sound.warn_if(!is_ready, "its first boot has not finished yet", "`devdb bastion up` waits for it"))
 }
 
 pub(super) async fn tunnel(context: &Context) -> Look {
