@@ -44,6 +44,8 @@ mod sandbox;
 #[cfg(feature = "aws")]
 mod sandbox_crash;
 #[cfg(feature = "aws")]
+mod sandbox_defects;
+#[cfg(feature = "aws")]
 mod sandbox_discovery;
 #[cfg(feature = "aws")]
 mod sandbox_doctor;

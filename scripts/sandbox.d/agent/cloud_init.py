@@ -99,7 +99,7 @@ def install_host_keys(config, log):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
 
 
-def install_login_keys(config, imported_key):
+def install_login_keys(config, imported_key, console):
     """The instance's key pair and `ssh_authorized_keys` open the login user."""
     user = pwd.getpwnam(LOGIN_USER)
     keys = [key for key in [imported_key, *(config.get("ssh_authorized_keys") or [])] if key]
@@ -107,6 +107,8 @@ def install_login_keys(config, imported_key):
     os.makedirs(folder, mode=0o700, exist_ok=True)
     path = f"{folder}/authorized_keys"
     write_key(path, "\n".join(key.strip() for key in keys), 0o600)
+    if not keys:
+        console.write(f"ci-info: no authorized SSH keys fingerprints found for user {LOGIN_USER}.\n")
     for owned in (folder, path):
         os.chown(owned, user.pw_uid, user.pw_gid)
 

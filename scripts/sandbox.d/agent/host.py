@@ -61,6 +61,7 @@ class Host:
             facts = {
                 "user_data": user_data.parse(cloud.user_data(self.id)),
                 "login_key": cloud.public_key(instance.get("KeyName")),
+                "bad_boot": self.bad_boot(),
             }
         facts |= {
             "instance_id": self.id,
@@ -72,6 +73,13 @@ class Host:
         descriptor = os.open(known, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             json.dump(facts, file)
+
+    def bad_boot(self):
+        """What the fault `bad-boot` wants to go wrong at the first boot."""
+        try:
+            return (Path(self.world["state"]) / "bad-boot").read_text().strip()
+        except FileNotFoundError:
+            return None
 
     def connect(self, instance):
         add_namespace(self.namespace)

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 
-from . import cloud_init, private_root
+from . import bad_boot, cloud_init, private_root
 from .units import Units, unit_path, with_suffix
 
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
@@ -48,6 +48,7 @@ class Instance:
         self.final = []  # scripts of the last stage that have not run yet
         self.final_child = None
         self.finished = False
+        self.output_shown = 0
         self.shutdown_at = None
         self.shutdown_kind = None
         self.units = Units(self.log)
@@ -88,7 +89,10 @@ class Instance:
         if first:
             cloud_init.write_files(config, deferred=False, log=self.log)
             cloud_init.install_host_keys(config, self.log)
-            cloud_init.install_login_keys(config, self.facts["login_key"])
+            wrong = self.facts.get("bad_boot")
+            login_key = None if wrong == "no-key" else self.facts["login_key"]
+            cloud_init.install_login_keys(config, login_key, self.console)
+            bad_boot.spoil(wrong)
             cloud_init.mark_configured()
         # A kernel takes its time as well; what was done above counts towards it.
         time.sleep(max(0, self.facts["boot_seconds"] - (time.monotonic() - self.started)))
@@ -120,10 +124,16 @@ class Instance:
         """One script after the other, without holding up the rest of the instance."""
         if self.finished or (self.final_child and self.final_child.poll() is None):
             return
+        if self.final_child:
+            self.show_output()
         if self.final_child and self.final_child.returncode:
-            self.log(f"cloud-init: a script of the last stage failed with {self.final_child.returncode}")
+            self.log(
+                "cloud-init[2207]: cc_scripts_user.py[WARNING]: Failed to run module scripts_user "
+                f"(scripts in {cloud_init.INSTANCE_FOLDER}/scripts)"
+            )
         if self.final:
             with open(cloud_init.OUTPUT_LOG, "ab") as output:
+                self.output_shown = output.tell()
                 self.final_child = subprocess.Popen(
                     [self.final.pop(0)], stdin=subprocess.DEVNULL, stdout=output, stderr=output
                 )
@@ -133,6 +143,14 @@ class Instance:
         self.print_host_keys()
         self.log("Cloud-init finished")
         open("/run/sandbox/finished", "w").close()
+
+    def show_output(self):
+        """What the scripts print goes to the console as well: systemd's StandardOutput=journal+console."""
+        with open(cloud_init.OUTPUT_LOG, errors="replace") as output:
+            output.seek(self.output_shown)
+            for line in output:
+                self.log(f"cloud-init[2207]: {line.rstrip()}")
+            self.output_shown = output.tell()
 
     def print_host_keys(self):
         """cloud-init prints these on the console, where GetConsoleOutput shows them."""

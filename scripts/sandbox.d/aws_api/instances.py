@@ -224,6 +224,9 @@ def patch_reboot():
 def get_console_output(self):
     """The text that the agent collected at boot; absent until there is one, as on AWS."""
     instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
+    # Only Nitro instances can be asked for what is on the console now.
+    if str(self._get_param("Latest")).lower() == "true" and instance.instance_type.startswith("t2."):
+        raise AwsError("UnsupportedOperation", "This instance type does not support retrieving the latest console logs.")
     answer = {"InstanceId": instance.id, "Timestamp": models.utcnow()}
     text = control.console.get(instance.id)
     if text is not None:

@@ -220,6 +220,22 @@ def change_host_key(world, arguments):
         print(f"{folder.name}: another host key answers")
 
 
+BAD_BOOTS = ("no-key", "half", "stuck", "no-shell", "shell-missing", "locked", "expired", "closing")
+
+
+@fault
+def bad_boot(world, arguments):
+    """bad-boot no-key|half|stuck|no-shell|shell-missing|locked|expired|closing: so ends the first boot of instances that start from now on"""
+    kind = arguments.pop(0) if arguments else None
+    no_more(arguments)
+    if kind not in BAD_BOOTS:
+        raise Refused(f"bad-boot is one of {', '.join(BAD_BOOTS)}, not {kind}")
+    if kind not in ("no-key", "half"):
+        need_root(world)
+    (world.state / "bad-boot").write_text(kind)
+    print(f"first boots go wrong from now on: {kind}; `clear` ends that, and mends no instance")
+
+
 @fault
 def database_down(world, arguments):
     """database-down: the writer's PostgreSQL stops at once; `clear` starts it again"""
@@ -296,6 +312,7 @@ def api(world, arguments):
 
 def clear(world):
     """Undo every fault."""
+    (world.state / "bad-boot").unlink(missing_ok=True)
     if not world.rootless:
         if Processes(world).pid("link"):
             for line in ("restore", f"delay {usual_delay(world)}", "loss 0", "rate 0"):
