@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
 /// How long one statement may queue for a table's lock, and stop everybody behind it.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -117,6 +118,9 @@ impl Handler<'_> {
             (self.log)(why);
             Answer::success(physical_id.clone(), None, None)
         };
+        if physical_id == NOT_CREATED {
+            return kept("nothing is undone: the resource was never made");
+        }
         let settings = match Settings::read(properties, self.vars) {
             Ok(settings) if settings.on_delete == Downs::Down => settings,
             Ok(_) => return kept("nothing is undone when the resource goes, unless OnDelete is `down`"),
@@ -158,22 +162,17 @@ impl Handler<'_> {
     async fn prepare(&self, settings: &Settings, cutoff: &Cutoff) -> Result<Ready, String> {
         let source = FolderSource::open(&settings.migrations_dir, &settings.root);
         let source = source.map_err(|error| reason::chain(&error))?;
-        let connecting = async {
-            let connection = self.connection(settings).await?;
-            let spec = SessionSpec {
-                ledger: settings.ledger.clone(),
-                application_name: self.application_name(),
-                lock_timeout: LOCK_TIMEOUT,
-            };
-            let session =
-                self.connect(&connection, &spec, cutoff).await.map_err(|error| reason::of_database(&error))?;
-            let physical_id = physical_id(&connection, settings.ledger.schema.as_deref());
-            Ok::<_, String>((session, physical_id))
-        };
-        let (session, physical_id) = cutoff
-            .or_drop(connecting)
+        let connection = cutoff
+            .or_drop(self.connection(settings))
             .await
-            .ok_or_else(|| format!("timed out after {}, before the database was reached", cutoff.elapsed()))??;
+            .ok_or_else(|| format!("timed out after {}, before it was known how to log in", cutoff.elapsed()))??;
+        let spec = SessionSpec {
+            ledger: settings.ledger.clone(),
+            application_name: self.application_name(),
+            lock_timeout: LOCK_TIMEOUT,
+        };
+        let session = self.connect(&connection, &spec, cutoff).await?;
+        let physical_id = physical_id(&connection, settings.ledger.schema.as_deref());
         (self.log)(&format!("connected: {physical_id}, {} migrations in the bundle", source.names().len()));
         let lock_wait = LOCK_WAIT.min(cutoff.left().saturating_sub(Duration::from_secs(1)));
         let options = Options { allow_unordered: settings.allow_unordered, lock_wait, ..Options::default() };
@@ -206,21 +205,36 @@ impl Handler<'_> {
         connection: &Connection,
         spec: &SessionSpec,
         cutoff: &Cutoff,
-    ) -> Result<Box<dyn MigrationDatabase>, DatabaseError> {
-        let end = cutoff.left().saturating_sub(WAKING);
+    ) -> Result<Box<dyn MigrationDatabase>, String> {
+        let began = Instant::now();
+        let mut said = String::new();
         loop {
-            match self.world.database(connection, spec).await {
-                // 57P03: cannot_connect_now.
-                Err(error)
-                    if cutoff.left() > end
-                        && (matches!(error, DatabaseError::TimedOut { .. }) || error.code() == Some("57P03")) =>
-                {
-                    (self.log)(&format!("{error}; trying again"));
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-                other => return other,
+            let Some(connected) = cutoff.or_drop(self.world.database(connection, spec)).await else { break };
+            let error = match connected {
+                Ok(session) => return Ok(session),
+                Err(error) => error,
+            };
+            // 57P03: cannot_connect_now.
+            let may_wake = matches!(error, DatabaseError::TimedOut { .. }) || error.code() == Some("57P03");
+            let reason = reason::of_database(&error);
+            if !may_wake {
+                return Err(reason);
+            }
+            if began.elapsed() >= WAKING {
+                let waited = began.elapsed().as_secs();
+                return Err(format!("the database did not wake up within {waited} s: {reason}"));
+            }
+            (self.log)(&format!("{error}; trying again"));
+            said = format!(": {error}");
+            if cutoff.or_drop(sleep(Duration::from_secs(1))).await.is_none() {
+                break;
             }
         }
+        Err(format!(
+            "timed out after {}, before the database was reached{said}; one that sleeps may need a minute to wake up, \
+             so set the function's Timeout to 840 (seconds)",
+            cutoff.elapsed()
+        ))
     }
 
     async fn migrate(&self, ready: &mut Ready, target: &Target, cutoff: &Cutoff) -> Ran {

@@ -49,6 +49,7 @@ pub(super) fn of_database(error: &DatabaseError) -> String {
                 Some("Host has to be the endpoint's own name, and DEVDB_CA_FILE the authority of its certificate")
             }
             DatabaseError::Login { .. } => Some("check the secret, or for Iam that the user has rds_iam"),
+            DatabaseError::Server(server) if server.code == "57P03" => Some("deploy again when it takes connections"),
             _ => None,
         },
     )

@@ -25,6 +25,8 @@ mod help;
 mod lambda;
 #[cfg(feature = "lambda")]
 mod lambda_program;
+#[cfg(feature = "lambda")]
+mod lambda_waking;
 mod ledger;
 mod login;
 mod migrate;

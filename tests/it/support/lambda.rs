@@ -1,10 +1,12 @@
 //! What surrounds a Lambda function: the Runtime API, and the bucket where CloudFormation waits for answers. Both are
 //! real HTTP servers; the function is this library's own loop, or the program itself.
 
+use super::sshd::eventually;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -58,7 +60,7 @@ impl Told {
 
 #[derive(Default)]
 struct State {
-    events: VecDeque<(String, Duration, Value)>,
+    events: VecDeque<(String, Duration, Vec<u8>)>,
     returned: BTreeMap<String, Result<Value, Value>>,
     puts: Vec<Put>,
     /// What the next PUTs are answered; 200 when there is none.
@@ -121,7 +123,7 @@ impl Aws {
                      Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:eu-west-1:123456789012:function:migrate\r\n",
                     deadline.as_millis()
                 );
-                Some(Answer { status: 200, headers, body: event.to_string().into_bytes() })
+                Some(Answer { status: 200, headers, body: event })
             }
             ("POST", ["invocation", id, end @ ("response" | "error")]) => {
                 let value = if *end == "response" { Ok(json()) } else { Err(json()) };
@@ -195,9 +197,13 @@ impl Lambda {
     }
 
     /// A program, with these variables and no other.
-    pub(crate) fn spawn(program: &str, vars: &[(&str, &str)]) -> Self {
+    pub(crate) fn spawn(program: impl AsRef<Path>, vars: &[(&str, &str)]) -> Self {
+        Self::spawn_with(Command::new(program.as_ref()), vars)
+    }
+
+    /// The same, where it takes more than its path to start it.
+    pub(crate) fn spawn_with(mut command: Command, vars: &[(&str, &str)]) -> Self {
         Self::begin(vars, |vars, log| {
-            let mut command = Command::new(program);
             let mut child = command.env_clear().envs(vars).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
             let stderr = child.stderr.take().unwrap();
             std::thread::spawn(move || {
@@ -229,6 +235,8 @@ impl Lambda {
         });
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("migrations")).unwrap();
+        // For a program that runs as another user.
+        std::fs::set_permissions(root.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let own = [
             ("AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{port}")),
             ("AWS_LAMBDA_FUNCTION_NAME", "migrate".to_owned()),
@@ -293,18 +301,34 @@ impl Lambda {
 
     /// Invokes the function, which has so much time.
     pub(crate) fn invoke_for(&self, left: Duration, event: &Value) -> Told {
+        self.invoke_with(left, event.to_string().as_bytes())
+    }
+
+    /// With an event that need not be JSON.
+    pub(crate) fn invoke_with(&self, left: Duration, event: &[u8]) -> Told {
         let id = self.begin_invocation(left, event);
         let returned = self.aws.wait("the function's answer", |state| state.returned.remove(&id));
         Told { returned, puts: std::mem::take(&mut self.aws.state().puts) }
     }
 
-    fn begin_invocation(&self, left: Duration, event: &Value) -> String {
+    fn begin_invocation(&self, left: Duration, event: &[u8]) -> String {
         let mut state = self.aws.state();
         state.next += 1;
         let id = format!("invocation-{}", state.next);
-        state.events.push_back((id.clone(), left, event.clone()));
+        state.events.push_back((id.clone(), left, event.to_vec()));
         self.aws.changed.notify_all();
         id
+    }
+
+    /// Waits until the log says this so many times.
+    pub(crate) fn until_logged(&self, words: &str, times: usize) {
+        eventually(words, LIMIT, || (self.log().matches(words).count() >= times).then_some(()));
+    }
+
+    /// The process of a program.
+    pub(crate) fn pid(&self) -> u32 {
+        let Function::Program(child) = &self.function else { panic!("it is no program") };
+        child.id()
     }
 
     pub(crate) fn log(&self) -> String {

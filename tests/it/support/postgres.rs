@@ -49,6 +49,11 @@ impl Cluster {
         fs::read_to_string(self.folder.join("log")).unwrap()
     }
 
+    /// Ends the recovery of one that is recovering: from now on it takes sessions.
+    pub(crate) fn promote(&self) {
+        run(as_server(&self.folder, &binary("pg_ctl")).arg("promote").arg("-D").arg(self.folder.join("data")));
+    }
+
     /// Shows another certificate to whoever comes from now on; without one, offers no TLS.
     pub(crate) fn show(&self, certificate: Option<&str>) {
         let file = self.folder.join(certificate.unwrap_or("server")).with_extension("pem");
@@ -246,19 +251,10 @@ fn start(settings: &str) -> Cluster {
     let folder = tempfile::Builder::new().prefix("devdb-pg-").tempdir_in("/tmp").unwrap().keep();
     certificates(&folder);
     fs::write(folder.join("password"), PASSWORD).unwrap();
-    let is_root = run(Command::new("id").arg("-u")).trim() == "0";
-    if is_root {
-        // The server refuses to run as root, and owns what it reads.
+    if is_root() {
         run(Command::new("chown").args(["-R", "postgres:postgres"]).arg(&folder));
     }
-    let as_server = |program: &Path| {
-        let mut command = Command::new(if is_root { Path::new("setpriv") } else { program });
-        if is_root {
-            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]).arg(program);
-        }
-        command.current_dir(&folder);
-        command
-    };
+    let as_server = |program: &Path| as_server(&folder, program);
     let data = folder.join("data");
     run(as_server(&binary("initdb"))
         .args(["-N", "-E", "UTF8", "--locale=C.UTF-8", "-U", "postgres", "-A", "scram-sha-256"])
@@ -302,6 +298,21 @@ fn start(settings: &str) -> Cluster {
     let role = format!("create role driver login password '{}'", PASSWORD.replace('\'', "''"));
     psql(port, "postgres", &role);
     cluster
+}
+
+fn is_root() -> bool {
+    run(Command::new("id").arg("-u")).trim() == "0"
+}
+
+/// The server refuses to run as root, and owns what it reads.
+fn as_server(folder: &Path, program: &Path) -> Command {
+    let is_root = is_root();
+    let mut command = Command::new(if is_root { Path::new("setpriv") } else { program });
+    if is_root {
+        command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]).arg(program);
+    }
+    command.current_dir(folder);
+    command
 }
 
 /// `ca.pem` signs `server.pem` (for `db.example`) and `expired.pem`; `other-ca.pem` signs nothing, and nobody has signed
