@@ -91,7 +91,15 @@ impl RuntimeApi {
 
 /// Delivers an answer. The URL is signed for an empty content type (aws-cdk, `cfn-response.ts`).
 pub(crate) fn put(url: &str, body: &[u8], limit: Duration) -> Result<(), HttpError> {
-    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(limit)).max_redirects(0).build().into();
+    let config = ureq::Agent::config_builder().max_redirects(0);
+    // A limit for all of it makes ureq look the name up on a thread of its own, and panic where it gets none.
+    let has_threads = std::thread::Builder::new().spawn(|| ()).is_ok();
+    let config = if has_threads {
+        config.timeout_global(Some(limit))
+    } else {
+        config.timeout_connect(Some(limit)).timeout_send_body(Some(limit)).timeout_recv_response(Some(limit))
+    };
+    let agent: ureq::Agent = config.build().into();
     let status = agent.put(url).header("content-type", "").send(body)?.status().as_u16();
     if (200..300).contains(&status) { Ok(()) } else { Err(HttpError::Status { status }) }
 }

@@ -7,6 +7,11 @@ use sha2::{Digest, Sha256};
 /// The most that CloudFormation reads of an answer, in bytes (user guide, "Custom resource response reference").
 pub const LONGEST_BODY: usize = 4096;
 
+/// The most of an error that a caller of the function hears, in bytes as JSON. CDK's provider framework puts it between
+/// its own words and a stack trace, cuts nothing, and CloudFormation refuses all of an answer that is too long (aws-cdk,
+/// `provider-framework/runtime/cfn-response.ts`).
+pub(super) const LONGEST_RAISED: usize = 1536;
+
 /// The most that a physical id may have, in bytes (the same page).
 const LONGEST_ID: usize = 1024;
 
@@ -146,7 +151,8 @@ fn escaped(text: &str) -> usize {
     serde_json::to_string(text).map_or(0, |quoted| quoted.len() - 2)
 }
 
-fn cut(text: &str, room: usize) -> String {
+/// The beginning of a text, in so many bytes between JSON's quotes.
+pub(super) fn cut(text: &str, room: usize) -> String {
     if escaped(text) <= room {
         return text.to_owned();
     }

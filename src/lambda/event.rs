@@ -95,15 +95,17 @@ pub fn parse(bytes: &[u8]) -> Result<Event, Malformed> {
         };
     }
     let physical_id = text("PhysicalResourceId");
-    let door = match text("ResponseURL") {
-        None => Door::Framework,
-        Some(sanitized) if sanitized == "..." => Door::Framework,
-        Some(url) => Door::CloudFormation(Envelope {
+    let door = match (event.get("ResponseURL"), text("ResponseURL")) {
+        (None, _) => Door::Framework,
+        (_, Some(sanitized)) if sanitized == "..." => Door::Framework,
+        (_, Some(url)) if url.starts_with("https://") || url.starts_with("http://") => Door::CloudFormation(Envelope {
             response_url: ResponseUrl(Zeroizing::new(url)),
             stack_id: text("StackId").ok_or_else(|| unanswered("the event has no StackId"))?,
             request_id: text("RequestId").ok_or_else(|| unanswered("the event has no RequestId"))?,
             logical_id: text("LogicalResourceId").ok_or_else(|| unanswered("the event has no LogicalResourceId"))?,
         }),
+        // Nothing is done that nobody would hear of.
+        (Some(_), _) => return Err(unanswered("ResponseURL is no address of the web")),
     };
     let malformed = |reason: String| {
         let envelope = match &door {
@@ -195,7 +197,10 @@ mod tests {
             assert_eq!((envelope.request_id.as_str(), physical_id), ("r1", None));
         }
         let unanswerable = [without("StackId"), without("RequestId"), with("LogicalResourceId", json!(null))];
-        for event in unanswerable.into_iter().chain([json!([]), json!({}), json!({ "target": "a", "b": 1 })]) {
+        let nowhere = [json!(7), json!(""), json!(null), json!("bucket.s3/key")].map(|url| with("ResponseURL", url));
+        for event in
+            unanswerable.into_iter().chain(nowhere).chain([json!([]), json!({}), json!({ "target": "a", "b": 1 })])
+        {
             assert_eq!(read(&event).unwrap_err().reply, None);
         }
         assert_eq!(parse(b"{").unwrap_err().reason, "the event is not JSON");

@@ -1,3 +1,4 @@
+use super::answer::{LONGEST_RAISED, cut};
 use super::deliver::deliver;
 use super::event::parse;
 use super::world::{RealWorld, World};
@@ -21,8 +22,6 @@ pub enum ServeError {
     NotInLambda,
     #[error("the Runtime API: {0}")]
     RuntimeApi(HttpError),
-    #[error("the tokio runtime could not be started")]
-    Tokio(#[from] std::io::Error),
     #[error(
         "the answer could not be delivered to {place} in {attempts} attempts: {error}; \
          in a VPC the function needs a NAT gateway or an S3 gateway endpoint"
@@ -59,7 +58,7 @@ fn serve(
     let reply = match parse(&event) {
         Ok(event) => {
             log(&format!("request {request_id}: {}", described(&event)));
-            attend(event, left(), &Handler { world: &world, vars, log }, log)?
+            attend(event, left(), &Handler { world: &world, vars, log }, log)
         }
         Err(Malformed { reason, reply: Some(reply) }) => {
             let (envelope, physical_id) = *reply;
@@ -82,33 +81,30 @@ fn serve(
         Reply::Return(value) => api.respond(&request_id, &value),
         Reply::Raise(reason) => {
             log(&format!("FAILED: {reason}"));
-            api.fail(&request_id, "MigrationFailed", &reason)
+            api.fail(&request_id, "MigrationFailed", &cut(&reason, LONGEST_RAISED))
         }
     };
     told.map_err(ServeError::RuntimeApi)
 }
 
 /// Each event has a runtime of its own: when it is gone, so is everything that the event has begun.
-fn attend(
-    event: Event,
-    left: Duration,
-    handler: &Handler<'_>,
-    log: &(dyn Fn(&str) + Sync),
-) -> Result<Reply, ServeError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+fn attend(event: Event, left: Duration, handler: &Handler<'_>, log: &(dyn Fn(&str) + Sync)) -> Reply {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(event, &format!("nothing was begun: tokio's runtime: {error}")),
+    };
     let kept = event.clone();
     let reply = catch_unwind(AssertUnwindSafe(|| runtime.block_on(handler.handle(event, left))));
     // A name that is still being looked up is nobody's business any more.
     runtime.shutdown_background();
-    Ok(reply.unwrap_or_else(|_| {
+    reply.unwrap_or_else(|_| {
         log("a bug in devdb; what it said is above");
-        after_a_bug(kept)
-    }))
+        failed(kept, "a bug in devdb; the function's log has more")
+    })
 }
 
 /// CloudFormation is answered whatever happened.
-fn after_a_bug(event: Event) -> Reply {
-    let reason = "a bug in devdb; the function's log has more";
+fn failed(event: Event, reason: &str) -> Reply {
     match event {
         Event::Direct { .. } => Reply::Raise(reason.to_owned()),
         Event::Resource(Request { door, kind, .. }) => {
@@ -122,7 +118,7 @@ fn after_a_bug(event: Event) -> Reply {
 }
 
 fn remaining(deadline: i64, now: Timestamp) -> Duration {
-    Duration::from_millis(u64::try_from(deadline - now.as_millisecond()).unwrap_or(0))
+    Duration::from_millis(u64::try_from(deadline.saturating_sub(now.as_millisecond())).unwrap_or(0))
 }
 
 fn log_stream(vars: &BTreeMap<String, String>) -> String {

@@ -24,6 +24,8 @@ mod env;
 mod help;
 mod lambda;
 #[cfg(feature = "lambda")]
+mod lambda_failures;
+#[cfg(feature = "lambda")]
 mod lambda_program;
 #[cfg(feature = "lambda")]
 mod lambda_waking;

@@ -69,11 +69,12 @@ impl Drop for CancelOnDrop {
         let Some(cancel) = self.0.take() else { return };
         // Dropping cannot await, and the runtime may be on its way out; so a thread does it. It is waited for, because
         // the process may end right behind this.
-        let thread = std::thread::spawn(|| {
+        let thread = std::thread::Builder::new().spawn(|| {
             if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 runtime.block_on(cancel.send());
             }
         });
-        let _ = thread.join();
+        // Without a thread the server notices by itself that nobody waits; a panic here could be the second one.
+        let _ = thread.map(std::thread::JoinHandle::join);
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod api;
 pub(crate) mod database;
 pub(crate) mod dice;
 pub(crate) mod drivers;
+pub(crate) mod exhausted;
 pub(crate) mod kysely;
 pub(crate) mod lambda;
 #[cfg(feature = "aws")]
