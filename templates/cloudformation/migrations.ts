@@ -24,6 +24,7 @@ export function migrations(scope: Construct, vpc: IVpc, cluster: DatabaseCluster
     // The function answers CloudFormation itself. With `new Provider(…, { onEventHandler: handler }).serviceToken` the
     // provider framework answers for it.
     serviceToken: handler.functionArn,
+    serviceTimeout: Duration.minutes(15),
     resourceType: "Custom::DevdbMigrations",
     properties: {
       Host: cluster.clusterEndpoint.hostname,

@@ -33,6 +33,7 @@ mod shells;
 #[allow(dead_code, reason = "each test binary needs a part of it")]
 #[path = "../it/support/mod.rs"]
 mod support;
+mod templates;
 mod tls;
 mod tunnel;
 mod tunnel_carried;

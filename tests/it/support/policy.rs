@@ -39,28 +39,34 @@ pub(crate) fn text(name: &str) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
+/// A policy with these places in it.
+pub(crate) fn filled(name: &str, places: &Places) -> String {
+    let mut text = text(name);
+    for (placeholder, value) in [
+        ("REGION", REGION),
+        ("ACCOUNT", ACCOUNT),
+        ("PROJECT", PROJECT),
+        ("STACK", STACK),
+        ("CLUSTER", &places.cluster),
+        ("SECRET_ARN", &places.secret_arn),
+        ("DB_RESOURCE_ID", DB_RESOURCE_ID),
+        ("DB_USER", DB_USER),
+        ("KMS_KEY_ARN", "arn:aws:kms:eu-west-1:123456789012:key/team"),
+        ("WRITER_GROUP", &places.writer_group),
+        ("VPC", &places.vpc),
+        ("${aws:userid}", &places.user_id),
+    ] {
+        text = text.replace(placeholder, value);
+    }
+    text
+}
+
 impl Policy {
     /// Several policies that are attached to one person.
     pub(crate) fn of(names: &[&str], places: &Places) -> Self {
         let mut statements = Vec::new();
         for name in names {
-            let mut text = text(name);
-            for (placeholder, value) in [
-                ("REGION", REGION),
-                ("ACCOUNT", ACCOUNT),
-                ("PROJECT", PROJECT),
-                ("STACK", STACK),
-                ("CLUSTER", &places.cluster),
-                ("SECRET_ARN", &places.secret_arn),
-                ("DB_RESOURCE_ID", DB_RESOURCE_ID),
-                ("DB_USER", DB_USER),
-                ("KMS_KEY_ARN", "arn:aws:kms:eu-west-1:123456789012:key/team"),
-                ("WRITER_GROUP", &places.writer_group),
-                ("VPC", &places.vpc),
-                ("${aws:userid}", &places.user_id),
-            ] {
-                text = text.replace(placeholder, value);
-            }
+            let text = filled(name, places);
             let policy: Value = serde_json::from_str(&text).unwrap();
             assert_eq!(policy["Version"], "2012-10-17");
             statements.extend(policy["Statement"].as_array().unwrap().clone());
