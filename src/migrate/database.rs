@@ -1,3 +1,4 @@
+use super::repair::Links;
 use super::sql::IndexBuild;
 use super::{Blocker, JournalEntry, JournalRow, JournalState, LedgerNames, LedgerRow, MigrationName};
 use crate::system::{DatabaseError, Reached};
@@ -243,6 +244,9 @@ pub trait MigrationDatabase: Send {
 
     /// What the journal says; empty without one. Comes after the ledger was read. One round trip.
     async fn read_journal(&mut self, wish: JournalWish) -> Result<Vec<JournalRow>, DatabaseError>;
+
+    /// What hangs on what in this database, as its catalog says. One round trip.
+    async fn read_links(&mut self) -> Result<Links, DatabaseError>;
 
     /// Begins a transaction, tries the lock and reads the ledger. One round trip.
     ///

@@ -1,3 +1,4 @@
+use crate::migrate::repair::Links;
 use crate::migrate::sql::IndexBuild;
 use crate::migrate::{
     After, BatchError, Ended, FailedAt, Holder, Interrupt, JournalRow, JournalState, JournalWish, LedgerRow,
@@ -200,6 +201,10 @@ impl MigrationDatabase for FakeMigrations {
     async fn read_journal(&mut self, _wish: JournalWish) -> Result<Vec<JournalRow>, DatabaseError> {
         self.check()?;
         Ok(self.ledger.server().journal.clone())
+    }
+
+    async fn read_links(&mut self) -> Result<Links, DatabaseError> {
+        self.check().map(|()| Links::default())
     }
 
     async fn open(&mut self, create: bool) -> Result<Opened, DatabaseError> {

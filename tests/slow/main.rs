@@ -27,7 +27,9 @@ mod month;
 mod odd_homes;
 mod probe;
 mod repair_cases;
+mod repair_links;
 mod repair_moments;
+mod repair_seeded;
 mod schema;
 mod shells;
 #[allow(dead_code, reason = "each test binary needs a part of it")]

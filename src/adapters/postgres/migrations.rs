@@ -7,8 +7,10 @@ use super::error::in_session;
 use super::index;
 use super::ledger::{LedgerSql, literal};
 use super::pooler;
+use super::links;
 use super::side_tables::SideTables;
 use crate::connection::Connection;
+use crate::migrate::repair::Links;
 use crate::migrate::sql::IndexBuild;
 use crate::migrate::{
     BatchError, FailedAt, Holder, Interrupt, JournalRow, JournalState, JournalWish, LedgerRow, MigrationDatabase,
@@ -254,6 +256,10 @@ impl MigrationDatabase for PostgresMigrations {
         }
         let rows = self.ask(&self.sql.side().rows(&self.schema, wish)).await?;
         Ok(rows.iter().map(journal_row).collect())
+    }
+
+    async fn read_links(&mut self) -> Result<Links, DatabaseError> {
+        links::read(&self.ask(links::SQL).await?)
     }
 
     async fn open(&mut self, create: bool) -> Result<Opened, DatabaseError> {

@@ -12,6 +12,7 @@ mod connect;
 mod error;
 mod index;
 mod ledger;
+mod links;
 mod migrations;
 mod notices;
 mod pooler;

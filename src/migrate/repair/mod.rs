@@ -5,11 +5,18 @@
 //! concerned, [`plan`] decides (all pure but for the gathering), and [`Repairer`] reads and applies. What is planned
 //! either leaves rows that Kysely accepts, or is refused with its reasons; nothing is done half.
 
+mod body;
 mod classify;
+mod deed;
 mod facts;
 mod footprint;
+mod links;
 mod loss;
 mod model;
+mod proof;
+#[cfg(test)]
+mod proof_tests;
+mod reach;
 mod repairer;
 mod report;
 mod steps;
@@ -17,12 +24,15 @@ mod story;
 mod strategy;
 #[cfg(test)]
 mod strategy_tests;
+mod words;
 
 pub use classify::{Diagnosis, Problem, diagnose};
 pub use facts::{Fact, Facts, NO_FILE_NO_DOWN, Origin, Undo};
-pub use footprint::{Conflict, Footprint};
+pub use footprint::Footprint;
+pub use links::{Function, Link, LinkKind, Links};
 pub use loss::{Loss, losses};
 pub use model::{Apart, Limits, Reason, Refused, RepairPlan, Replay, Seen, Strategy};
+pub use proof::{Conflict, Part, Proof};
 pub use repairer::{Mark, RepairError, Repairer};
 pub use report::{LockReport, PlanReport as RepairPlanReport, RepairReport, StepReport, Work};
 pub use steps::{RepairStep, rows_after};

@@ -1,5 +1,5 @@
 use super::classify::Problem;
-use super::footprint::Conflict;
+use super::proof::Conflict;
 use super::steps::RepairStep;
 use super::story::Story;
 use crate::migrate::{LedgerRow, MigrationName, Script};
@@ -98,12 +98,21 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Conflict { first, second, conflict: Conflict::Shared(objects) } => {
-                write!(f, "the order of {first} and {second} matters: both have to do with {}", objects.join(", "))
-            }
-            Self::Conflict { first, second, conflict: Conflict::Opaque(statement) } => {
-                write!(f, "whether the order of {first} and {second} matters cannot be told: {statement}")
-            }
+            Self::Conflict { first, second, conflict } => match conflict {
+                Conflict::Shared { names, how } => {
+                    let names = names.join(", ");
+                    write!(f, "the order of {first} and {second} matters: both have to do with {names}")?;
+                    if how.is_empty() { Ok(()) } else { write!(f, " ({})", how.join("; ")) }
+                }
+                Conflict::Names([one, other]) => write!(
+                    f,
+                    "the order of {first} and {second} may matter: names that the server makes up for {one} and {other} may \
+                     be the same"
+                ),
+                Conflict::Opaque(why) => {
+                    write!(f, "whether the order of {first} and {second} matters cannot be told: {why}")
+                }
+            },
             Self::CannotUndo { name, why } | Self::CannotRun { name, why } => write!(f, "{name} {why}"),
             Self::NotMine { name } => {
                 write!(f, "{name} would have to be undone, and the journal does not say that you ran it")

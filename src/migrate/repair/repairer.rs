@@ -1,5 +1,6 @@
-use super::classify::{Diagnosis, diagnose};
+use super::classify::{Diagnosis, Problem, diagnose};
 use super::facts::Gathering;
+use super::links::Links;
 use super::loss::{Loss, losses};
 use super::model::{Limits, Refused, RepairPlan, Seen};
 use super::report::{RepairReport, locks};
@@ -52,8 +53,8 @@ pub struct Repairer<'a> {
 
 impl Repairer<'_> {
     /// What a repair would do, and which rows it would take away; `None` where nothing is wrong. Writes nothing, locks
-    /// nothing: two round trips, one more where something would be locked, and one for each table or column that would be
-    /// dropped.
+    /// nothing: three round trips (two where only times are wrong), one more where something would be locked, and one for each
+    /// table or column that would be dropped.
     ///
     /// # Errors
     /// [`RepairError`].
@@ -73,7 +74,17 @@ impl Repairer<'_> {
         let gathering =
             Gathering { source: self.source, history: self.history, rows: &rows, journal: &journal, alias: self.alias };
         let facts = gathering.facts(&concerned(files, &diagnosis), &pending(files, &rows));
-        let Some(mut plan) = plan(files, &rows, &diagnosis, &facts, limits).map_err(RepairError::Refused)? else {
+        // Where only times are wrong, nothing passes anything.
+        let is_clock = |problem: &Problem| {
+            matches!(problem, Problem::Tie { .. } | Problem::Skew { .. } | Problem::UnreadableTime { .. })
+        };
+        let links = if diagnosis.problems.iter().all(is_clock) {
+            Links::default()
+        } else {
+            database.read_links().await.map_err(MigrateError::from)?
+        };
+        let Some(mut plan) = plan(files, &rows, &diagnosis, &facts, &links, limits).map_err(RepairError::Refused)?
+        else {
             return Ok(None);
         };
         let scripts = plan.steps.iter().filter_map(RepairStep::script);

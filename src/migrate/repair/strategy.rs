@@ -1,7 +1,8 @@
 use super::classify::Diagnosis;
 use super::facts::{Fact, Facts, Undo};
-use super::footprint::{Conflict, Footprint};
+use super::links::Links;
 use super::model::{Apart, Limits, Reason, Refused, RepairPlan, Replay, Seen, Strategy};
+use super::proof::{Part, Proof};
 use super::steps::RepairStep;
 use crate::migrate::name::locale_compare;
 use crate::migrate::sql::StatementKind;
@@ -18,6 +19,7 @@ pub fn plan(
     rows: &[LedgerRow],
     diagnosis: &Diagnosis,
     facts: &Facts,
+    links: &Links,
     limits: Limits,
 ) -> Result<Option<RepairPlan>, Refused> {
     if diagnosis.problems.is_empty() {
@@ -31,7 +33,7 @@ pub fn plan(
     }
     let mut reasons = Vec::new();
     if limits.strategy != Some(Strategy::Replay) {
-        match case.in_place(limits.replay) {
+        match case.in_place(links, limits.replay) {
             Ok(plan) => match limits.strategy {
                 Some(wanted) if wanted != plan.strategy => {
                     reasons.push(Reason::OtherStrategy { wanted, needed: plan.strategy });
@@ -117,7 +119,7 @@ impl<'a> Case<'a> {
     }
 
     /// Keeps what was executed, where nobody could tell the difference.
-    fn in_place(&self, replay: Replay) -> Result<RepairPlan, Vec<Reason>> {
+    fn in_place(&self, links: &Links, replay: Replay) -> Result<RepairPlan, Vec<Reason>> {
         let executed: BTreeSet<&str> = self.order.iter().map(String::as_str).collect();
         let holes: Vec<&str> =
             self.target().iter().map(MigrationName::as_str).filter(|name| !executed.contains(name)).collect();
@@ -133,7 +135,12 @@ impl<'a> Case<'a> {
             let passed = |hole: &&&str| !self.foreign.contains(name) && self.at(hole) < self.at(name);
             pairs.extend(holes.iter().filter(passed).map(|hole| (*hole, name.as_str())));
         }
-        let reasons = pairs.iter().filter_map(|(first, second)| self.conflict(first, second)).collect();
+        let proof = (!pairs.is_empty()).then(|| Proof::new(&self.parts(&holes), links));
+        let reason = |(first, second): &(&str, &str)| {
+            let conflict = proof.as_ref()?.conflict(first, second)?;
+            Some(Reason::Conflict { first: (*first).to_owned(), second: (*second).to_owned(), conflict })
+        };
+        let reasons = pairs.iter().filter_map(reason).collect();
         let undone: Vec<&str> =
             self.order.iter().rev().map(String::as_str).filter(|name| self.foreign.contains(*name)).collect();
         let strategy = match (holes.is_empty(), undone.is_empty()) {
@@ -142,10 +149,11 @@ impl<'a> Case<'a> {
             (true, true) => Strategy::ReStamp,
         };
         let plan = self.finish(strategy, &undone, replay, reasons)?;
-        let owned = |name: &str| self.footprint(name).map(|found| found.owned().map(str::to_owned).collect::<Vec<_>>());
-        let side = |names: Vec<&str>| names.into_iter().filter_map(|name| owned(name).ok()).flatten().collect();
-        let (moved, passed) = pairs.iter().copied().unzip();
-        let apart = (!pairs.is_empty()).then(|| Apart { moved: side(moved), passed: side(passed) });
+        let apart = proof.map(|proof| {
+            let side = |names: Vec<&str>| names.into_iter().flat_map(|name| proof.owned(name)).collect();
+            let (moved, passed) = pairs.iter().copied().unzip();
+            Apart { moved: side(moved), passed: side(passed) }
+        });
         Ok(RepairPlan { apart, ..plan })
     }
 
@@ -274,24 +282,22 @@ impl<'a> Case<'a> {
         }
     }
 
-    fn footprint(&self, name: &str) -> Result<Footprint, String> {
-        let fact = self.fact(name);
-        let script = fact.and_then(|fact| fact.executed.as_ref().or(fact.file.as_ref().ok()));
-        script.map_or_else(|| Err(format!("what {name} did is not known")), Footprint::of)
-    }
-
-    fn conflict(&self, first: &str, second: &str) -> Option<Reason> {
-        let conflict = match (self.footprint(first), self.footprint(second)) {
-            (Ok(left), Ok(right)) => {
-                let shared = left.shared(&right);
-                if shared.is_empty() {
-                    return None;
-                }
-                Conflict::Shared(shared)
-            }
-            (Err(statement), _) | (_, Err(statement)) => Conflict::Opaque(statement),
-        };
-        Some(Reason::Conflict { first: first.to_owned(), second: second.to_owned(), conflict })
+    /// What is known of everything that ran since the first wrong one, and of what would run.
+    fn parts(&self, holes: &[&str]) -> Vec<Part<'_>> {
+        let executed = self.order.iter().filter_map(|name| {
+            let fact = self.fact(name)?;
+            let ran = fact.executed.as_ref().or(fact.file.as_ref().ok()).into_iter().collect();
+            let runs = match &fact.undo {
+                Undo::Script(script, _) if self.foreign.contains(name) => vec![script],
+                Undo::Script(..) | Undo::Impossible(_) => Vec::new(),
+            };
+            Some(Part { name: name.clone(), ran, runs })
+        });
+        let pending = holes.iter().map(|name| {
+            let file = self.facts.get(*name).and_then(|fact| fact.file.as_ref().ok());
+            Part { name: (*name).to_owned(), ran: Vec::new(), runs: file.into_iter().collect() }
+        });
+        executed.chain(pending).collect()
     }
 }
 

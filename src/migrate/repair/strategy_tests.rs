@@ -2,8 +2,9 @@
 
 use super::classify::diagnose;
 use super::facts::{Fact, Facts, Origin, Undo};
-use super::footprint::Conflict;
+use super::links::Links;
 use super::model::{Limits, Reason, Refused, RepairPlan, Replay, Strategy as Way};
+use super::proof::Conflict;
 use super::steps::{RepairStep, rows_after};
 use super::strategy::plan;
 use crate::migrate::{Direction, Layout, LedgerRow, MigrationName, Script, Target, kysely_time, route};
@@ -61,7 +62,7 @@ fn planned(
 ) -> Result<RepairPlan, Refused> {
     let files: Vec<MigrationName> = files.iter().map(|text| name(text)).collect();
     let diagnosis = diagnose(&files, rows, &[], NOW);
-    let plan = plan(&files, rows, &diagnosis, facts, Limits { replay, strategy })?.unwrap();
+    let plan = plan(&files, rows, &diagnosis, facts, &Links::default(), Limits { replay, strategy })?.unwrap();
     assert!(is_accepted(&files, &plan, NOW), "{plan:?}");
     Ok(plan)
 }
@@ -91,7 +92,7 @@ fn a_gap_slides_in_where_nothing_is_shared_and_is_replayed_where_it_is() {
         assert_eq!(told(&planned(&["a", "b", "c"], &rows, &shared, replay, None).unwrap()), "replay -c +b +c");
     }
     let refused = planned(&["a", "b", "c"], &rows, &shared, Replay::Never, None).unwrap_err();
-    let conflict = Conflict::Shared(vec!["shared".to_owned()]);
+    let conflict = Conflict::Shared { names: vec!["shared".to_owned()], how: Vec::new() };
     assert_eq!(
         refused.reasons,
         [
@@ -179,7 +180,7 @@ proptest! {
         let diagnosis = diagnose(&files, &rows, &[], NOW);
         let accepted = route(&files, &rows, &Target::Latest, false).is_ok();
         prop_assert_eq!(diagnosis.problems.is_empty(), accepted);
-        match plan(&files, &rows, &diagnosis, &facts, limits) {
+        match plan(&files, &rows, &diagnosis, &facts, &Links::default(), limits) {
             Ok(None) => prop_assert!(accepted),
             Ok(Some(plan)) => {
                 prop_assert!(is_accepted(&files, &plan, NOW), "{:?}", plan);
