@@ -61,6 +61,15 @@ fn a_ledger_is_made_only_when_asked_for() {
 }
 
 #[test]
+fn the_links_of_an_empty_database_are_none_and_no_transaction_stays_open() {
+    on_both(async |server| {
+        let mut session = server.session().await;
+        assert_eq!(session.read_links().await.unwrap().links, []);
+        assert_eq!(locked(session.as_mut(), true).await, Some(Vec::new()));
+    });
+}
+
+#[test]
 fn parts_and_their_rows_are_committed_together_in_increasing_time() {
     on_both(async |server| {
         let mut session = server.session().await;

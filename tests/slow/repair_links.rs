@@ -249,7 +249,7 @@ const CASES: &[Case] = &[
         base: "create table p (n int); create table c () inherits (p);",
         branch: "insert into c values (1);",
         main: "create table kept as select * from p;",
-        because: "which is a part of p",
+        because: "(2 mentions p, of which c is a part)",
     },
     Case {
         kind: "partition with a trigger on its parent",

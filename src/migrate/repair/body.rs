@@ -90,7 +90,7 @@ const OPAQUE: [&str; 26] = [
 pub(super) fn is_opaque(words: &Words) -> bool {
     let is_call = |at: usize| words.is_symbol(at + 1, '(');
     (0..words.len()).any(|at| {
-        let word = words.word(at);
+        let word = words.named(at);
         OPAQUE.contains(&word)
             || (word.starts_with("pg_") && !HARMLESS.contains(&word))
             || ((word.starts_with("lo_") || word.starts_with("crosstab")) && is_call(at))
@@ -100,8 +100,8 @@ pub(super) fn is_opaque(words: &Words) -> bool {
 /// Whether it takes from a sequence or sets one; `None` where the words do not tell which.
 pub(super) fn draws(words: &Words) -> Option<bool> {
     let mut found = false;
-    for at in (0..words.len()).filter(|at| ["nextval", "setval", "currval"].contains(&words.word(*at))) {
-        let of_column = words.word(at + 2) == "pg_get_serial_sequence" && words.text(at + 4).is_some();
+    for at in (0..words.len()).filter(|at| ["nextval", "setval", "currval"].contains(&words.named(*at))) {
+        let of_column = words.named(at + 2) == "pg_get_serial_sequence" && words.text(at + 4).is_some();
         // A name alone may be that of a column.
         if words.is_symbol(at + 1, '(') {
             (words.text(at + 2).is_some() || of_column).then_some(())?;

@@ -13,6 +13,8 @@ pub(super) struct Deed {
     pub(super) mentioned: BTreeSet<String>,
     /// How what is mentioned is reached.
     pub(super) mention: Mode,
+    /// It is made where it is not there, and nothing happens where it is.
+    pub(super) is_conditional: bool,
     /// What is certainly new.
     pub(super) created: Vec<String>,
     /// What is touched is no relation: a type, a function.
@@ -112,6 +114,7 @@ impl Deed {
             touched: names.into_iter().map(|name| (name, Mode::Defined)).collect(),
             mentioned: words.mentioned.clone(),
             mention: Mode::Known,
+            is_conditional: words.word(0) == "create" && words.places("if").any(|at| words.word(at + 1) == "not"),
             created: Vec::new(),
             is_other: false,
             is_ddl: true,
@@ -220,6 +223,12 @@ fn with_columns(deed: Deed, words: &Words, table: &str) -> Deed {
     let mut deed = deed.linked(LinkKind::Column, table, "");
     if words.has("nextval") {
         deed = deed.linked(LinkKind::Default, table, "");
+    }
+    // `LIKE t INCLUDING ALL` takes over what hangs on the columns.
+    for at in words.places("like").filter(|_| words.has("including")) {
+        if let Some((to, _)) = words.name(at + 1).filter(|(to, _)| to != table) {
+            deed.links.push(Link { kind: LinkKind::Renamed, from: table.to_owned(), to, detail: String::new() });
+        }
     }
     let on_change = |at: usize| words.word(at) == "on" && ["delete", "update"].contains(&words.word(at + 1));
     let kind = if (0..words.len()).any(on_change) { LinkKind::Cascade } else { LinkKind::ForeignKey };

@@ -66,7 +66,7 @@ pub enum LinkKind {
     Event,
     /// From nothing: the function of an operator, a cast or an operator class.
     Operator,
-    /// One object under two names.
+    /// One object under two names, or a table made like another.
     Renamed,
 }
 
@@ -162,7 +162,7 @@ pub(super) fn told(link: &Link, mode: Mode, is_forward: bool) -> String {
         (LinkKind::Child, false) => format!("of which {from} is a part"),
         (LinkKind::Event, _) => format!("on which the event trigger {detail} calls {to}()"),
         (LinkKind::Operator, _) => format!("for which {detail} may call {to}()"),
-        (LinkKind::Renamed, true) => format!("which becomes {to}"),
-        (LinkKind::Renamed, false) => format!("which was {from}"),
+        (LinkKind::Renamed, true) => format!("which goes with {to}"),
+        (LinkKind::Renamed, false) => format!("which goes with {from}"),
     }
 }

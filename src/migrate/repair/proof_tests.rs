@@ -138,6 +138,7 @@ fn what_words_do_not_tell_has_no_footprint() {
         "alter default privileges grant select on tables to app",
         "truncate a cascade",
         "insert into a select relname from pg_class",
+        "insert into a select relname from \"pg_class\"",
         "insert into a select lastval()",
         "insert into a select nextval(name) from sequences",
         "insert into a select * from query_to_xml('select 1', true, true, '')",
@@ -245,6 +246,18 @@ fn what_hangs_on_it_belongs_to_it_and_the_reason_says_how() {
     ] {
         assert_eq!(said(ran, runs, links), wanted, "{ran} | {runs}");
     }
+    let copied = said(
+        "insert into b values (1)",
+        "create table z (like a including all); insert into z values (1)",
+        &[(K::Default, "a", "s"), (K::Default, "b", "s")],
+    );
+    assert!(copied.starts_with("s ("), "{copied}");
+    // Both are parts of p, whose rows one of them makes itself.
+    let parts = [(K::Child, "a", "c"), (K::Child, "b", "c")];
+    assert!(
+        said("insert into a values (1); insert into c values (1)", "create table k as select * from b", &parts)
+            .starts_with("b (")
+    );
     // A reference is looked up, which nothing but a change of its row can disturb.
     is_apart("insert into b values (1)", "insert into a values (1)", &live(&[(K::ForeignKey, "b", "a")]));
     is_apart("insert into b values (1)", "alter table a add column x int", &live(&[(K::Cascade, "b", "a")]));
@@ -287,6 +300,7 @@ fn what_was_taken_away_is_not_known() {
         ("drop table b", "delete from a", "2 deletes from a, and what hung on it before 3 is not known"),
         ("drop table b", "create table k as select * from a", "before 3"),
         ("alter table b drop constraint k", "delete from a", "before 3"),
+        ("alter table b drop column k", "create index if not exists i on c (n)", "before 3"),
         ("drop index i", "insert into a values (1)", "before 3"),
         (
             "create or replace function note() returns int language sql as 'select 1'; insert into b select note()",

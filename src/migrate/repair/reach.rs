@@ -124,6 +124,8 @@ struct Walk<'w, 'a> {
     world: &'w World<'a>,
     reach: Reach,
     queue: VecDeque<(Spot, bool)>,
+    /// Reached until now only from where it goes no further.
+    ends: BTreeSet<Spot>,
 }
 
 impl Reach {
@@ -134,8 +136,11 @@ impl Reach {
             return Err(why.clone());
         }
         let reach = Self { found: BTreeMap::new(), by_name: BTreeMap::new() };
-        let mut walk = Walk { world, reach, queue: VecDeque::new() };
+        let mut walk = Walk { world, reach, queue: VecDeque::new(), ends: BTreeSet::new() };
         for deed in deeds {
+            if let (true, Some((_, why))) = (deed.is_conditional, &world.scope) {
+                return Err(format!("makes something where it is not there, and {why}"));
+            }
             for (name, mode) in &deed.touched {
                 walk.visit((name.clone(), *mode), false, None, || format!("{} {name}", deed.verb));
             }
@@ -146,7 +151,9 @@ impl Reach {
             }
         }
         walk.ambient(LinkKind::Event, deeds.iter().any(|deed| deed.is_ddl), "changes definitions");
-        walk.ambient(LinkKind::Operator, deeds.iter().any(|deed| deed.mention != Mode::Known), "runs expressions");
+        let has_events = world.links.iter().any(|link| link.kind == LinkKind::Event);
+        let runs = has_events || deeds.iter().any(|deed| deed.mention != Mode::Known);
+        walk.ambient(LinkKind::Operator, runs, "runs expressions");
         while let Some((spot, is_end)) = walk.queue.pop_front() {
             walk.go_on(&spot, is_end)?;
         }
@@ -200,7 +207,13 @@ impl Reach {
 impl Walk<'_, '_> {
     fn visit(&mut self, spot: Spot, is_end: bool, from: Option<&Spot>, words: impl FnOnce() -> String) {
         if self.reach.found.contains_key(&spot) {
+            if !is_end && self.ends.remove(&spot) {
+                self.queue.push_back((spot, false));
+            }
             return;
+        }
+        if is_end {
+            self.ends.insert(spot.clone());
         }
         self.reach.by_name.entry(spot.0.clone()).or_default().push(spot.1);
         self.reach.found.insert(spot.clone(), Way { from: from.cloned(), words: words() });

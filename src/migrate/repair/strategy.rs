@@ -286,9 +286,10 @@ impl<'a> Case<'a> {
     fn parts(&self, holes: &[&str]) -> Vec<Part<'_>> {
         let executed = self.order.iter().filter_map(|name| {
             let fact = self.fact(name)?;
-            let ran = fact.executed.as_ref().or(fact.file.as_ref().ok()).into_iter().collect();
+            let ran: Vec<&Script> = fact.executed.as_ref().or(fact.file.as_ref().ok()).into_iter().collect();
             let runs = match &fact.undo {
-                Undo::Script(script, _) if self.foreign.contains(name) => vec![script],
+                // A down part alone does not tell what ran.
+                Undo::Script(script, _) if self.foreign.contains(name) && !ran.is_empty() => vec![script],
                 Undo::Script(..) | Undo::Impossible(_) => Vec::new(),
             };
             Some(Part { name: name.clone(), ran, runs })

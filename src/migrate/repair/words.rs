@@ -102,6 +102,14 @@ impl Words {
         }
     }
 
+    /// The part of a name that stands here, with quotes or without.
+    pub(super) fn named(&self, at: usize) -> &str {
+        match self.pieces.get(at) {
+            Some(Piece::Word(name) | Piece::Quoted(name)) => name,
+            _ => "",
+        }
+    }
+
     /// The key words and names without quotes, those inside strings left out.
     pub(super) fn all(&self) -> impl Iterator<Item = &str> {
         (0..self.pieces.len()).map(|at| self.word(at)).filter(|word| !word.is_empty())
