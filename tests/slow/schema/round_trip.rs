@@ -121,7 +121,8 @@ impl Drawing {
         let mut drawing = Self { dice: Dice::seeded(seed + 1), pools: BTreeMap::new(), made: 0 };
         let mut script = "create schema app;\ncreate schema \"S 1\";\n".to_owned();
         // Something for the others to use, and then whatever comes.
-        let first = ["table", "keyed", "parent", "function", "tfunc", "enum", "composite", "domain", "view", "sequence"];
+        let first =
+            ["table", "keyed", "parent", "function", "tfunc", "enum", "composite", "domain", "view", "sequence"];
         for kind in first {
             let of_kind: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].0 == kind).collect();
             let at = of_kind[drawing.dice.roll(of_kind.len())];
