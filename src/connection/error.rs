@@ -90,7 +90,7 @@ fn parameter(name: Option<&str>) -> String {
 
 fn present(setting: Setting, value: Option<&str>) -> String {
     match (setting, value) {
-        (Setting::Parameter(name), Some(value)) => format!("the database address has the parameter `{name}={value}`"),
+        (Setting::Parameter(name), Some(value)) => format!("the database address has the parameter `{name}` ({value})"),
         (Setting::Parameter(name), None) => format!("the database address has the parameter `{name}`"),
         (Setting::Variable(name), Some(value)) => format!("{name}={value} is set"),
         (Setting::Variable(name), None) => format!("{name} is set"),

@@ -266,7 +266,7 @@ mod tests {
                 "holds a database address that cannot be used: the database address does not begin",
             ),
             ("postgres://u:canary/x@h/d", "holds a database address that cannot be used: where the password ends"),
-            ("postgres://u:canary@h/d?schema=public", "has the parameter `schema=public`, which devdb cannot honour"),
+            ("postgres://u:canary@h/d?schema=public", "has the parameter `schema` (public), which devdb cannot honour"),
             ("postgres://u@h/canary", "has no password"),
             (r#"{"DATABASE_URL":"postgres://u@h/canary"}"#, "has no password"),
             (r#"{"url":"https://canary.example"}"#, "holds a database address that cannot be used"),
@@ -316,7 +316,7 @@ mod tests {
         }
 
         #[test]
-        fn a_bare_password_is_taken_as_it_is(password in "[^{\\[\"\\s\0\u{feff}][^\0\r\n]{0,39}[^\\s\0]") {
+        fn a_bare_password_is_taken_as_it_is(password in "[^{\\[\"'`\u{2018}\u{201c}\\s\0\u{feff}][^\0\r\n]{0,39}[^\\s\0]") {
             for text in [password.clone(), format!("{password}\n"), format!("\u{feff}{password}\r\n")] {
                 let secret = DatabaseSecret::parse(&text).unwrap();
                 prop_assert_eq!(secret.password.reveal(), &password);

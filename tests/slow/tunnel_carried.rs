@@ -52,9 +52,13 @@ fn a_stopped_master_that_carries_others_is_ended_only_by_whoever_is_told_so() {
         assert_eq!((code, verdicts(&report)), (4, vec![(pid, "stale".to_owned())]), "{report}");
         let both = serde_json::json!(["2 sessions of other ssh", format!("a forward of port {other}")]);
         assert_eq!((carried(&report), &report["processes"][0]["ended"]), (both, &false.into()), "{report}");
-        let mut devdb = world.command("kill-stale");
-        let said = devdb.arg("--yes").env("DEVDB_TUNNEL_WRITER_PORT", port.to_string()).output().unwrap();
-        let said = String::from_utf8(said.stderr).unwrap();
+        let mut terminal = Terminal::open(&world.command("kill-stale"));
+        let devdb = env!("CARGO_BIN_EXE_devdb");
+        let typed_line = |flags: &str| {
+            format!("DEVDB_TUNNEL_WRITER_PORT={port} {devdb} tunnel kill-stale --yes {flags}; echo code $?\r")
+        };
+        terminal.types(&typed_line("--no-input"));
+        let said = terminal.shows("code 4");
         assert!(said.contains(&format!("`kill -CONT {pid}` lets it go on")), "{said}");
         assert!(said.contains(&format!("`devdb tunnel kill-stale --force {pid}` ends it")), "{said}");
 
@@ -66,12 +70,9 @@ fn a_stopped_master_that_carries_others_is_ended_only_by_whoever_is_told_so() {
 
         // At a terminal there is a question of its own, whatever `--yes` says.
         world.signal(pid, "-STOP");
-        let mut terminal = Terminal::open(&world.command("kill-stale"));
-        let devdb = env!("CARGO_BIN_EXE_devdb");
-        let asked = format!("DEVDB_TUNNEL_WRITER_PORT={port} {devdb} tunnel kill-stale --yes; echo code $?\r");
         for (answer, code) in [("n\r", "code 0"), ("y\r", "code 0")] {
             assert!(processes_of(pid), "it lives until yes was said");
-            terminal.types(&asked);
+            terminal.types(&typed_line(""));
             let question = terminal.shows("End all of that?");
             assert!(question.contains("2 sessions of other ssh"), "{question}");
             terminal.types(answer);
