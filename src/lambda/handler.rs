@@ -225,7 +225,7 @@ impl Handler<'_> {
                 return Err(format!("the database did not wake up within {waited} s: {reason}"));
             }
             (self.log)(&format!("{error}; trying again"));
-            said = format!(": {error}");
+            said = format!(": {reason}");
             if cutoff.or_drop(sleep(Duration::from_secs(1))).await.is_none() {
                 break;
             }

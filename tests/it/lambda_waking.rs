@@ -49,8 +49,8 @@ fn a_database_that_is_starting_is_waited_for_until_the_time_is_over() {
     assert_eq!(
         failed_in_time(&lambda),
         format!(
-            "before the database was reached: {NOT_YET}; one that sleeps may need a minute to wake up, so set the \
-             function's Timeout to 840 (seconds)"
+            "before the database was reached: {NOT_YET}; deploy again when it takes connections; one that sleeps may need \
+             a minute to wake up, so set the function's Timeout to 840 (seconds)"
         )
     );
     let earlier = lambda.log().matches("trying again").count();
