@@ -13,6 +13,7 @@ mod import;
 mod import_cases;
 mod kysely;
 mod lambda_deadline;
+mod lambda_zip;
 mod migrate_alone;
 mod migrate_bad_input;
 mod migrate_crash;
