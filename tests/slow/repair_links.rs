@@ -203,6 +203,27 @@ const CASES: &[Case] = &[
         because: "both have to do with s",
     },
     Case {
+        kind: "domain whose default takes from a sequence",
+        base: "create sequence s; create domain numbered as int default nextval('s'); create table p (n numbered, x int); create table q (n numbered, x int);",
+        branch: "insert into p (x) values (1);",
+        main: "insert into q (x) values (1);",
+        because: "which is defined with numbered, which takes from s",
+    },
+    Case {
+        kind: "view of the catalog",
+        base: "create view tables as select count(*) from pg_class;",
+        branch: "create table x (n int);",
+        main: "create table kept as select * from tables;",
+        because: "2 mentions tables, which looks at more than its definition names",
+    },
+    Case {
+        kind: "table made like another",
+        base: "create sequence s; create table p (n int default nextval('s'), x int); create table q (n int default nextval('s'), x int);",
+        branch: "insert into q (x) values (1);",
+        main: "create table z (like p including all); insert into z (x) values (1);",
+        because: "takes from s",
+    },
+    Case {
         kind: "identity",
         base: "create table p (id int generated always as identity, x int); create table q (n int);",
         branch: "insert into p (x) values (1);",

@@ -132,6 +132,11 @@ impl Deed {
         self.links.extend(self.mentioned.iter().filter(|to| *to != from).map(link));
         self
     }
+
+    /// `None` where it takes from a sequence that the words do not tell.
+    fn drawing(self, words: &Words, from: &str) -> Option<Self> {
+        Some(if draws(words)? { self.linked(LinkKind::Draws, from, "") } else { self })
+    }
 }
 
 fn created(words: &Words, text: &str) -> Option<Deed> {
@@ -167,11 +172,12 @@ fn created(words: &Words, text: &str) -> Option<Deed> {
             } else {
                 deed(vec![name.clone()])
             };
-            Some(Deed { created, removal: replaced(&name), ..deed.linked(LinkKind::View, &name, "") })
+            let deed = deed.linked(LinkKind::View, &name, "").drawing(words, &name)?;
+            Some(Deed { created, removal: replaced(&name), ..deed })
         }
         "sequence" => Some(Deed { created, ..deed(vec![name]) }),
         "type" | "domain" => {
-            let deed = deed(vec![name.clone()]).linked(LinkKind::Column, &name, "");
+            let deed = deed(vec![name.clone()]).linked(LinkKind::Column, &name, "").drawing(words, &name)?;
             Some(Deed { created, is_other: true, ..deed })
         }
         "schema" => Some(Deed { is_other: true, schema: Some(name.clone()), ..deed(vec![name]) }),
@@ -194,7 +200,8 @@ fn created(words: &Words, text: &str) -> Option<Deed> {
             let table = words.on_table(end)?;
             let link = if kind == "trigger" { LinkKind::Trigger } else { LinkKind::Policy };
             let removal = replaced(&table);
-            Some(Deed { removal, ..deed(vec![table.clone()]).linked(link, &table, &name) })
+            let deed = deed(vec![table.clone()]).linked(link, &table, &name).drawing(words, &table)?;
+            Some(Deed { removal, ..deed })
         }
         _ => None,
     }
@@ -215,13 +222,13 @@ fn table(words: &Words, name: String, created: Vec<String>) -> Option<Deed> {
     } else {
         Deed::defines("creates", vec![name.clone()], words)
     };
-    Some(Deed { created, makes_names: true, ..with_columns(deed, words, &name) })
+    Some(Deed { created, makes_names: true, ..with_columns(deed, words, &name)? })
 }
 
-/// Columns, checks, defaults and foreign keys of a table.
-fn with_columns(deed: Deed, words: &Words, table: &str) -> Deed {
+/// Columns, checks, defaults and foreign keys of a table; `None` where a sequence is not told.
+fn with_columns(deed: Deed, words: &Words, table: &str) -> Option<Deed> {
     let mut deed = deed.linked(LinkKind::Column, table, "");
-    if words.has("nextval") {
+    if draws(words)? {
         deed = deed.linked(LinkKind::Default, table, "");
     }
     // `LIKE t INCLUDING ALL` takes over what hangs on the columns.
@@ -237,7 +244,7 @@ fn with_columns(deed: Deed, words: &Words, table: &str) -> Deed {
             deed.links.push(Link { kind, from: table.to_owned(), to, detail: String::new() });
         }
     }
-    deed
+    Some(deed)
 }
 
 fn altered(words: &Words) -> Option<Deed> {
@@ -248,7 +255,7 @@ fn altered(words: &Words) -> Option<Deed> {
         return None;
     }
     let deed = Deed::runs("alters", vec![name.clone()], Mode::Defined, words)?;
-    let mut deed = with_columns(deed, words, &name);
+    let mut deed = with_columns(deed, words, &name)?;
     if words.word(end) == "rename" && words.word(end + 1) == "to" {
         let (renamed, _) = words.name(end + 2)?;
         deed.touched.push((renamed.clone(), Mode::Defined));

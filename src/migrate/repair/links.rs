@@ -11,6 +11,8 @@ pub struct Links {
     pub others: Vec<String>,
     /// Of the relations, those whose rows are on another server.
     pub foreign: Vec<String>,
+    /// Whose definition reads the server's own catalog, or calls what reaches further than its arguments.
+    pub opaque: Vec<String>,
     pub functions: Vec<Function>,
     pub links: Vec<Link>,
 }
@@ -48,6 +50,8 @@ pub enum LinkKind {
     Policy,
     /// A default that takes from a sequence.
     Default,
+    /// A view, domain or check that takes from a sequence.
+    Draws,
     /// Types, defaults, generated columns, checks, keys of indexes and partitions.
     Column,
     /// A function that was parsed when it was made.
@@ -120,6 +124,7 @@ pub(super) fn follow(kind: LinkKind, mode: Mode, is_forward: bool) -> Option<(Mo
         },
         (K::Policy, true) => runs.then_some(M::Used),
         (K::Default, true) => is_dml.then_some(M::Written),
+        (K::Draws, true) => runs.then_some(M::Written),
         (K::Column, true) => (runs || mode == M::Defined).then_some(M::Used),
         (K::Function, true) => (mode == M::Used).then_some(M::Used),
         (K::Sequence, false) => match mode {
@@ -150,6 +155,7 @@ pub(super) fn told(link: &Link, mode: Mode, is_forward: bool) -> String {
         (LinkKind::View, _) => format!("which is a view of {to}"),
         (LinkKind::Policy, _) => format!("whose policy {detail} asks {to}"),
         (LinkKind::Default, _) => format!("whose default takes from {to}"),
+        (LinkKind::Draws, _) => format!("which takes from {to}"),
         (LinkKind::Column, _) => format!("which is defined with {to}"),
         (LinkKind::Function, _) => format!("which has to do with {to}"),
         (LinkKind::Sequence, _) => format!("which takes from {from}"),

@@ -191,6 +191,12 @@ fn what_hangs_on_it_belongs_to_it_and_the_reason_says_how() {
         ),
         (
             "create table k as select * from a",
+            "insert into b values (nextval('s'))",
+            &[(K::Draws, "a", "s")],
+            "s (3 mentions a, which takes from s)",
+        ),
+        (
+            "create table k as select * from a",
             "update b set i = 1",
             &[(K::View, "a", "b")],
             "b (3 mentions a, which is a view of b)",
@@ -286,6 +292,11 @@ fn what_is_not_known_is_opaque() {
     let mut rows = live(&[]);
     rows.foreign.push("a".to_owned());
     is_opaque("insert into a values (1)", "create table z ()", &rows, "whose rows are on another server");
+    let mut catalog = live(&[(LinkKind::View, "a", "b")]);
+    catalog.opaque.push("a".to_owned());
+    let why = "2 mentions a, which looks at more than its definition names";
+    is_opaque("create table z ()", "create table k as select * from a", &catalog, why);
+    is_apart("create table z ()", "create table k as select * from b", &catalog);
 }
 
 #[test]

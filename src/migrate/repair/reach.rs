@@ -12,6 +12,7 @@ pub(super) struct World<'a> {
     /// The links at a name, and whether they begin there.
     at: HashMap<&'a str, Vec<(usize, bool)>>,
     foreign: HashSet<&'a str>,
+    opaque: HashSet<&'a str>,
     /// Relations and functions that no script at hand made.
     standing: HashSet<&'a str>,
     /// What hung on these is not known any more, and by whom.
@@ -38,6 +39,7 @@ impl<'a> World<'a> {
             links: live.links.iter().collect(),
             at: HashMap::new(),
             foreign: names(&live.foreign),
+            opaque: names(&live.opaque),
             standing: live.relations.iter().chain(live.functions.iter().map(|f| &f.name)).map(String::as_str).collect(),
             gone: HashMap::new(),
             scope: None,
@@ -92,6 +94,9 @@ impl<'a> World<'a> {
         let is_run = matches!(mode, Mode::Used | Mode::Inserted | Mode::Written);
         if is_run && self.foreign.contains(name) {
             return Some("whose rows are on another server".to_owned());
+        }
+        if is_run && self.opaque.contains(name) {
+            return Some("which looks at more than its definition names".to_owned());
         }
         if is_run && let Some(by) = self.gone.get(name) {
             return Some(format!("and what hung on {name} before {by} is not known"));
@@ -265,10 +270,14 @@ impl Walk<'_, '_> {
                 continue;
             };
             let to = if *is_forward { &link.to } else { &link.from };
+            let is_row = world.relations.contains(to.as_str());
             let is_volatile =
                 || world.functions.get(name.as_str()).is_some_and(|all| all.iter().any(|f| f.is_volatile));
-            if link.kind == LinkKind::Function && world.relations.contains(to.as_str()) && is_volatile() {
+            if link.kind == LinkKind::Function && is_row && is_volatile() {
                 next = Mode::Written;
+            } else if next >= Mode::Inserted && !is_row {
+                // A function or a type among what a rule or a default names.
+                next = Mode::Used;
             }
             if world.is_node(to) {
                 self.visit((to.clone(), next), is_end, Some(spot), || told(link, next, *is_forward));

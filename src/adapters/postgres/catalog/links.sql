@@ -54,8 +54,26 @@ with own as materialized (
     -- What an extension brings along as an operator or a cast touches no table.
     and not exists (select from pg_catalog.pg_depend m where m.classid = d.classid and m.objid = d.objid and m.deptype = 'e'
       and d.classid in ('pg_catalog.pg_operator'::regclass, 'pg_catalog.pg_cast'::regclass, 'pg_catalog.pg_amproc'::regclass))
+), system as materialized (
+  -- What reads or changes more than its arguments name.
+  select p.oid::text as oid from pg_catalog.pg_proc p where p.pronamespace = 'pg_catalog'::regnamespace
+  and (p.proname in ('lastval', 'set_config', 'setseed', 'ts_stat', 'ts_rewrite', 'loread', 'lowrite')
+    or p.proname ~ '_to_xml|^lo_|^pg_' and p.proname !~ '^pg_(typeof|sleep|notify|column_size|trigger_depth|backend_pid|advisory|try_advisory|current_xact_id|get_serial_sequence)')
+), tree as (
+  select r.name, w.ev_action::text as tree from pg_catalog.pg_rewrite w join relation r on r.oid = w.ev_class
+  union all select r.name, d.adbin::text from pg_catalog.pg_attrdef d join relation r on r.oid = d.adrelid
+  union all select coalesce(r.name, t.name), k.conbin::text from pg_catalog.pg_constraint k
+    left join relation r on r.oid = k.conrelid left join typed t on t.oid = k.contypid
+    where k.conbin is not null and coalesce(r.name, t.name) is not null
+  union all select r.name, concat(y.polqual, y.polwithcheck) from pg_catalog.pg_policy y join relation r on r.oid = y.polrelid
+  union all select t.name, p.typdefaultbin::text from pg_catalog.pg_type p join typed t on t.oid = p.oid
+    where p.typdefaultbin is not null
+  -- There is no such column before PostgreSQL 14.
+  union all select f.name, to_jsonb(p) ->> 'prosqlbody' from function f join pg_catalog.pg_proc p on p.oid = f.oid
+    where p.prosrc = ''
 ), link as (
-  select case when d.kind = 'default' and not n.is_sequence then 'column' else d.kind end as kind,
+  select case when n.is_sequence and d.kind <> 'default' then 'draws'
+      when d.kind = 'default' and not n.is_sequence then 'column' else d.kind end as kind,
     d.name as "from", n.name as "to", d.detail from raw w
   join dependent d on d.classid = w.classid and d.oid = w.objid
   join needed n on n.classid = w.refclassid and n.oid = w.refobjid
@@ -73,6 +91,9 @@ select json_build_object(
   'others', (select coalesce(json_agg(distinct x.name), '[]') from (select i.index as name from indexed i
     union all select t.name from typed t left join relation r on r.name = t.name where t.typtype <> 'p'
     and (r.name is null or r.relkind = 'c')) x),
+  'opaque', (select coalesce(json_agg(distinct t.name), '[]') from tree t where exists (
+    select from regexp_matches(t.tree, ':(relid|funcid) (\d+)', 'g') m where m[1] = 'relid' and m[2]::bigint between 1 and 16383
+      or m[1] = 'funcid' and m[2] in (select s.oid from system s))),
   'foreign', (select coalesce(json_agg(r.name), '[]') from relation r where r.relkind = 'f'),
   'functions', (select coalesce(json_agg(json_build_object('name', f.name, 'language', f.language,
     'is_volatile', f.provolatile = 'v', 'is_immutable', f.provolatile = 'i', 'is_aggregate', f.prokind in ('a', 'w'),
