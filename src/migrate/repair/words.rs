@@ -1,4 +1,4 @@
-use crate::migrate::sql::{TokenKind, tokens};
+use crate::migrate::sql::{TokenKind, identifier, tokens};
 use std::collections::BTreeSet;
 
 pub(super) enum Piece {
@@ -36,9 +36,10 @@ impl Words {
                     Piece::Word(written.to_ascii_lowercase())
                 }
                 TokenKind::QuotedIdentifier => {
-                    let name = written[1..written.len() - 1].replace("\"\"", "\"");
+                    let name = identifier(written);
                     found.mentioned.insert(name.clone());
-                    found.is_unclear |= found.is_symbol_last('&');
+                    // `UESCAPE` may follow.
+                    found.is_unclear |= !written.starts_with('"');
                     Piece::Quoted(name)
                 }
                 TokenKind::Text => {
