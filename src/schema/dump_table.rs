@@ -248,7 +248,9 @@ pub(super) fn column_settings(found: &Relation, plan: &Plan<'_>) -> String {
         if let Some(storage) = column.storage {
             text.push_str(&format!("{alter} SET STORAGE {};\n", storage_word(storage)));
         }
-        if let Some(compression) = column.compression {
+        // One that came down from a parent, and that no statement sets.
+        let is_foreign = found.kind == RelationKind::ForeignTable;
+        if let Some(compression) = column.compression.filter(|_| !is_foreign) {
             text.push_str(&format!("{alter} SET COMPRESSION {};\n", if compression == 'l' { "lz4" } else { "pglz" }));
         }
         if let Some(target) = column.statistics {

@@ -56,6 +56,32 @@ fn honest_migrations_pass_and_the_database_that_was_named_is_left_alone() {
 }
 
 #[test]
+fn what_only_a_partition_has_and_what_no_dump_may_show_are_changes_of_the_schema() {
+    let files = [
+        (
+            "1_parent",
+            "create table p (id int) partition by range (id); create table p1 partition of p default; \
+             create function f() returns trigger language plpgsql as 'begin return new; end'; \
+             create trigger tg after insert on p for each row execute function f();\n--\n\
+             drop table p; drop function f();",
+        ),
+        ("2_off", "alter table p1 disable trigger tg;\n--\nalter table p1 enable trigger tg;"),
+        (
+            "3_mapping",
+            "create foreign data wrapper w; create server s foreign data wrapper w;\n--\ndrop foreign data wrapper w cascade;",
+        ),
+        (
+            "4_password",
+            "create user mapping for public server s options (password 'x');\n--\ndrop user mapping for public server s;",
+        ),
+        ("5_forgets", "alter table p1 enable always trigger tg;\n--\nselect 1;"),
+    ];
+    let outcome = test(&Database::create(), &files);
+    assert!(outcome.stdout.contains("4 of 5 passed") && !outcome.stdout.contains("changes no schema"), "{outcome}");
+    assert!(outcome.stdout.contains("ALTER TABLE public.p1 ENABLE ALWAYS TRIGGER tg;"), "{outcome}");
+}
+
+#[test]
 fn each_way_to_be_dishonest_is_told_apart() {
     let database = Database::create();
     let files = [

@@ -2,6 +2,7 @@
 
 use super::{EVERY_FEATURE, RARE_FEATURES, database, schema, stage};
 use crate::support::postgres::Database;
+use devdb::testing::Stage;
 
 fn dump(database: &Database) -> String {
     let outcome = schema(&stage(database), &["--dump"]);
@@ -73,18 +74,67 @@ fn what_needs_each_other_is_dumped_in_an_order_that_runs() {
 }
 
 #[test]
-fn what_the_dump_has_no_word_for_is_said_and_devdbs_own_tables_are_left_out() {
+fn what_no_dump_may_show_is_refused_by_name_and_devdbs_own_tables_are_left_out() {
     let database = database(
-        "create operator family f using hash; create publication p; create publication q; \
+        "create operator family f using hash; create publication p; create table t (i int); insert into t values (1), (1); \
          create table devdb_migration_journal (); create table devdb_repair_log (id serial)",
     );
-    let outcome = schema(&stage(&database), &["--dump"]);
+    let failed = database.script("create unique index concurrently t_once on t (i)", false);
+    assert_eq!(failed, Ok(()), "psql goes on behind a statement that fails");
+    let outcome = stage(&database).run(["devdb", "schema", "--dump", "-q"]);
     assert_eq!(
         outcome.stderr,
-        "warning: the dump leaves out operator families (1), publications (2); `pg_dump --schema-only` has them\n"
+        "warning: the dump leaves out index public.t_once, which is invalid; so does `pg_dump --schema-only`\n"
     );
-    assert!(!outcome.stdout.contains("devdb_migration_journal"), "{outcome}");
-    let document: serde_json::Value =
-        serde_json::from_str(&schema(&stage(&database), &["--dump", "--json"]).stdout).unwrap();
-    assert_eq!(document["left_out"][0]["what"], "operator families");
+    assert!(!outcome.stdout.contains("devdb_") && outcome.stdout.contains("CREATE OPERATOR FAMILY"), "{outcome}");
+    database.sql("create subscription s connection 'password=secret' publication p with (connect = false)");
+    insta::assert_snapshot!(stage(&database).run(["devdb", "schema", "--dump", "-q"]), @"
+    ------- stderr -------
+    error: no dump can hold subscription s (what it connects to is a secret)
+
+    hint: try `pg_dump --schema-only`, which writes secrets too, and warns of what it cannot put in order
+    ------- exit 1
+    ");
+    database.sql("create view v as select * from devdb_repair_log");
+    let refused = stage(&database).run(["devdb", "schema", "--dump", "-q"]);
+    assert!(refused.stderr.contains("view public.v (it needs an object that belongs to devdb"), "{refused}");
+}
+
+#[test]
+fn a_dump_is_a_first_migration_and_the_ledger_is_no_obstacle() {
+    for schema in [None, Some("history")] {
+        let migrate = |database: &Database, file: &str| {
+            let stage = stage(database).file("db/migrations/001_all.up.sql", file);
+            let stage = match schema {
+                Some(schema) => {
+                    stage.file("devdb.toml", &format!("project = \"shop\"\n[migrations]\nschema = \"{schema}\"\n"))
+                }
+                None => stage,
+            };
+            let outcome = stage.run_all(&["devdb", "migrate", "to", "latest", "-q", "--yes"]);
+            assert_eq!(outcome.code, 0, "{outcome}");
+            let dumped = stage.run_all(&["devdb", "schema", "--dump", "-q"]);
+            assert_eq!(dumped.code, 0, "{dumped}");
+            dumped.stdout
+        };
+        let original = database("select 1");
+        let text = migrate(&original, EVERY_FEATURE);
+        assert!(text.contains("CREATE TABLE IF NOT EXISTS") && !text.contains("devdb_migration_journal"), "{text}");
+        let copy = database("select 1");
+        assert_same(&text, &migrate(&copy, &text));
+        assert_same(&original.pg_dump(), &copy.pg_dump());
+    }
+}
+
+#[test]
+fn a_login_without_rights_reads_the_same_schema() {
+    let database = database(
+        "create schema hidden; create table hidden.t (id int generated always as identity, n int default 5 check (n > 0)); \
+         create view hidden.v as select * from hidden.t; revoke all on schema public from public",
+    );
+    let owner = dump(&database);
+    let stage = Stage::new().var("DATABASE_URL", &database.url_as("app"));
+    assert_same(&owner, &schema(&stage, &["--dump"]).stdout);
+    assert_eq!(schema(&stage, &["--diagram", "a.mmd"]).stdout, "a.mmd: 1 table, 0 foreign keys\n");
+    assert_eq!(schema(&stage, &[]).code, 0);
 }
