@@ -10,7 +10,10 @@ const BEGIN: &str = "begin transaction isolation level repeatable read read only
 const OWN_SCHEMA: &str = "n.nspname !~ '^pg_' and n.nspname <> 'information_schema'";
 
 /// What devdb keeps beside the ledger is no part of anybody's schema.
-const SIDE_TABLES: &str = "c.relname not in ('devdb_migration_journal', 'devdb_repair_log')";
+const SIDE_TABLES: &str = "c.relname not in ('devdb_migration_journal', 'devdb_repair_log') and not (c.relkind = 'S' and exists ( \
+    select from pg_catalog.pg_depend o join pg_catalog.pg_class t on t.oid = o.refobjid where o.classid = 'pg_catalog.pg_class'::regclass \
+    and o.refclassid = 'pg_catalog.pg_class'::regclass and o.objid = c.oid and o.deptype in ('a', 'i') \
+    and t.relname in ('devdb_migration_journal', 'devdb_repair_log')))";
 
 fn no_member(catalog: &str, oid: &str) -> String {
     format!(
