@@ -27,7 +27,7 @@ pub(super) fn question() -> String {
 /// What is wrong with a bastion that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Defect {
-    /// sshd has shown the pinned host key and lets nobody in.
+    /// sshd has shown the pinned host key and refuses the login.
     Refuses { said: String },
     /// The key is accepted, and commands do not run: the account is closed, its shell is gone.
     RunsNothing { said: String },

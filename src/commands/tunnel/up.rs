@@ -65,7 +65,7 @@ pub(crate) async fn look_at_ports(context: &Context, topology: &Topology) -> Res
 /// Offers to end the ssh that holds a port.
 ///
 /// # Errors
-/// The error itself where somebody else holds the port, or the ssh stays.
+/// The error itself where another program holds the port, or the ssh stays.
 async fn make_room(context: &Context, control: &Control, error: TunnelError) -> Result<(), CommandError> {
     let TunnelError::PortBusy { address, owner: Some(owner), .. } = &error else { return Err(error.into()) };
     if owner.kind != PortOwnerKind::Ssh {
