@@ -336,7 +336,7 @@ fn extension(found: &Extension) -> String {
     } else {
         String::new()
     };
-    // Only who owns an extension may comment on it, which on RDS is nobody: what it comes with is left alone.
+    // Only the owner may comment on an extension, which on RDS is another role: the usual comment is left alone.
     let comment =
         changed_comment(&format!("EXTENSION {name}"), found.comment.as_deref(), found.usual_comment.as_deref());
     format!("CREATE EXTENSION IF NOT EXISTS {name}{schema};\n{comment}")

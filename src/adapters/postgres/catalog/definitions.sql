@@ -138,7 +138,7 @@ select json_build_object('key', key, 'group', place, 'object', object, 'sql', sq
   from pg_catalog.pg_type t join own_schema n on n.oid = t.typnamespace
   where (t.typtype = 'b' and not exists (select from pg_catalog.pg_type e where e.typarray = t.oid) or t.typtype = 'p' and not t.typisdefined) and {no_member:pg_type:t.oid}
   union all
-  -- A family with the classes that somebody has put into it; it may be somebody else's.
+  -- A family with the user's classes in it; the family itself may be the system's or an extension's.
   select 'F' || t.oid, 4, format('OPERATOR FAMILY %I.%I USING %I', n.nspname, t.opfname, m.amname), concat_ws(E'\n',
       case when is_own then format('CREATE OPERATOR FAMILY %I.%I USING %I;', n.nspname, t.opfname, m.amname) end,
       (select string_agg(format(E'CREATE OPERATOR CLASS %I.%I%s FOR TYPE %s USING %I FAMILY %I.%I AS\n    %s;%s', s.nspname, c.opcname,
