@@ -14,6 +14,7 @@ mod index;
 mod ledger;
 mod links;
 mod migrations;
+mod named;
 mod notices;
 mod pooler;
 #[cfg(feature = "cli")]
