@@ -193,7 +193,7 @@ fn created(words: &Words, text: &str) -> Option<Deed> {
             let table = words.on_table(kind)?;
             let deed = Deed::runs("indexes", vec![table.clone()], Mode::Defined, words)?;
             let mut deed = deed.linked(LinkKind::Column, &table, "");
-            deed.touched.extend(named.then(|| (name, Mode::Defined)));
+            deed.touched.extend(named.then_some((name, Mode::Defined)));
             Some(Deed { is_ddl: true, makes_names: !named, ..deed })
         }
         kind @ ("trigger" | "policy") if end < words.len() => {

@@ -184,12 +184,12 @@ impl Reach {
         Some((names, ways))
     }
 
-    fn nearest(&self, name: &String) -> Option<&Spot> {
-        let spots = self.found.range((name.clone(), Mode::Known)..=(name.clone(), Mode::Written));
+    fn nearest(&self, name: &str) -> Option<&Spot> {
+        let spots = self.found.range((name.to_owned(), Mode::Known)..=(name.to_owned(), Mode::Written));
         spots.map(|(spot, _)| spot).min_by_key(|spot| self.steps(spot).len())
     }
 
-    fn depth(&self, name: &String) -> usize {
+    fn depth(&self, name: &str) -> usize {
         self.nearest(name).map_or(0, |spot| self.steps(spot).len())
     }
 
