@@ -67,7 +67,7 @@ pub enum UrlError {
     Host { setting: Setting },
     #[error("{} in {} is not a known sslmode", value.as_deref().map_or("the word".to_owned(), |value| format!("`{value}`")), setting.name())]
     SslMode { setting: Setting, value: Option<String> },
-    /// libpq would accept any certificate from the authority, whoever it is for.
+    /// libpq would accept any certificate from the authority, for any name.
     #[error("{}=verify-ca is not supported", setting.name())]
     VerifyCa { setting: Setting },
     #[error("{}=verify-full needs {}, a file of CA certificates", setting.name(), root.name())]

@@ -220,7 +220,7 @@ impl Draft {
         }
         let ca_file = || root.filter(|path| !path.is_empty()).map(PathBuf::from);
         // libpq checks the chain under `require` too, as soon as a root certificate is named; devdb checks the name as
-        // well, because a certificate of somebody else's database is no proof.
+        // well, because a certificate of another database is no proof.
         Ok(match self.mode()? {
             "disable" => Tls::Disable,
             "allow" | "prefer" => Tls::Prefer,

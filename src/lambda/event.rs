@@ -104,7 +104,7 @@ pub fn parse(bytes: &[u8]) -> Result<Event, Malformed> {
             request_id: text("RequestId").ok_or_else(|| unanswered("the event has no RequestId"))?,
             logical_id: text("LogicalResourceId").ok_or_else(|| unanswered("the event has no LogicalResourceId"))?,
         }),
-        // Nothing is done that nobody would hear of.
+        // Nothing is done whose end could not be told.
         (Some(_), _) => return Err(unanswered("ResponseURL is no address of the web")),
     };
     let malformed = |reason: String| {

@@ -262,7 +262,7 @@ impl Plan<'_> {
     }
 
     /// What goes down to the partitions, or must not, comes behind them: an index would be given partitions' indexes with
-    /// names that nobody chose. A check goes down to all heirs, behind a check of theirs that has its name.
+    /// names that the server chose. A check goes down to all heirs, behind a check of theirs that has its name.
     fn wait_for_heirs(&mut self, key: &str, found: &Relation, check: Option<&str>) {
         let mut waiting: Vec<&Relation> = vec![found];
         while let Some(next) = waiting.pop() {

@@ -98,7 +98,7 @@ fn up_says_what_a_stopped_ssh_carries_and_leaves_it() {
     let world = World::new();
     let config = configure(&world, world.port);
     let to = format!("{}:localhost:{}", world.port, world.database_port);
-    // Somebody's session with a forward, put to sleep by Ctrl-Z.
+    // An interactive session with a forward, put to sleep by Ctrl-Z.
     let mut ssh = command("ssh");
     ssh.args(["-F", &config, "-L", &to, "bastion", "exec sleep 600"]).stdin(Stdio::null());
     let mut session = ssh.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

@@ -74,7 +74,7 @@ impl Drop for CancelOnDrop {
                 runtime.block_on(cancel.send());
             }
         });
-        // Without a thread the server notices by itself that nobody waits; a panic here could be the second one.
+        // Without a thread the server notices by itself that its client is gone; a panic here could be the second one.
         let _ = thread.map(std::thread::JoinHandle::join);
     }
 }

@@ -75,7 +75,7 @@ async fn end_stale(context: &Context, survey: &Survey, report: &mut StaleReport)
     Ok(status)
 }
 
-/// Whether a stale ssh may be ended; `None` where that is for somebody at a terminal to say. What it carries besides the
+/// Whether a stale ssh may be ended; `None` where that only a person at a terminal can say. What it carries besides the
 /// port may be of use yet, and `--yes` was said before that was known.
 fn agrees(context: &Context, finding: &Finding) -> Result<Option<bool>, CommandError> {
     match (finding.carries.is_empty(), context.may_agree()) {
