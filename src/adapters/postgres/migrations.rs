@@ -308,11 +308,19 @@ impl MigrationDatabase for PostgresMigrations {
             self.watched(sql, queueing, &mut on_notice).await.map_err(|error| failed(work, error))?;
         }
         if let Some(change) = &part.row {
-            self.send(&self.sql.settle(true)).await.map_err(|error| failed(Stage::End, error))?;
-            let sql = format!("begin; {}; commit", self.sql.change(change, &self.schema, self.journal));
-            if let Err(error) = self.ask(&sql).await {
-                let _ = self.ask("rollback").await;
-                return Err(failed(Stage::Row, error));
+            // Two messages, because the first puts back what letters mean; one transaction, so that no row is written
+            // where that fails.
+            let settling = self.send(&format!("begin; {}", self.sql.settle(true))).await;
+            let writing = self.send(&format!("{}; commit", self.sql.change(change, &self.schema, self.journal))).await;
+            for (stage, answer) in [(Stage::End, settling), (Stage::Row, writing)] {
+                let outcome = match answer {
+                    Ok(answer) => answer.rows().await.map(|_| ()),
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = outcome {
+                    let _ = self.ask("rollback").await;
+                    return Err(failed(stage, error));
+                }
             }
             self.journal = after(self.journal, std::slice::from_ref(part));
         }
