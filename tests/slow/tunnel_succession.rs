@@ -93,10 +93,16 @@ fn a_supervisor_that_does_not_answer_is_replaced() {
     world.signal(old, "-STOP");
     world.done("up");
     assert_ne!(world.supervisors(), [old]);
-    assert_eq!(world.supervisors().len(), 1);
+    ends_with_one_tunnel(&world);
     is_served(world.address(), LIMIT).unwrap();
     world.done("down");
     world.assert_nothing_is_left();
+}
+
+/// The watchdog of a supervisor that had to be killed starts one more, which finds the place taken and ends by itself.
+fn ends_with_one_tunnel(world: &World) {
+    let is_one = || (world.supervisors().len() == 1 && world.masters().len() == 1).then_some(());
+    eventually("one supervisor and one master", LIMIT, is_one);
 }
 
 /// An `up` that is cancelled while its supervisor waits for a predecessor that does not answer.
@@ -128,7 +134,7 @@ fn an_up_after_a_cancelled_one_ends_with_one_tunnel() {
     let world = World::new();
     cancelled_replacement(&world);
     assert_eq!(world.done("up")["state"], "up");
-    assert_eq!((world.supervisors().len(), world.masters().len()), (1, 1), "{}", world.log());
+    ends_with_one_tunnel(&world);
     is_served(world.address(), LIMIT).unwrap();
     world.done("down");
     world.assert_nothing_is_left();
