@@ -137,8 +137,24 @@ impl From<std::io::Error> for CommandError {
 
 impl From<ConfigError> for CommandError {
     fn from(error: ConfigError) -> Self {
-        let shown = Self::from_error(ErrorKind::Failed, &error);
+        let kind = match error {
+            ConfigError::ForeignFile { .. } | ConfigError::SharedFile { .. } => ErrorKind::Refused,
+            ConfigError::RelativeTrust { .. } => ErrorKind::Usage,
+            _ => ErrorKind::Failed,
+        };
+        let shown = Self::from_error(kind, &error);
         match error {
+            ConfigError::NotFound { passed_over: Some(file), .. } => shown.hint(format!(
+                "{} was not read, because others may write to its folder; name it if you mean it: `--config {}`",
+                file.display(),
+                file.display()
+            )),
+            ConfigError::ForeignFile { path, .. } => shown.hint(format!(
+                "what another user writes is not read; if you mean it, name the file: `--config {}`",
+                path.join("devdb.toml").display()
+            )),
+            ConfigError::SharedFile { path } => shown.hint(format!("`chmod go-w {}`", path.display())),
+            ConfigError::RelativeTrust { .. } => shown.hint("give the file's absolute path"),
             ConfigError::NotFound { .. } => {
                 shown.hint("change into the project's folder, or name the file: `--config path/to/devdb.toml`")
             }

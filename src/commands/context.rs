@@ -1,11 +1,12 @@
 use crate::cli::{ColorChoice, Globals};
-use crate::config::{self, Request, Resolved, Settings, StateDir};
+use crate::config::{self, Claim, ConfigError, Request, Resolved, Settings, StateDir, Tracking};
 use crate::error::{CommandError, ErrorKind};
 use crate::host::{Aws, AwsTarget, Host};
 use crate::system::{CloudError, SpawnSpec};
 use crate::ui::{ExitStatus, Printer, PrinterSettings, PromptError, Selection};
 use clap::ValueEnum;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// What every verb is given: the host, the printer, the resolved settings.
@@ -14,6 +15,7 @@ pub(crate) struct Context {
     printer: Printer,
     globals: EffectiveGlobals,
     resolved: OnceLock<Resolved>,
+    trusted: OnceLock<()>,
     endless: OnceLock<()>,
     asked_aws: OnceLock<()>,
 }
@@ -81,6 +83,7 @@ impl Context {
             printer,
             globals,
             resolved: OnceLock::new(),
+            trusted: OnceLock::new(),
             endless: OnceLock::new(),
             asked_aws: OnceLock::new(),
         })
@@ -94,32 +97,59 @@ impl Context {
         &self.printer
     }
 
-    /// The settings, with or without an environment.
+    fn with_request<T>(&self, ask: impl FnOnce(&Request<'_>) -> Result<T, ConfigError>) -> Result<T, CommandError> {
+        let (git_email, tracking) = (|| self.git_email(), |path: &Path| self.tracking(path));
+        let request = Request {
+            vars: &self.host.surroundings.vars,
+            cwd: &self.host.surroundings.cwd,
+            file: self.globals.config.clone(),
+            environment: self.globals.environment.clone(),
+            flags: self.globals.flags.clone(),
+            git_email: &git_email,
+            tracking: &tracking,
+        };
+        Ok(ask(&request)?)
+    }
+
+    /// The settings, with or without an environment. Nothing of an environment may be used before it is trusted.
     pub(crate) fn resolved(&self) -> Result<&Resolved, CommandError> {
         if self.resolved.get().is_none() {
-            let git_email = || self.git_email();
-            let resolved = config::resolve(&Request {
-                vars: &self.host.surroundings.vars,
-                cwd: &self.host.surroundings.cwd,
-                file: self.globals.config.clone(),
-                environment: self.globals.environment.clone(),
-                flags: self.globals.flags.clone(),
-                git_email: &git_email,
-            })?;
-            let _ = self.resolved.set(resolved);
+            let _ = self.resolved.set(self.with_request(config::resolve)?);
         }
         self.resolved.get().ok_or_else(|| CommandError::new(ErrorKind::Bug, "the settings were not kept"))
     }
 
-    /// The settings of the selected environment.
+    /// What the project's files claim, whichever environment is selected.
+    pub(crate) fn claim(&self) -> Result<Claim, CommandError> {
+        self.with_request(config::claim)
+    }
+
+    /// Takes these settings instead of what the files say.
+    pub(crate) fn use_settings(&self, settings: Settings) {
+        let _ = self.resolved.set(Resolved::Environment(Box::new(settings)));
+    }
+
+    /// The settings of the selected environment, to be used: what a clone may have brought is trusted, or the user is
+    /// asked.
     pub(crate) fn settings(&self) -> Result<&Settings, CommandError> {
+        let settings = self.described()?;
+        if self.trusted.get().is_none() {
+            self.ask_for_trust(settings)?;
+            let _ = self.trusted.set(());
+        }
+        Ok(settings)
+    }
+
+    /// The settings of the selected environment, to be shown.
+    pub(crate) fn described(&self) -> Result<&Settings, CommandError> {
         match self.resolved()? {
             Resolved::Environment(settings) => Ok(settings),
             Resolved::NoEnvironment { file: Some(file), .. } => {
-                Err(config::ConfigError::NoEnvironments { file: file.clone() }.into())
+                Err(ConfigError::NoEnvironments { file: file.clone() }.into())
             }
-            Resolved::NoEnvironment { file: None, .. } => {
-                Err(config::ConfigError::NotFound { start: self.host.surroundings.cwd.clone() }.into())
+            Resolved::NoEnvironment { file: None, passed_over, .. } => {
+                let start = self.host.surroundings.cwd.clone();
+                Err(ConfigError::NotFound { start, passed_over: passed_over.clone() }.into())
             }
         }
     }
@@ -151,6 +181,11 @@ impl Context {
     /// A question can be answered: by `--yes`, or by somebody at a terminal.
     pub(crate) fn may_agree(&self) -> bool {
         self.globals.yes || self.globals.may_ask
+    }
+
+    /// A user at a terminal can be asked.
+    pub(crate) fn may_ask_in_person(&self) -> bool {
+        self.globals.may_ask
     }
 
     /// Asks a yes-or-no question unless `--yes` answered it.
@@ -198,16 +233,6 @@ impl Context {
         let _ = self.endless.set(());
     }
 
-    /// The flags that another devdb needs to select the same environment.
-    pub(crate) fn selecting_flags(&self) -> Vec<String> {
-        let globals = &self.globals;
-        let config = globals.config.as_ref().map(|path| path.display().to_string());
-        let named = [("--environment", &globals.environment), ("--config", &config)];
-        let named = named.into_iter().filter_map(|(flag, value)| Some((flag, value.as_ref()?)));
-        let others = globals.flags.iter().map(|(_, flag, value)| (*flag, value));
-        named.chain(others).flat_map(|(flag, value)| [flag.to_owned(), value.clone()]).collect()
-    }
-
     /// What Ctrl-C means.
     pub(crate) fn interrupted(&self) -> Result<ExitStatus, CommandError> {
         if self.endless.get().is_some() { Ok(ExitStatus::Cancelled) } else { Err(self.cancelled()) }
@@ -227,6 +252,20 @@ impl Context {
         };
         let found = self.host.processes.capture(&spec).ok().filter(|found| found.code == 0)?;
         String::from_utf8(found.stdout).ok().map(|email| email.trim().to_owned())
+    }
+
+    /// Letters in the wrong case name the same file where the disk does not tell them apart.
+    fn tracking(&self, path: &Path) -> Tracking {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Tracking::Unknown };
+        let mut args: Vec<OsString> =
+            ["--icase-pathspecs", "ls-files", "--cached", "-z", "--"].map(Into::into).to_vec();
+        args.push(name.to_owned());
+        let spec = SpawnSpec { program: "git".into(), args, cwd: Some(folder.to_owned()), ..SpawnSpec::default() };
+        match self.host.processes.capture(&spec) {
+            Ok(found) if found.code == 0 && found.stdout.is_empty() => Tracking::Untracked,
+            Ok(found) if found.code == 0 => Tracking::Tracked,
+            _ => Tracking::Unknown,
+        }
     }
 }
 

@@ -123,9 +123,21 @@ pub(crate) fn confirm_write(context: &Context) -> Result<(), CommandError> {
         .hint(format!("add `--confirm {name}` if you mean it; `--yes` is never enough")))
 }
 
-/// What may be done to the database. Where nothing says whose it is, it counts as shared.
+/// What may be done to the database. Where nothing says whose it is, it counts as shared, and so it does where only a
+/// file that is not trusted calls it personal.
 pub(crate) fn kind(context: &Context) -> Result<EnvironmentKind, CommandError> {
     Ok(match context.resolved()? {
+        Resolved::Environment(settings)
+            if settings.kind == EnvironmentKind::Personal && !context.is_trusted(settings)? =>
+        {
+            let printer = context.printer();
+            printer.warning(&format!(
+                "environment {} counts as shared, because its devdb.toml is not trusted",
+                settings.environment
+            ));
+            printer.hint("`devdb trust`");
+            EnvironmentKind::Shared
+        }
         Resolved::Environment(settings) => settings.kind,
         Resolved::NoEnvironment { .. } => EnvironmentKind::Shared,
     })
@@ -133,7 +145,7 @@ pub(crate) fn kind(context: &Context) -> Result<EnvironmentKind, CommandError> {
 
 /// Whether its name was asked for: then nothing else is.
 pub(crate) fn is_protected(context: &Context) -> Result<bool, CommandError> {
-    Ok(kind(context)? == EnvironmentKind::Protected)
+    Ok(context.resolved()?.environment().is_some_and(|settings| settings.kind == EnvironmentKind::Protected))
 }
 
 /// A session for migrations on the database that is meant; says which one on stderr.

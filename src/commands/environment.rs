@@ -1,15 +1,16 @@
 use super::bastion::access::bastion_access;
 use super::context::Context;
 use super::topology::{fresh_topology, known_topology, topology};
-use crate::config::Transport;
+use crate::config::{self, Origin, Settings, Transport};
 use crate::connection::{self, Connection, ConnectionError, DatabaseSecret, Endpoint, Login, Role, TokenLogin};
 use crate::discovery::Topology;
 use crate::error::{CommandError, remedy_hint};
-use crate::system::CloudError;
+use crate::system::{CloudError, hex};
 use crate::tunnel::{
     self, HealSpec, HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SshPath, SupervisorSpec, TargetSpec,
     TunnelReport, TunnelState,
 };
+use sha2::{Digest, Sha256};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
@@ -176,21 +177,32 @@ pub(crate) async fn tunnel_report(context: &Context) -> Result<Option<TunnelRepo
     Ok(tunnel::status(context.state_dir()?.path(), context.host().processes.as_ref()).await)
 }
 
-/// The configured CA file, or the shipped bundle at its stable path.
+/// The configured CA file, or the shipped bundle, at a stable path.
 pub(crate) fn ca_file(context: &Context) -> Result<PathBuf, CommandError> {
-    if let Some(path) = &context.settings()?.ca_file {
-        return match path.is_file() {
-            true => Ok(path.clone()),
-            false => Err(CommandError::failed(format!("there is no CA file {}", path.display()))
-                .hint("correct `ca_file` in devdb.toml, or leave it out to use the RDS bundle that devdb brings")),
-        };
-    }
+    let settings = context.settings()?;
     let state = context.state_dir()?;
-    let path = state.ensure()?.join(RDS_CA_FILE);
-    let current = std::fs::read_to_string(&path).is_ok_and(|text| text == RDS_CA_BUNDLE);
-    if !current {
-        let fresh = state.path().join(format!("{RDS_CA_FILE}.new"));
-        std::fs::write(&fresh, RDS_CA_BUNDLE)?;
+    let Some(path) = &settings.ca_file else {
+        return kept(state.ensure()?.join(RDS_CA_FILE), RDS_CA_BUNDLE.as_bytes());
+    };
+    if !path.is_file() {
+        return Err(CommandError::failed(format!("there is no CA file {}", path.display()))
+            .hint("correct `ca_file` in devdb.toml, or leave it out to use the RDS bundle that devdb brings"));
+    }
+    let is_brought = settings.entries.get("ca_file").is_some_and(|entry| matches!(entry.origin, Origin::File { .. }));
+    if !is_brought {
+        return Ok(path.clone());
+    }
+    // What was trusted is this content; another branch may bring another one while a tunnel or a shell still uses it.
+    let content = std::fs::read(path)?;
+    let name = format!("ca-{}.pem", hex(&Sha256::digest(&content)[..8]));
+    kept(state.ensure()?.join(name), &content)
+}
+
+/// The file with this content; written where it is another one.
+fn kept(path: PathBuf, content: &[u8]) -> Result<PathBuf, CommandError> {
+    if !std::fs::read(&path).is_ok_and(|found| found == content) {
+        let fresh = path.with_extension("new");
+        std::fs::write(&fresh, content)?;
         std::fs::rename(&fresh, &path)?;
     }
     Ok(path)
@@ -230,12 +242,25 @@ pub(crate) async fn tunnel_spec(context: &Context) -> Result<SupervisorSpec, Com
         Transport::Direct => None,
         Transport::Ssh => Some(link_spec(context).await?),
     };
+    let ca_file = ca_file(context)?;
     Ok(SupervisorSpec {
         link,
         targets: tunnel_targets(context, &topology)?,
-        ca_file: ca_file(context)?,
+        ca_file: ca_file.clone(),
         hold_ms: u64::try_from(settings.tunnel.hold.as_millis()).unwrap_or(u64::MAX),
-        heal: Some(HealSpec { folder: context.host().surroundings.cwd.clone(), flags: context.selecting_flags() }),
+        heal: Some(heal_spec(context, ca_file)?),
+    })
+}
+
+/// What the supervisor's child must know to mend the way: the settings as they are trusted now.
+fn heal_spec(context: &Context, ca_file: PathBuf) -> Result<HealSpec, CommandError> {
+    let settings = context.settings()?;
+    let frozen = config::freeze(&Settings { ca_file: settings.ca_file.as_ref().map(|_| ca_file), ..settings.clone() });
+    let values = frozen.into_iter().map(|(key, value)| Ok((key, serde_json::to_value(value)?)));
+    Ok(HealSpec {
+        folder: context.host().surroundings.cwd.clone(),
+        environment: settings.environment.clone(),
+        settings: values.collect::<Result<_, std::io::Error>>()?,
     })
 }
 

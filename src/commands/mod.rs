@@ -18,6 +18,7 @@ mod psql;
 mod schema;
 mod status;
 mod topology;
+mod trust;
 mod tunnel;
 mod up;
 mod wrap;
@@ -54,6 +55,8 @@ pub(crate) enum Command {
     /// Show the effective settings
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    Trust(trust::TrustArgs),
+    Untrust(trust::UntrustArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -122,6 +125,8 @@ async fn perform(command: Command, context: &Context) -> Result<ExitStatus, Comm
         Command::Migrate(command) => migrate::run(command, context).await,
         Command::Schema(args) => schema::run(&args, context).await,
         Command::Config(command) => config::run(command, context),
+        Command::Trust(args) => trust::run(&args, context),
+        Command::Untrust(args) => trust::take_back(&args, context),
         Command::Completions(args) => completions::run(&args, context),
         Command::Man(args) => man::run(&args, context),
     }

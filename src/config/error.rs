@@ -4,7 +4,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("no devdb.toml was found in {} or above it", start.display())]
-    NotFound { start: PathBuf },
+    NotFound { start: PathBuf, passed_over: Option<PathBuf> },
     #[error("{} describes no environment", file.display())]
     NoEnvironments { file: PathBuf },
     #[error("{} could not be read", path.display())]
@@ -25,6 +25,12 @@ pub enum ConfigError {
     State { path: PathBuf, source: std::io::Error },
     #[error("the state folder {} belongs to somebody else", path.display())]
     ForeignState { path: PathBuf },
+    #[error("{} belongs to another user (uid {owner})", path.display())]
+    ForeignFile { path: PathBuf, owner: u32 },
+    #[error("others may write to {}", path.display())]
+    SharedFile { path: PathBuf },
+    #[error("DEVDB_TRUSTED_CONFIG is no absolute path: {}", path.display())]
+    RelativeTrust { path: PathBuf },
     #[error("neither HOME nor XDG_STATE_HOME is set")]
     NoHome,
 }

@@ -1,7 +1,7 @@
 use super::keys::{KEYS, Key, Scope};
 use super::{ConfigError, Entry, Origin, Value};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -15,11 +15,6 @@ pub const PERSONAL_FILE: &str = "devdb.local.toml";
 pub(super) struct FileEntries {
     pub(super) top: BTreeMap<&'static str, Entry>,
     pub(super) environments: BTreeMap<String, BTreeMap<&'static str, Entry>>,
-}
-
-/// The nearest `devdb.toml` in `start` or a folder above it.
-pub fn find_upwards(start: &Path) -> Option<PathBuf> {
-    start.ancestors().map(|folder| folder.join(COMMITTED_FILE)).find(|path| path.is_file())
 }
 
 pub(super) fn load(path: &Path, personal: bool) -> Result<FileEntries, ConfigError> {

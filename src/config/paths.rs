@@ -7,6 +7,17 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateDir(PathBuf);
 
+/// `$XDG_STATE_HOME/devdb`; nothing is created.
+pub(super) fn state_home(vars: &BTreeMap<String, String>) -> Result<PathBuf, ConfigError> {
+    let base = match (vars.get("XDG_STATE_HOME"), vars.get("HOME")) {
+        // The XDG base directory specification: a relative path is to be ignored.
+        (Some(path), _) if Path::new(path).is_absolute() => PathBuf::from(path),
+        (_, Some(home)) if !home.is_empty() => Path::new(home).join(".local/state"),
+        _ => return Err(ConfigError::NoHome),
+    };
+    Ok(base.join("devdb"))
+}
+
 impl StateDir {
     /// The folder's path; nothing is created.
     pub fn locate(
@@ -15,13 +26,7 @@ impl StateDir {
         environment: &str,
         alias: &str,
     ) -> Result<Self, ConfigError> {
-        let base = match (vars.get("XDG_STATE_HOME"), vars.get("HOME")) {
-            // The XDG base directory specification: a relative path is to be ignored.
-            (Some(path), _) if Path::new(path).is_absolute() => PathBuf::from(path),
-            (_, Some(home)) if !home.is_empty() => Path::new(home).join(".local/state"),
-            _ => return Err(ConfigError::NoHome),
-        };
-        Ok(Self(base.join("devdb").join(project).join(environment).join(alias)))
+        Ok(Self(state_home(vars)?.join(project).join(environment).join(alias)))
     }
 
     /// Creates the folder where it is missing, and refuses one that somebody else could write to.

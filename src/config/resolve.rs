@@ -1,5 +1,7 @@
-use super::file::{self, COMMITTED_FILE, PERSONAL_FILE};
+use super::claim::Claim;
+use super::file::FileEntries;
 use super::keys::{KEYS, Key, Kind, Scope};
+use super::load::{Files, Root, Tracking, load_files};
 use super::settings::{
     Alias, BastionSettings, DatabaseRule, EnvironmentKind, MigrationSettings, ProjectName, Settings, SshSettings,
     Transport, TunnelSettings, name_part,
@@ -21,6 +23,8 @@ pub struct Request<'a> {
     pub flags: Vec<(&'static str, &'static str, String)>,
     /// The address git knows the user by; asked only if nothing else names an alias.
     pub git_email: &'a dyn Fn() -> Option<String>,
+    /// What git says of the personal file; asked only if there is one.
+    pub tracking: &'a dyn Fn(&Path) -> Tracking,
 }
 
 /// The result: the settings of the selected environment, or the knowledge that there is no environment at all.
@@ -29,7 +33,7 @@ pub enum Resolved {
     /// Boxed: the settings are large and the other case is empty.
     Environment(Box<Settings>),
     /// No file, or a file without any environment, and none was asked for: `migrate` may use `DATABASE_URL`.
-    NoEnvironment { file: Option<PathBuf>, migrations: MigrationSettings },
+    NoEnvironment { file: Option<PathBuf>, passed_over: Option<PathBuf>, migrations: MigrationSettings },
 }
 
 impl Resolved {
@@ -46,7 +50,7 @@ impl Resolved {
 /// # Errors
 /// Everything that [`ConfigError`] names, except the state folder.
 pub fn resolve(request: &Request<'_>) -> Result<Resolved, ConfigError> {
-    let (committed, personal, root) = load_files(request)?;
+    let Files { committed, personal, is_proven_personal, root } = load_files(request)?;
     let asked = request
         .environment
         .clone()
@@ -65,13 +69,13 @@ pub fn resolve(request: &Request<'_>) -> Result<Resolved, ConfigError> {
         None if known.is_empty() => {
             let effective = layers("").collect(|key| key.scope == Scope::Project)?;
             let migrations = Read { entries: &effective, root: &root }.migrations()?;
-            return Ok(Resolved::NoEnvironment { file: root.file, migrations });
+            return Ok(Resolved::NoEnvironment { file: root.file, passed_over: root.passed_over, migrations });
         }
         None => ("dev".to_owned(), Origin::Default),
     };
     if !known.contains(&name) {
         if root.file.is_none() {
-            return Err(ConfigError::NotFound { start: request.cwd.to_owned() });
+            return Err(root.not_found(request));
         }
         return Err(ConfigError::NoSuchEnvironment { name, origin, known });
     }
@@ -79,11 +83,33 @@ pub fn resolve(request: &Request<'_>) -> Result<Resolved, ConfigError> {
     keep_protection(&committed, &name, &mut entries);
     add_alias(request, &mut entries);
     let settings = Read { entries: &entries, root: &root }.settings(name)?;
-    Ok(Resolved::Environment(Box::new(Settings { entries, ..settings })))
+    let brought: Vec<&FileEntries> = if is_proven_personal { vec![&committed] } else { vec![&committed, &personal] };
+    let is_brought = |origin: &Origin| match (origin, &root.file) {
+        (Origin::File { path, .. }, Some(file)) => !is_proven_personal || path == file,
+        _ => false,
+    };
+    let needs_trust = |key: &Key| {
+        let found = entries.get(key.name);
+        key.needs_trust() && found.is_some_and(|entry| is_brought(&entry.origin))
+    };
+    let file = root.file.as_ref().filter(|_| KEYS.iter().any(needs_trust));
+    let claim = file.map(|file| Claim::of(file, &brought));
+    Ok(Resolved::Environment(Box::new(Settings { claim, entries, ..settings })))
+}
+
+/// The settings that these values make.
+pub(super) fn settings_of(
+    environment: &str,
+    folder: &Path,
+    entries: BTreeMap<&'static str, Entry>,
+) -> Result<Settings, ConfigError> {
+    let root = Root { folder: folder.to_owned(), file: None, passed_over: None };
+    let settings = Read { entries: &entries, root: &root }.settings(environment.to_owned())?;
+    Ok(Settings { entries, ..settings })
 }
 
 /// A variable or a personal file may make an environment stricter than the team did, never laxer.
-fn keep_protection(committed: &file::FileEntries, name: &str, entries: &mut BTreeMap<&'static str, Entry>) {
+fn keep_protection(committed: &FileEntries, name: &str, entries: &mut BTreeMap<&'static str, Entry>) {
     let strictness = |entry: &Entry| match &entry.value {
         Value::Text(kind) if kind == "protected" => 2,
         Value::Text(kind) if kind == "personal" => 0,
@@ -95,38 +121,14 @@ fn keep_protection(committed: &file::FileEntries, name: &str, entries: &mut BTre
     }
 }
 
-struct Root {
-    folder: PathBuf,
-    file: Option<PathBuf>,
-}
-
-fn load_files(request: &Request<'_>) -> Result<(file::FileEntries, file::FileEntries, Root), ConfigError> {
-    let chosen = request
-        .file
-        .clone()
-        .or_else(|| request.vars.get("DEVDB_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from))
-        .map(|path| request.cwd.join(path));
-    let Some(path) = chosen.or_else(|| file::find_upwards(request.cwd)) else {
-        let root = Root { folder: request.cwd.to_owned(), file: None };
-        return Ok((file::FileEntries::default(), file::FileEntries::default(), root));
-    };
-    let committed = file::load(&path, false)?;
-    let folder = path.parent().unwrap_or(request.cwd).to_owned();
-    let personal_path = folder.join(PERSONAL_FILE);
-    let personal =
-        if personal_path.is_file() { file::load(&personal_path, true)? } else { file::FileEntries::default() };
-    debug_assert!(path.file_name().is_some(), "a path to {COMMITTED_FILE} has a name");
-    Ok((committed, personal, Root { folder, file: Some(path) }))
-}
-
 fn variable(vars: &BTreeMap<String, String>, name: &str) -> Option<(String, Origin)> {
     vars.get(name).filter(|value| !value.is_empty()).map(|value| (value.clone(), Origin::Variable(name.to_owned())))
 }
 
 struct Layers<'a> {
     request: &'a Request<'a>,
-    committed: &'a file::FileEntries,
-    personal: &'a file::FileEntries,
+    committed: &'a FileEntries,
+    personal: &'a FileEntries,
     name: String,
 }
 
@@ -276,6 +278,7 @@ impl Read<'_> {
             migrations: self.migrations()?,
             environment,
             file: self.root.file.clone(),
+            claim: None,
             entries: BTreeMap::new(),
         })
     }

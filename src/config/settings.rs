@@ -1,3 +1,4 @@
+use super::claim::Claim;
 use super::value::Entry;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -169,6 +170,8 @@ pub struct Settings {
     pub migrations: MigrationSettings,
     /// The committed file, if there is one.
     pub file: Option<PathBuf>,
+    /// What counts only after `devdb trust`, where these settings hold any of it.
+    pub claim: Option<Claim>,
     /// Each effective value with its origin, for `config show`.
     pub entries: BTreeMap<&'static str, Entry>,
 }

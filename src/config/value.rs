@@ -1,4 +1,4 @@
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -14,6 +14,8 @@ pub enum Origin {
     },
     /// `git config user.email`, for the alias.
     Git,
+    /// The settings of the `up` that started the tunnel.
+    Tunnel,
     Default,
 }
 
@@ -24,13 +26,14 @@ impl fmt::Display for Origin {
             Self::Variable(name) => write!(f, "variable {name}"),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Git => f.write_str("git config user.email"),
+            Self::Tunnel => f.write_str("the `up` that started the tunnel"),
             Self::Default => f.write_str("default"),
         }
     }
 }
 
 /// A setting's value before it is parsed into its type.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Value {
     Text(String),

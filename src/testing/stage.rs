@@ -3,6 +3,7 @@ use super::{
     ScriptedPrompter,
 };
 use crate::bastion::{AddressEcho, KeyMaker, Shell};
+use crate::config::TRUSTED_CONFIG;
 use crate::connection::Connection;
 use crate::host::{Aws, AwsTarget, Host, Surroundings, Tools, real_tools};
 use crate::migrate::import::Recorder;
@@ -137,6 +138,8 @@ impl Stage {
         let vars = BTreeMap::from([
             ("HOME".to_owned(), home.path().display().to_string()),
             ("DEVDB_ALIAS".to_owned(), "ada".to_owned()),
+            // The box's own file; what is asked without it has tests of its own.
+            (TRUSTED_CONFIG.to_owned(), home.path().join("project/devdb.toml").display().to_string()),
         ]);
         let stage = Self {
             home,

@@ -7,14 +7,16 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// How a child finds the settings of the environment that this tunnel belongs to.
+/// The settings of the environment that this tunnel belongs to, as they were at its `up`: what a branch that is checked
+/// out later says counts for the next `up`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HealSpec {
     /// Where `devdb tunnel up` was run.
     pub folder: PathBuf,
-    /// The flags that chose the environment.
-    pub flags: Vec<String>,
+    pub environment: String,
+    /// By their keys; only the settings' own room knows them.
+    pub settings: serde_json::Map<String, serde_json::Value>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,12 +67,14 @@ pub fn credential_places(variable: impl Fn(&str) -> Option<String>) -> Vec<PathB
     files.into_iter().chain([login_cache, home.as_ref().map(|home| home.join(".aws/sso/cache"))]).flatten().collect()
 }
 
-/// The last words of the child's command line.
+/// Words of the child's command line.
 pub(super) const ERRAND: [&str; 2] = ["tunnel", "heal"];
 
 /// Runs `devdb tunnel heal`.
 pub struct ChildHealer {
     pub executable: PathBuf,
+    /// Holds the specification, and in it what is to be healed.
+    pub spec_file: PathBuf,
     pub processes: Arc<dyn Processes>,
     /// See [`credential_places`].
     pub credentials: Vec<PathBuf>,
@@ -80,9 +84,12 @@ pub struct ChildHealer {
 impl Healer for ChildHealer {
     async fn heal(&self, spec: &HealSpec) -> HealReport {
         let words = ["--json", "--no-input"].into_iter().chain(ERRAND);
-        let args = spec.flags.iter().map(Into::into).chain(words.map(Into::into)).collect();
+        let spec_file = ["--spec".into(), self.spec_file.clone().into()];
+        let args = words.map(Into::into).chain(spec_file).collect();
         let program = self.executable.clone().into();
-        let child = SpawnSpec { program, args, cwd: Some(spec.folder.clone()), ..SpawnSpec::default() };
+        // Another branch, without the folder, may be checked out by now.
+        let cwd = if spec.folder.is_dir() { spec.folder.clone() } else { PathBuf::from("/") };
+        let child = SpawnSpec { program, args, cwd: Some(cwd), ..SpawnSpec::default() };
         let processes = self.processes.clone();
         let ended = tokio::task::spawn_blocking(move || processes.capture(&child)).await;
         ended.map_or_else(|_| failed("it was cut short".to_owned()), read)
@@ -135,10 +142,12 @@ mod tests {
         };
         let healer = ChildHealer {
             executable: PathBuf::new(),
+            spec_file: PathBuf::new(),
             processes: Arc::new(FakeProcesses::default()),
             credentials: credential_places(variable),
         };
-        let spec = HealSpec { folder: home.path().join("project"), flags: Vec::new() };
+        let folder = home.path().join("project");
+        let spec = HealSpec { folder, environment: "dev".to_owned(), settings: serde_json::Map::new() };
         let look = || healer.credentials(&spec);
         let mut before = look();
         assert_eq!(look(), before);
@@ -159,13 +168,22 @@ mod tests {
     #[tokio::test]
     async fn the_child_is_given_the_environment_and_its_answer_is_read() {
         let processes = Arc::new(FakeProcesses::default());
-        let healer =
-            ChildHealer { executable: "/bin/devdb".into(), processes: processes.clone(), credentials: Vec::new() };
-        let spec = HealSpec { folder: "/home/ada/shop".into(), flags: vec!["-e".to_owned(), "staging".to_owned()] };
+        let healer = ChildHealer {
+            executable: "/bin/devdb".into(),
+            spec_file: "/state/spec.json".into(),
+            processes: processes.clone(),
+            credentials: Vec::new(),
+        };
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().to_owned();
+        let spec = HealSpec { folder, environment: "staging".to_owned(), settings: serde_json::Map::new() };
         assert_eq!(healer.heal(&spec).await.outcome, HealOutcome::Failed, "there is no such program");
         let asked = processes.captured().remove(0);
-        assert_eq!(asked.cwd, Some("/home/ada/shop".into()));
-        assert_eq!(asked.args, ["-e", "staging", "--json", "--no-input", "tunnel", "heal"]);
+        assert_eq!(asked.cwd.as_deref(), Some(home.path()));
+        assert_eq!(asked.args, ["--json", "--no-input", "tunnel", "heal", "--spec", "/state/spec.json"]);
+        drop(home);
+        assert_eq!(healer.heal(&spec).await.outcome, HealOutcome::Failed);
+        assert_eq!(processes.captured()[1].cwd, Some("/".into()), "another branch may lack the folder");
 
         let say = |stdout: &str, stderr: &str| {
             let (stdout, stderr) = (stdout.as_bytes().to_vec(), stderr.as_bytes().to_vec());

@@ -57,7 +57,7 @@ fn spec() -> SupervisorSpec {
         }],
         ca_file: "/state/ca.pem".into(),
         hold_ms: 30_000,
-        heal: Some(HealSpec { folder: "/".into(), flags: Vec::new() }),
+        heal: Some(HealSpec { folder: "/".into(), environment: "dev".to_owned(), settings: serde_json::Map::new() }),
     }
 }
 

@@ -256,7 +256,7 @@ async fn run(
 /// A child that asks AWS knows nothing of the end, and would go on mending for a tunnel that is down.
 fn end_errands(processes: &dyn Processes, pid: u32) {
     let is_ours =
-        |process: &ProcessInfo| process.parent == Some(pid) && process.command.ends_with(&ERRAND.map(Into::into));
+        |process: &ProcessInfo| process.parent == Some(pid) && process.command.windows(2).any(|words| words == ERRAND);
     for process in processes.list().iter().filter(|process| is_ours(process)) {
         let _ = processes.terminate(process.pid, process.started_at);
     }

@@ -79,6 +79,7 @@ mod sandbox_wrap;
 mod support;
 mod terminal;
 mod tidy;
+mod trust;
 mod tunnel_seams;
 mod whole;
 mod wrap;

@@ -95,7 +95,14 @@ fn rows_in_what_would_go_stop_it_until_they_are_agreed_to() {
 fn a_protected_environment_follows_nobody_and_a_shared_one_keeps_what_others_ran() {
     let protected = Project::new("protected");
     ends_with(&protected.devdb(&["sync"]), 4);
-    let shared = Project::new("shared");
+    keeps_what_others_ran(&Project::new("shared"));
+    let Project { stage, database } = Project::new("personal");
+    // What only a file that is not trusted calls personal is shared.
+    keeps_what_others_ran(&Project { stage: stage.var("DEVDB_TRUSTED_CONFIG", ""), database });
+}
+
+#[track_caller]
+fn keeps_what_others_ran(shared: &Project) {
     shared.git(&["switch", "-qc", "flags"]);
     shared.commit("flags", "3_flags", "create table flags (id int);\n-- migrate:down\ndrop table flags;");
     ends_with(&shared.devdb(&["to", "latest"]), 0);

@@ -239,11 +239,38 @@ fn a_visit_to_aws_ends_with_the_tunnel() {
     laptop.fault(r#"api {"action":"GetCallerIdentity","hold":true}"#);
     laptop.fault("database-down");
     await_state(&laptop, "suspect");
-    let visits = || laptop.shell("pgrep -f 'json --no-input tunnel heal$'").stdout;
+    let visits = || laptop.shell("pgrep -f 'json --no-input tunnel heal --spec'").stdout;
     poll("it asks AWS", || (!visits().is_empty()).then_some(()));
     laptop.devdb("tunnel down").expect_code(0);
     poll("nobody asks any more", || visits().is_empty().then_some(()));
     laptop.fault("clear");
     laptop.devdb("tunnel up").expect_code(0);
+    finish(&laptop);
+}
+
+/// The supervisor mends the way with the settings of its own `up`; the branch that is checked out by then runs nothing.
+#[test]
+fn a_branch_that_is_checked_out_while_the_tunnel_is_up_runs_nothing() {
+    const UNNAMED: &[(&str, &str)] = &[("DEVDB_TRUSTED_CONFIG", "")];
+    let laptop = Laptop::new();
+    laptop.devdb_with(UNNAMED, "up").expect_code(4);
+    laptop.devdb_with(UNNAMED, "trust").expect_code(0);
+    laptop.devdb_with(UNNAMED, "up").expect_code(0);
+    let mark = laptop.home().join("pwned");
+    let settings = laptop.shell("cat devdb.toml").expect_code(0).stdout;
+    let hostile = format!("[environment.dev.ssh]\nproxy_command = \"touch {}; nc %h %p\"\n", mark.display());
+    let write = |text: &str| {
+        let line = format!("cat > devdb.toml <<'END'\n{}\nEND", text.trim_end());
+        laptop.shell(&line).expect_code(0);
+    };
+    write(&format!("{settings}{hostile}"));
+    laptop.fault("change-address");
+    await_log(&laptop, "mended: let ");
+    await_state(&laptop, "up");
+    let refused = laptop.devdb_with(UNNAMED, "tunnel restart");
+    refused.expect_code(4).says(&["has changed since it was trusted", "proxy_command"]);
+    write(&settings);
+    laptop.devdb_with(UNNAMED, "tunnel restart").expect_code(0);
+    assert!(!mark.exists());
     finish(&laptop);
 }

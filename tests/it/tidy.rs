@@ -35,7 +35,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("schema", &["system"]),
     ("lambda", &["adapters", "connection", "migrate", "system"]),
     ("connection", &["system"]),
-    ("config", &[]),
+    ("config", &["system"]),
     ("ui", &[]),
     ("system", &[]),
     ("error", &["bastion", "config", "connection", "discovery", "migrate", "schema", "system", "tunnel", "ui"]),

@@ -21,6 +21,7 @@ fn real(project: &Project, port: u16, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_devdb"));
     command.arg("migrate").args(words).arg("--from-env").env_clear().env("HOME", project.stage.project());
     command.env("PATH", "/usr/bin:/bin").env("DEVDB_ALIAS", "ada").env("DATABASE_URL", project.database.url_at(port));
+    command.env("DEVDB_TRUSTED_CONFIG", project.stage.project().join("devdb.toml"));
     command.current_dir(project.stage.project());
     command
 }

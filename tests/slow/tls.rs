@@ -79,6 +79,7 @@ fn with_a_probe(case: &Case, server: &Cluster) -> String {
         .env_clear()
         .env("HOME", home.path())
         .env("USER", "ada")
+        .env("DEVDB_TRUSTED_CONFIG", home.path().join("devdb.toml"))
         .current_dir(home.path())
         .stdin(Stdio::null())
         .output()

@@ -27,6 +27,7 @@ def settings(world):
         "HOME": str(world.home),
         "XDG_RUNTIME_DIR": str(world.runtime),
         "DEVDB_ALIAS": "ada",
+        "DEVDB_TRUSTED_CONFIG": str(world.project / "devdb.toml"),
         "DEVDB_SANDBOX": world.name,
         "DEVDB_SANDBOX_ENDPOINTS": str(world.endpoints_file),
     }

@@ -16,7 +16,7 @@ pub(crate) struct ShowArgs {
 }
 
 pub(crate) fn run(args: &ShowArgs, context: &Context) -> Result<ExitStatus, CommandError> {
-    let settings = context.settings()?;
+    let settings = context.described()?;
     let rows = KEYS.iter().filter_map(|key| settings.entries.get_key_value(key.name));
     let report = ConfigReport {
         environment: settings.environment.clone(),

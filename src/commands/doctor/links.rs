@@ -17,7 +17,9 @@ use crate::tunnel::{Remedy, TargetState, TunnelState};
 const SOON: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
 
 pub(super) fn settings(context: &Context) -> Look {
-    let settings = context.settings()?;
+    let settings = context.described()?;
+    // It only looks: a question would be answered with a change.
+    context.check_trust(settings)?;
     let kind = match settings.kind {
         EnvironmentKind::Personal => "personal",
         EnvironmentKind::Shared => "shared",

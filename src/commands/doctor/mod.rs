@@ -28,6 +28,9 @@ pub(crate) async fn run(_args: &DoctorArgs, context: &Context) -> Result<ExitSta
 
 async fn findings(context: &Context) -> Vec<Finding> {
     let mut findings = vec![Finding::of("settings", links::settings(context))];
+    if findings.iter().any(Finding::is_broken) {
+        return findings;
+    }
     let Ok(settings) = context.settings() else { return findings };
     let through_ssh = settings.transport == Transport::Ssh;
     if through_ssh {

@@ -3,10 +3,12 @@ use crate::bastion::Beyond;
 use crate::commands::bastion::mend;
 use crate::commands::context::Context;
 use crate::commands::environment;
+use crate::config;
 use crate::error::CommandError;
 use crate::system::CloudError;
-use crate::tunnel::{HealOutcome, HealReport, Presence, Remedy};
+use crate::tunnel::{HealOutcome, HealReport, Presence, Remedy, read_spec};
 use crate::ui::{ExitStatus, Paint, Report};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -15,9 +17,17 @@ const LIMIT: Duration = Duration::from_secs(180);
 
 /// Mend the way to the bastion (run by the supervisor)
 #[derive(Debug, clap::Args)]
-pub(crate) struct HealArgs {}
+pub(crate) struct HealArgs {
+    /// The specification of the tunnel, with the settings of its `up`
+    #[arg(long, value_name = "FILE")]
+    spec: Option<PathBuf>,
+}
 
-pub(crate) async fn run(_args: &HealArgs, context: &Context) -> Result<ExitStatus, CommandError> {
+pub(crate) async fn run(args: &HealArgs, context: &Context) -> Result<ExitStatus, CommandError> {
+    if let Some(heal) = args.spec.as_deref().map(read_spec).transpose()?.and_then(|spec| spec.heal) {
+        let settings = serde_json::from_value(heal.settings.into()).map_err(std::io::Error::from)?;
+        context.use_settings(config::thaw(&heal.environment, &heal.folder, &settings)?);
+    }
     let report = match logged_in(context).await {
         Err(error) if error.is_about_credentials() => refused(HealOutcome::NeedsCredentials, error.into()),
         Err(error) => refused(HealOutcome::Failed, error.into()),

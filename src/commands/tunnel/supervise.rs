@@ -76,6 +76,7 @@ async fn supervise_until_signalled(args: &SuperviseArgs, host: &Host) -> Result<
         processes: host.processes.clone(),
         healer: Arc::new(ChildHealer {
             executable: host.surroundings.executable.clone(),
+            spec_file: args.spec.clone(),
             processes: host.processes.clone(),
             credentials: credential_places(|name| host.surroundings.vars.get(name).cloned()),
         }),

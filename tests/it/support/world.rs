@@ -109,6 +109,7 @@ impl World {
         let mut devdb = self.program(env!("CARGO_BIN_EXE_devdb"));
         devdb.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.home.path());
         devdb.env("XDG_RUNTIME_DIR", self.path("run")).env("DEVDB_ALIAS", "ada");
+        devdb.env("DEVDB_TRUSTED_CONFIG", self.path("project/devdb.toml"));
         devdb.current_dir(self.path("project")).args(["--json", "tunnel", verb]).stdin(Stdio::null());
         if matches!(verb, "up" | "restart") {
             devdb.arg("--spec").arg(self.path("spec.json"));

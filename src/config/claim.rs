@@ -1,0 +1,94 @@
+use super::file::FileEntries;
+use super::keys::{KEYS, Key, Kind, Scope};
+use super::{Entry, Origin, Value};
+use crate::system::hex;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+
+/// Settings of an environment that name no account, no database and no program, and let no one in.
+const HARMLESS: [&str; 4] = ["env.client", "tunnel.writer_port", "tunnel.reader_port", "tunnel.hold"];
+
+impl Key {
+    /// Whether a committed file's value counts only after `devdb trust`: it runs a program, or says which account and
+    /// database are used, who is believed, who is let in, or what may be done. `project` is among them because it names
+    /// the state folder, with the bastion's key and the tunnel.
+    pub fn needs_trust(&self) -> bool {
+        self.name == "project" || (self.scope == Scope::Environment && !HARMLESS.contains(&self.name))
+    }
+}
+
+/// A value that a file claims.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ClaimedValue {
+    /// `project`, or `NAME.key` for the environment NAME.
+    pub key: String,
+    pub value: Value,
+    /// SHA-256 of the file that the value names, in hex; another content is another claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+}
+
+/// Everything that the files of a project claim and that needs trust.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The committed file's real path: the claim is this file's and no other's.
+    pub file: PathBuf,
+    pub project: Option<String>,
+    /// In the order of their keys.
+    pub values: Vec<ClaimedValue>,
+}
+
+impl Claim {
+    /// `files` are those that a clone may have brought.
+    pub(super) fn of(path: &Path, files: &[&FileEntries]) -> Self {
+        let mut values = Vec::new();
+        for key in KEYS.iter().filter(|key| key.needs_trust()) {
+            for file in files {
+                let top = file.top.get(key.name).map(|entry| (key.name.to_owned(), entry));
+                let environments = file
+                    .environments
+                    .iter()
+                    .filter_map(|(name, entries)| Some((format!("{name}.{}", key.name), entries.get(key.name)?)));
+                values.extend(top.into_iter().chain(environments).map(|(name, entry)| claimed(key, name, entry)));
+            }
+        }
+        values.sort();
+        let project = files.iter().rev().find_map(|file| match &file.top.get("project")?.value {
+            Value::Text(project) => Some(project.clone()),
+            _ => None,
+        });
+        Self { file: real(path), project, values }
+    }
+}
+
+/// The path without links, where there is one.
+pub(super) fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+fn claimed(key: &Key, name: String, entry: &Entry) -> ClaimedValue {
+    let named = match (&entry.value, &entry.origin) {
+        (Value::Text(text), Origin::File { path, .. }) if key.kind == Kind::Path => {
+            Some(path.parent().unwrap_or(Path::new("")).join(text))
+        }
+        _ => None,
+    };
+    let content = named.and_then(|path| std::fs::read(path).ok()).map(|bytes| hex(&Sha256::digest(bytes)));
+    ClaimedValue { key: name, value: entry.value.clone(), content }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_said_to_be_harmless_needs_trust() {
+        let harmless: Vec<&str> = KEYS.iter().filter(|key| !key.needs_trust()).map(|key| key.name).collect();
+        let migrations =
+            ["dir", "table", "lock_table", "schema", "allow_unordered"].map(|key| format!("migrations.{key}"));
+        let expected: Vec<&str> =
+            std::iter::once("alias").chain(migrations.iter().map(String::as_str)).chain(HARMLESS).collect();
+        assert_eq!(harmless, expected);
+    }
+}

@@ -1,0 +1,88 @@
+use super::claim::Claim;
+use super::file::{self, COMMITTED_FILE, FileEntries, PERSONAL_FILE};
+use super::search::{Found, check_file, search};
+use super::trust::TRUSTED_CONFIG;
+use super::{ConfigError, Request};
+use std::path::{Path, PathBuf};
+
+/// Whether a clone brought a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tracking {
+    Tracked,
+    Untracked,
+    /// It lies in no work tree, or git does not answer.
+    Unknown,
+}
+
+pub(super) struct Root {
+    pub(super) folder: PathBuf,
+    pub(super) file: Option<PathBuf>,
+    /// A file that was not read, because others may write to its folder.
+    pub(super) passed_over: Option<PathBuf>,
+}
+
+impl Root {
+    pub(super) fn not_found(&self, request: &Request<'_>) -> ConfigError {
+        ConfigError::NotFound { start: request.cwd.to_owned(), passed_over: self.passed_over.clone() }
+    }
+}
+
+pub(super) struct Files {
+    pub(super) committed: FileEntries,
+    pub(super) personal: FileEntries,
+    /// git does not track the personal file, so no clone brought it.
+    pub(super) is_proven_personal: bool,
+    pub(super) root: Root,
+}
+
+pub(super) fn load_files(request: &Request<'_>) -> Result<Files, ConfigError> {
+    let chosen = request
+        .file
+        .clone()
+        .or_else(|| request.vars.get("DEVDB_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from))
+        .map(|path| request.cwd.join(path));
+    let named = request.vars.get(TRUSTED_CONFIG).map(Path::new).filter(|path| path.is_absolute());
+    let found = match chosen {
+        Some(path) => Found::File(path),
+        None => search(request.cwd, named)?,
+    };
+    let path = match found {
+        Found::File(path) => path,
+        Found::Nothing { passed_over } => {
+            let root = Root { folder: request.cwd.to_owned(), file: None, passed_over };
+            let (committed, personal) = (FileEntries::default(), FileEntries::default());
+            return Ok(Files { committed, personal, is_proven_personal: true, root });
+        }
+    };
+    let committed = file::load(&path, false)?;
+    let folder = path.parent().unwrap_or(request.cwd).to_owned();
+    debug_assert!(path.file_name().is_some(), "a path to {COMMITTED_FILE} has a name");
+    let (personal, is_proven_personal) = load_personal(request, &folder.join(PERSONAL_FILE), named)?;
+    let root = Root { folder, file: Some(path), passed_over: None };
+    Ok(Files { committed, personal, is_proven_personal, root })
+}
+
+/// A personal file that git tracks came with the clone: it counts as the committed one does.
+fn load_personal(request: &Request<'_>, path: &Path, named: Option<&Path>) -> Result<(FileEntries, bool), ConfigError> {
+    if !path.is_file() {
+        return Ok((FileEntries::default(), true));
+    }
+    if named.is_none() {
+        check_file(path)?;
+    }
+    let tracking = (request.tracking)(path);
+    let entries = file::load(path, tracking != Tracking::Tracked)?;
+    Ok((entries, tracking == Tracking::Untracked))
+}
+
+/// What the project's files claim, whichever environment is selected.
+///
+/// # Errors
+/// As [`resolve`], where no file is found too.
+pub fn claim(request: &Request<'_>) -> Result<Claim, ConfigError> {
+    let files = load_files(request)?;
+    let Some(file) = &files.root.file else { return Err(files.root.not_found(request)) };
+    let brought =
+        if files.is_proven_personal { vec![&files.committed] } else { vec![&files.committed, &files.personal] };
+    Ok(Claim::of(file, &brought))
+}
