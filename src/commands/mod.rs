@@ -1,6 +1,7 @@
 //! Reception: one folder per noun, one file per verb. A verb resolves its settings, fetches its tools, calls one
 //! workshop and tells the answer; it holds no loops, no retries and no `match` on the state of the cloud.
 
+mod account;
 mod bastion;
 mod completions;
 mod config;

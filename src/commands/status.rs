@@ -1,3 +1,4 @@
+use super::account;
 use super::context::Context;
 use super::{bastion, database, environment, tunnel};
 use crate::bastion::{BastionReport, BastionStatus, Caller};
@@ -54,7 +55,9 @@ pub(crate) async fn run(_args: &StatusArgs, context: &Context) -> Result<ExitSta
 }
 
 async fn identity(context: &Context) -> Result<Caller, CommandError> {
-    Ok(context.aws(&context.aws_target()?).await?.caller().await?)
+    let caller = context.aws(&context.aws_target()?).await?.caller().await?;
+    account::check(context, &caller)?;
+    Ok(caller)
 }
 
 async fn asked_database(context: &Context) -> (Part<DatabaseReport>, Part<MigrationReport>) {

@@ -1,3 +1,4 @@
+use super::account;
 use super::context::Context;
 use crate::config::{Settings, Transport};
 use crate::discovery::{DiscoveryError, Topology, Wanted, cache, discover};
@@ -56,8 +57,13 @@ pub(crate) async fn fresh_topology(context: &Context) -> Result<Topology, Comman
     let mut answers = cache::answers(&cached.path, &cached.wanted);
     let mut given_before = answers.list();
     let mut asked = Vec::new();
+    let settings = context.settings()?;
+    let search = with_answers(wanted(settings), &answers);
+    let (caller, mut attempt) = tokio::join!(aws.caller(), discover(&*aws, &search));
+    // Before anything is asked or kept.
+    account::check(context, &caller?)?;
     let found = loop {
-        match discover(&*aws, &with_answers(wanted(context.settings()?), &answers)).await {
+        match attempt {
             Err(DiscoveryError::Ambiguous { what, key, candidates }) => {
                 let Some(chosen) = context.select(&format!("which {what}?"), &candidates)? else {
                     return Err(DiscoveryError::Ambiguous { what, key, candidates }.into());
@@ -76,6 +82,7 @@ pub(crate) async fn fresh_topology(context: &Context) -> Result<Topology, Comman
             }
             other => break other,
         }
+        attempt = discover(&*aws, &with_answers(wanted(settings), &answers)).await;
     };
     if let Err(error) = &found
         && error.is_not_found()

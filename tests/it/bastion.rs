@@ -263,7 +263,7 @@ fn what_needs_no_other_answer_is_asked_at_once() {
     ] {
         assert!(at(look) < at("rds:DescribeDBClusters"), "{look} waits for the stack: {calls:?}");
     }
-    assert_eq!(calls.len(), 18, "and one look at the instance, where starting takes its time: {calls:?}");
+    assert_eq!(calls.len(), 19, "and one look at the instance, where starting takes its time: {calls:?}");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! What a committed devdb.toml may do before it is trusted.
 
 use crate::support::terminal::Terminal;
-use devdb::testing::{Answer, Stage};
+use devdb::testing::{Answer, FakeCloud, Stage};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 const SHOP: &str = "project = \"shop\"
 [environment.dev]
@@ -137,6 +138,27 @@ fn the_authority_that_a_file_names_is_trusted_with_its_content() {
     let stage = stage.file("ca.pem", "another");
     let outcome = stage.run(["devdb", "tunnel", "status"]);
     assert!(outcome.code == 4 && outcome.stderr.contains("dev.ca_file"), "{outcome}");
+}
+
+#[test]
+fn an_environment_stays_in_the_account_that_it_was_first_used_with() {
+    let first = Arc::new(FakeCloud::default());
+    let second = Arc::new(FakeCloud::elsewhere("210987654321", "eu-west-1"));
+    let shop = "project = \"shop\"\n[environment.dev]\nstack = \"AppDbStack\"\ntransport = \"direct\"\n";
+    let stage = cloned(shop).cloud(&first);
+    assert_eq!(stage.run(["devdb", "trust"]).code, 0);
+    assert_eq!(stage.run(["devdb", "env"]).code, 0);
+    // Another profile, so that nothing that is known of the first account is used.
+    let stage = stage.cloud(&second);
+    let moved = ["devdb", "--profile", "other", "env"];
+    let refused = stage.run(moved);
+    assert!(refused.code == 4 && refused.stdout.is_empty(), "{refused}");
+    insta::assert_snapshot!("another_account", refused);
+    let stage = stage.terminal();
+    stage.prompter.script([Answer::Confirm(true)]);
+    assert_eq!(stage.run(moved).code, 0);
+    assert_eq!(stage.run(moved).code, 0);
+    assert_eq!(stage.prompter.left_over(), 0);
 }
 
 /// A folder with git, for the real program.

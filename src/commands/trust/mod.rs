@@ -2,6 +2,7 @@
 
 mod gate;
 
+use super::account;
 use super::context::Context;
 use crate::config::{self, Claim, ClaimedValue, Standing};
 use crate::error::CommandError;
@@ -42,6 +43,9 @@ pub(crate) fn run(args: &TrustArgs, context: &Context) -> Result<ExitStatus, Com
     let before = store.standing(&claim);
     if !args.show {
         store.keep(&claim)?;
+        if context.described().is_ok() {
+            account::forget(context)?;
+        }
     }
     let is_trusted = !args.show || before.is_trusted();
     context.printer().report(&TrustReport::new(&claim, &before, is_trusted))?;
