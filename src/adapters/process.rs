@@ -1,9 +1,9 @@
 use super::sockets;
-use crate::system::{Captured, Child, ProcessError, ProcessInfo, Processes, SpawnSpec, TcpSocket};
+use crate::system::{Captured, Child, PortUser, ProcessError, ProcessInfo, Processes, SpawnSpec, TcpSocket};
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use std::collections::HashMap;
 use std::io::Read;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -245,6 +245,21 @@ impl Processes for SystemProcesses {
                 && (socket.ip() == address || socket.ip().is_unspecified())
         })?;
         self.find(owner.process.pid)
+    }
+
+    fn port_user(&self, address: SocketAddr) -> Option<PortUser> {
+        let is_trusted = |uid: &u32| *uid == 0 || *uid == rustix::process::geteuid().as_raw();
+        if let Some(uids) = sockets::users(address) {
+            let other = uids.iter().find(|uid| !is_trusted(uid)).map(|uid| PortUser::Other { uid: Some(*uid) });
+            return other.or_else(|| uids.first().map(|_| PortUser::Trusted));
+        }
+        // Processes of others are not shown here; what takes the address and is not shown is theirs.
+        if self.port_owner(address.ip(), address.port()).is_some_and(|owner| owner.own) {
+            return Some(PortUser::Trusted);
+        }
+        let is_taken =
+            std::net::TcpListener::bind(address).is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse);
+        is_taken.then_some(PortUser::Other { uid: None })
     }
 
     fn sockets(&self) -> Vec<TcpSocket> {

@@ -15,6 +15,31 @@ pub(super) fn all() -> Vec<TcpSocket> {
     rows.map(|(local, state, inode)| TcpSocket { local, pid: owners.get(&inode).copied(), state }).collect()
 }
 
+/// The users whose sockets take connections to this address, by their uids; absent where the system keeps no such table.
+pub(super) fn users(address: SocketAddr) -> Option<Vec<u32>> {
+    let tables: Vec<String> =
+        ["/proc/net/tcp", "/proc/net/tcp6"].iter().filter_map(|table| std::fs::read_to_string(table).ok()).collect();
+    if tables.is_empty() {
+        return None;
+    }
+    let lines = tables.iter().flat_map(|table| table.lines().skip(1));
+    let takes = |line: &&str| {
+        row(line).is_some_and(|(local, state, _)| state == SocketState::Listening && takes_in(local, address))
+    };
+    Some(lines.filter(takes).filter_map(|line| line.split_ascii_whitespace().nth(7)?.parse().ok()).collect())
+}
+
+/// Whether a listener takes what is sent to this address: `::` takes IPv4 too, unless it was told not to (ipv6(7)).
+fn takes_in(listener: SocketAddr, address: SocketAddr) -> bool {
+    let mapped = match listener.ip() {
+        IpAddr::V6(ip) => ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4),
+        ip => ip,
+    };
+    let is_there = mapped == address.ip() || mapped == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    listener.port() == address.port()
+        && (is_there || (address.is_ipv4() && mapped == IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
+}
+
 fn listening() -> Vec<TcpSocket> {
     let found = listeners::get_all().unwrap_or_default().into_iter();
     found

@@ -1,7 +1,8 @@
 //! Which database a command reaches, and how it says so.
 
 use super::context::Context;
-use super::environment::{self, Access, Way, Wish};
+use super::environment::{self, Access, Wish};
+use super::way::Way;
 use crate::config::{EnvironmentKind, MigrationSettings, Resolved};
 use crate::connection::Connection;
 use crate::error::{CommandError, ErrorKind};

@@ -105,6 +105,7 @@ pub(crate) async fn run(args: &EnvArgs, context: &Context) -> Result<ExitStatus,
     }
     let role = if args.reader { Role::Reader } else { Role::Writer };
     let access = environment::access(context, Wish { role, iam: args.iam }).await?;
+    access.way.check(&access.connection, client, "run `devdb tunnel up` first")?;
     let mut variables = connection::variables(&access.connection, client);
     let vars = &context.host().surroundings.vars;
     let is_stray = |name: &&str| args.only.is_none() && vars.contains_key(*name);

@@ -1,10 +1,11 @@
 use super::bastion::access::bastion_access;
 use super::context::Context;
 use super::topology::{fresh_topology, known_topology, topology};
+use super::way::{Holder, Way};
 use crate::config::{self, Origin, Settings, Transport};
 use crate::connection::{self, Connection, ConnectionError, DatabaseSecret, Endpoint, Login, Role, TokenLogin};
 use crate::discovery::Topology;
-use crate::error::{CommandError, remedy_hint};
+use crate::error::CommandError;
 use crate::system::{CloudError, hex};
 use crate::tunnel::{
     self, HealSpec, HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SshPath, SupervisorSpec, TargetSpec,
@@ -22,40 +23,6 @@ const RDS_CA_FILE: &str = "rds-ca-bundle.pem";
 pub(crate) struct Access {
     pub(crate) connection: Connection,
     pub(crate) way: Way,
-}
-
-/// How a database is reached.
-pub(crate) enum Way {
-    /// Nothing of devdb lies in between.
-    Direct,
-    /// Through the tunnel, as its supervisor reports it; [`TunnelState::Stopped`] where none runs.
-    Tunnel(Box<TunnelReport>),
-}
-
-impl Way {
-    pub(crate) fn is_open(&self) -> bool {
-        match self {
-            Self::Direct => true,
-            Self::Tunnel(report) => report.is_up(),
-        }
-    }
-
-    /// Says why nothing will answer, if that is so.
-    pub(crate) fn warn_unless_open(&self, context: &Context) {
-        let printer = context.printer();
-        match self {
-            Self::Tunnel(report) if report.state == TunnelState::Stopped => {
-                printer.warning("the tunnel is not up, so nothing will answer yet");
-                printer.hint("run `devdb tunnel up`");
-            }
-            Self::Tunnel(report) if !report.is_up() => {
-                let cause = report.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
-                printer.warning(&format!("the tunnel is {}{cause}", report.state.word()));
-                printer.hint(report.remedy.map_or("`devdb tunnel status` tells more", remedy_hint));
-            }
-            Self::Direct | Self::Tunnel(_) => {}
-        }
-    }
 }
 
 /// Which of the environment's endpoints, and how to log in.
@@ -167,9 +134,14 @@ async fn local_end(context: &Context, role: Role) -> Result<(Option<(IpAddr, u16
         Role::Reader => settings.tunnel.reader_port,
     };
     let report = tunnel_report(context).await?.unwrap_or_else(TunnelReport::stopped);
+    // The supervisor says this over a socket that is the user's alone, so it is a proof of who holds the port.
     let bound = report.target(role.name()).and_then(|target| target.local.first().copied());
     let local = bound.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, configured).into());
-    Ok((Some((local.ip(), local.port())), Way::Tunnel(Box::new(report))))
+    let holder = match bound {
+        Some(_) => Holder::Tunnel,
+        None => Holder::of(context.host().processes.as_ref(), local),
+    };
+    Ok((Some((local.ip(), local.port())), Way::Tunnel { report: Box::new(report), holder }))
 }
 
 /// What the supervisor says, where there is one; no database is asked.

@@ -22,6 +22,7 @@ mod topology;
 mod trust;
 mod tunnel;
 mod up;
+mod way;
 mod wrap;
 
 use crate::cli::{self, Cli};

@@ -2,7 +2,7 @@ use super::context::Context;
 use super::environment::{self, Wish};
 use super::topology::topology;
 use crate::config::Settings;
-use crate::connection::{PgAdminServer, Role, pgadmin_servers, posix_quote};
+use crate::connection::{ClientKind, PgAdminServer, Role, pgadmin_servers, posix_quote};
 use crate::error::CommandError;
 use crate::ui::{ExitStatus, Paint, Report};
 use serde::Serialize;
@@ -28,6 +28,7 @@ pub(crate) async fn run(args: &PgAdminArgs, context: &Context) -> Result<ExitSta
         true => Some(environment::access(context, Wish { role: Role::Reader, ..Wish::WRITER }).await?),
         false => None,
     };
+    writer.way.check(&writer.connection, ClientKind::Libpq, "run `devdb tunnel up` first")?;
     let entry = |access, role, name| PgAdminServer {
         name,
         connection: access,

@@ -33,6 +33,8 @@ pub(crate) async fn run(wrapped: Wrapped<'_>, context: &Context) -> Result<ExitS
         tunnel::open(context).await?;
         (access, provenance) = database::access(context, wrapped.database, wrapped.wish).await?;
     }
+    let again = "run `devdb tunnel up` first, or add `--up` behind `devdb exec`";
+    access.way.check(&access.connection, wrapped.client, again)?;
     access.way.warn_unless_open(context);
     let connection = &access.connection;
     context.printer().status(&format!(

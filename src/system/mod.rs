@@ -18,6 +18,8 @@ pub use database_error::{DatabaseError, ServerError, TlsError};
 #[cfg(feature = "cli")]
 pub use descriptors::{MOST_DESCRIPTORS, receive_descriptors, send_descriptors};
 pub use hex::hex;
-pub use processes::{Captured, Child, ProcessError, ProcessInfo, Processes, SocketState, SpawnSpec, TcpSocket};
+pub use processes::{
+    Captured, Child, PortUser, ProcessError, ProcessInfo, Processes, SocketState, SpawnSpec, TcpSocket,
+};
 pub use reached::Reached;
 pub use together::together;

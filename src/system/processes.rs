@@ -35,6 +35,15 @@ pub struct ProcessInfo {
     pub is_stopped: bool,
 }
 
+/// Who listens on a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortUser {
+    /// This user, or root, who may read everything anyway.
+    Trusted,
+    /// Another user, with the uid where the operating system tells it.
+    Other { uid: Option<u32> },
+}
+
 /// A TCP socket of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpSocket {
@@ -99,6 +108,8 @@ pub trait Processes: Send + Sync {
     fn list(&self) -> Vec<ProcessInfo>;
     /// The process that listens on this TCP address, where the operating system lets us see it.
     fn port_owner(&self, address: IpAddr, port: u16) -> Option<ProcessInfo>;
+    /// The user whose process takes connections to this address; absent where it is free.
+    fn port_user(&self, address: SocketAddr) -> Option<PortUser>;
     /// Listening sockets, and connected ones where the operating system shows them (Linux does).
     fn sockets(&self) -> Vec<TcpSocket>;
     /// How many connections the unix sockets of this process have taken in, or are asked for; absent where the operating

@@ -1,4 +1,6 @@
-use crate::system::{Captured, Child, ProcessError, ProcessInfo, Processes, SocketState, SpawnSpec, TcpSocket};
+use crate::system::{
+    Captured, Child, PortUser, ProcessError, ProcessInfo, Processes, SocketState, SpawnSpec, TcpSocket,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -131,6 +133,11 @@ impl Processes for FakeProcesses {
     fn port_owner(&self, _address: IpAddr, port: u16) -> Option<ProcessInfo> {
         let state = self.state();
         state.listeners.get(&port).and_then(|pid| state.table.get(pid)).cloned()
+    }
+
+    fn port_user(&self, address: SocketAddr) -> Option<PortUser> {
+        let owner = self.port_owner(address.ip(), address.port())?;
+        Some(if owner.own { PortUser::Trusted } else { PortUser::Other { uid: None } })
     }
 
     fn sockets(&self) -> Vec<TcpSocket> {

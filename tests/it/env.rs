@@ -1,6 +1,6 @@
 //! What `devdb env` prints for whom, in a sealed box. `shells.rs` reads it back with the real shells.
 
-use devdb::system::CloudError;
+use devdb::system::{CloudError, ProcessInfo};
 use devdb::testing::{FakeCloud, Stage};
 use std::sync::Arc;
 
@@ -48,7 +48,6 @@ fn other_clients_are_told_what_their_drivers_understand() {
         let stage = stage().var("DEVDB_TRANSPORT", transport);
         stage.run(["devdb", "-q", "env", "--shell", "bash", "--client", client])
     };
-    insta::assert_snapshot!("env_client_node", run("node", "ssh"));
     insta::assert_snapshot!("env_client_node_direct", run("node", "direct"));
     insta::assert_snapshot!("env_client_jdbc", run("jdbc", "ssh"));
     let configured = stage().var("DEVDB_ENV_CLIENT", "jdbc").run(["devdb", "env", "--shell", "bash"]);
@@ -120,4 +119,37 @@ fn pgadmin_is_given_a_command_and_no_password() {
     insta::assert_snapshot!(format!("{outcome}\n{file}"));
     let document: serde_json::Value = serde_json::from_str(&file).unwrap();
     assert_eq!(document["Servers"]["1"]["ConnectionParameters"]["hostaddr"], "127.0.0.1");
+}
+
+/// The process table of a laptop where the tunnel is down and its port is taken.
+fn taken(own: bool) -> Stage {
+    let stage = stage();
+    stage.processes.add(ProcessInfo { pid: 4711, own, ..ProcessInfo::default() });
+    stage.processes.listen(5432, 4711);
+    stage
+}
+
+#[test]
+fn no_password_is_handed_out_while_another_user_holds_the_port() {
+    for verb in [&["env"][..], &["env", "--client", "jdbc"], &["exec", "--", "true"], &["psql"], &["pgadmin"]] {
+        let stage = taken(false);
+        let outcome = stage.run_all(&[&["devdb"], verb].concat());
+        let refused = if matches!(verb[0], "exec" | "psql") { 125 } else { 4 };
+        assert!(outcome.code == refused && outcome.stdout.is_empty(), "{verb:?}: {outcome}");
+        assert!(outcome.stderr.contains("another user listens at 127.0.0.1:5432"), "{verb:?}: {outcome}");
+        assert!(stage.processes.spawned().is_empty(), "{verb:?}");
+    }
+    let own = taken(true).run(["devdb", "env"]);
+    assert!(own.code == 0 && own.stderr.contains("another process of yours holds its port"), "{own}");
+}
+
+#[test]
+fn a_client_that_verifies_nothing_is_told_no_password_while_the_tunnel_is_down() {
+    insta::assert_snapshot!("env_client_node", stage().run(["devdb", "env", "--client", "node"]));
+    for stage in [stage(), taken(true), taken(false)] {
+        let printed = stage.run(["devdb", "env", "--client", "node"]);
+        assert!(printed.code == 4 && printed.stdout.is_empty(), "{printed}");
+        let run = stage.run(["devdb", "exec", "--client", "node", "--", "true"]);
+        assert!(run.code == 125 && stage.processes.spawned().is_empty(), "{run}");
+    }
 }

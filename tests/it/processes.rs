@@ -2,7 +2,7 @@
 
 use crate::support::sshd::eventually;
 use devdb::host::Host;
-use devdb::system::{Clock, ProcessInfo, Processes, SocketState};
+use devdb::system::{Clock, PortUser, ProcessInfo, Processes, SocketState};
 use devdb::testing::{FakeProcesses, FixedClock};
 use std::net::Ipv4Addr;
 use std::process::{Child, Command, Stdio};
@@ -21,6 +21,7 @@ fn contract(processes: &dyn Processes, pid: u32, port: u16, mut is_gone: impl Fn
     let sockets = processes.sockets();
     let listening = sockets.iter().find(|socket| socket.local == local && socket.state == SocketState::Listening);
     assert_eq!(listening.unwrap().pid, Some(pid));
+    assert_eq!(processes.port_user(local), Some(PortUser::Trusted));
     assert_eq!(processes.find(u32::MAX - 1), None);
 
     assert!(!processes.terminate(pid, found.started_at + 1).unwrap(), "another process of that number is not ours");
@@ -147,4 +148,48 @@ fn a_clock_never_goes_back() {
         assert!(clock.now() >= first);
         assert!(first > jiff::Timestamp::UNIX_EPOCH);
     }
+}
+
+/// Another user's listener is seen as one, also below the wildcard address, and through what root and this user hold.
+#[test]
+fn who_listens_is_told_apart_from_this_user() {
+    let processes = &*Host::from_process().processes;
+    let [local, free] = [0, 1].map(|_| {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        listener.local_addr().unwrap()
+    });
+    assert_eq!(processes.port_user(free), None);
+    let mine = std::net::TcpListener::bind(local).unwrap();
+    assert_eq!(processes.port_user(local), Some(PortUser::Trusted));
+    drop(mine);
+    for address in ["127.0.0.1", "0.0.0.0", "::"] {
+        let (mut child, port) = other_users_listener(address);
+        let seen = processes.port_user((Ipv4Addr::LOCALHOST, port).into());
+        assert_eq!(seen, Some(PortUser::Other { uid: Some(OTHER) }), "{address}");
+        // It ends with its stdin, also where it is sudo's child.
+        drop(child.stdin.take());
+        child.wait().unwrap();
+    }
+}
+
+/// Debian's user without rights.
+const OTHER: u32 = 65_534;
+
+/// Root takes the other user's number; anyone else asks sudo, which the gate installs, for the same.
+fn other_users_listener(address: &str) -> (Child, u16) {
+    use std::io::{BufRead, BufReader};
+    let family = if address.contains(':') { "socket.AF_INET6" } else { "socket.AF_INET" };
+    let program = format!(
+        "import os, socket, sys\nos.setuid({OTHER})\n\
+         s = socket.create_server(('{address}', 0), family={family}, dualstack_ipv6={family} == socket.AF_INET6)\n\
+         print(s.getsockname()[1], flush=True)\nsys.stdin.read()"
+    );
+    let mut command = if rustix::process::geteuid().is_root() { Command::new("python3") } else { Command::new("sudo") };
+    if !rustix::process::geteuid().is_root() {
+        command.args(["-n", "python3"]);
+    }
+    let mut child = command.args(["-c", &program]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    (child, line.trim().parse().unwrap())
 }

@@ -4,7 +4,11 @@
 use crate::support::drivers::{PGJDBC, QUERY, java_main, node_postgres, pgjdbc, psql, psycopg};
 use crate::support::postgres::{Cluster, Database, PASSWORD, cluster};
 use crate::support::readers::readers;
-use devdb::testing::{FakeCloud, Stage};
+use devdb::connection::{
+    ClientKind, DatabaseSecret, Endpoint, Login, SecretContent, ShellKind, compose, render, variables,
+};
+use devdb::testing::{FakeCloud, Outcome, Stage};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -20,14 +24,14 @@ impl Place {
         Self { home: tempfile::tempdir().unwrap(), database: Database::create() }
     }
 
-    /// Whoever wants this endpoint and trusts this authority runs `eval "$(devdb env --client …)"`, then the program.
-    fn run(&self, host: &str, authority: &str, route: &str, client: &str, program: &Command) -> Output {
+    /// What `devdb env` prints for this endpoint and this authority.
+    fn printed(&self, host: &str, authority: &str, route: &str, client: &str) -> Outcome {
         let Cluster { port, folder } = cluster();
         let cloud = Arc::new(FakeCloud::default());
         cloud.set_writer_endpoint(host);
         cloud.set_port(*port);
         cloud.set_secret(&[Some(&serde_json::json!({ "username": "driver", "password": PASSWORD }).to_string())]);
-        let printed = Stage::new()
+        Stage::new()
             .file(
                 "devdb.toml",
                 "project = \"shop\"\n[environment.dev]\nregion = \"eu-west-1\"\nstack = \"AppDbStack\"\n",
@@ -37,10 +41,32 @@ impl Place {
             .var("DEVDB_TUNNEL_WRITER_PORT", &port.to_string())
             .var("DEVDB_DATABASE", &self.database.name)
             .cloud(&cloud)
-            .run(["devdb", "-q", "env", "--shell", "bash", "--client", client]);
-        assert_eq!(printed.code, 0, "{printed}");
-        let file = self.home.path().join("printed");
-        std::fs::write(&file, printed.stdout).unwrap();
+            .run(["devdb", "-q", "env", "--shell", "bash", "--client", client])
+    }
+
+    /// The same for node-postgres while the tunnel is up, which a box has none of.
+    fn printed_for_node(&self, host: &str, authority: &str) -> String {
+        let Cluster { port, folder } = cluster();
+        let secret = serde_json::json!({ "username": "driver", "password": PASSWORD }).to_string();
+        let secret = DatabaseSecret::read(&SecretContent::Text(secret.into())).unwrap();
+        let local = Some((Ipv4Addr::LOCALHOST.into(), *port));
+        let login = Login { database: Some(self.database.name.clone()), ..Login::default() };
+        let ca_file = folder.join(authority).with_extension("pem");
+        let connection =
+            compose(Endpoint { host: host.to_owned(), port: *port, local }, login, secret, ca_file).unwrap();
+        render(&variables(&connection, ClientKind::Node), &[], ShellKind::Bash).unwrap()
+    }
+
+    /// Runs `eval "$(devdb env --client …)"`, then the program.
+    fn run(&self, host: &str, authority: &str, route: &str, client: &str, program: &Command) -> Output {
+        let printed = if (client, route) == ("node", "ssh") {
+            self.printed_for_node(host, authority)
+        } else {
+            let printed = self.printed(host, authority, route, client);
+            assert_eq!(printed.code, 0, "{printed}");
+            printed.stdout
+        };
+        std::fs::write(self.home.path().join("printed"), printed).unwrap();
         let mut shell = Command::new("bash");
         shell.args(["--norc", "-c", "eval \"$(cat printed)\"; exec \"$@\"", "bash"]).arg(program.get_program());
         shell.args(program.get_args()).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.home.path());
@@ -87,6 +113,8 @@ fn psycopg_verifies_the_certificate_through_the_tunnel() {
 fn node_postgres_is_told_what_it_understands() {
     let place = Place::new();
     place.reaches("node", &node_postgres());
+    let refused = place.printed("db.example", "ca", "ssh", "node");
+    assert!(refused.code == 4 && refused.stdout.is_empty(), "this port is PostgreSQL's own: {refused}");
     let elsewhere = "does not match certificate's altnames";
     place.is_refused("localhost", "ca", "direct", "node", &node_postgres(), elsewhere);
     let untrusted = "unable to verify the first certificate";
