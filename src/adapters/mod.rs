@@ -20,6 +20,8 @@ pub(crate) mod lambda;
 pub(crate) mod lint;
 #[cfg(feature = "cli")]
 pub(crate) mod node;
+#[cfg(feature = "cli")]
+mod peer;
 pub(crate) mod postgres;
 #[cfg(feature = "cli")]
 pub(crate) mod probe;

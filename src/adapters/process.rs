@@ -1,5 +1,5 @@
-use super::sockets;
-use crate::system::{Captured, Child, PortUser, ProcessError, ProcessInfo, Processes, SpawnSpec, TcpSocket};
+use super::{peer, sockets};
+use crate::system::{Captured, Child, ProcessError, ProcessInfo, Processes, SocketUser, SpawnSpec, TcpSocket};
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use std::collections::HashMap;
 use std::io::Read;
@@ -157,6 +157,14 @@ fn gathered(pipe: &Receiver<Vec<u8>>) -> Vec<u8> {
     std::iter::from_fn(|| pipe.recv_timeout(LOOK * 50).ok()).flatten().collect()
 }
 
+fn user(uid: u32) -> SocketUser {
+    if uid == 0 || uid == rustix::process::geteuid().as_raw() {
+        SocketUser::Trusted
+    } else {
+        SocketUser::Other { uid: Some(uid) }
+    }
+}
+
 impl SystemProcesses {
     fn signal(&self, pid: u32, started_at: u64, signal: Signal) -> Result<bool, ProcessError> {
         // The start time is read right before the signal: a pid alone may by now name somebody else's process.
@@ -247,19 +255,22 @@ impl Processes for SystemProcesses {
         self.find(owner.process.pid)
     }
 
-    fn port_user(&self, address: SocketAddr) -> Option<PortUser> {
-        let is_trusted = |uid: &u32| *uid == 0 || *uid == rustix::process::geteuid().as_raw();
+    fn port_user(&self, address: SocketAddr) -> Option<SocketUser> {
         if let Some(uids) = sockets::users(address) {
-            let other = uids.iter().find(|uid| !is_trusted(uid)).map(|uid| PortUser::Other { uid: Some(*uid) });
-            return other.or_else(|| uids.first().map(|_| PortUser::Trusted));
+            let users = || uids.iter().map(|uid| user(*uid));
+            return users().find(|user| *user != SocketUser::Trusted).or_else(|| users().next());
         }
         // Processes of others are not shown here; what takes the address and is not shown is theirs.
         if self.port_owner(address.ip(), address.port()).is_some_and(|owner| owner.own) {
-            return Some(PortUser::Trusted);
+            return Some(SocketUser::Trusted);
         }
         let is_taken =
             std::net::TcpListener::bind(address).is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse);
-        is_taken.then_some(PortUser::Other { uid: None })
+        is_taken.then_some(SocketUser::Other { uid: None })
+    }
+
+    fn peer_user(&self, local: SocketAddr, peer: SocketAddr) -> Option<SocketUser> {
+        peer::uid(local, peer).map(user)
     }
 
     fn sockets(&self) -> Vec<TcpSocket> {

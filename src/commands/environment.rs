@@ -220,6 +220,7 @@ pub(crate) async fn tunnel_spec(context: &Context) -> Result<SupervisorSpec, Com
         targets: tunnel_targets(context, &topology)?,
         ca_file: ca_file.clone(),
         hold_ms: u64::try_from(settings.tunnel.hold.as_millis()).unwrap_or(u64::MAX),
+        serves_all_users: settings.tunnel.serves_all_users,
         heal: Some(heal_spec(context, ca_file)?),
     })
 }

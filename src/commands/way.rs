@@ -3,7 +3,7 @@
 use super::context::Context;
 use crate::connection::{ClientKind, Connection};
 use crate::error::{CommandError, ErrorKind, remedy_hint};
-use crate::system::{PortUser, Processes};
+use crate::system::{Processes, SocketUser};
 use crate::tunnel::{TunnelReport, TunnelState};
 use std::net::SocketAddr;
 
@@ -33,8 +33,8 @@ impl Holder {
     pub(super) fn of(processes: &dyn Processes, local: SocketAddr) -> Self {
         match processes.port_user(local) {
             None => Self::Free,
-            Some(PortUser::Trusted) => Self::Own,
-            Some(PortUser::Other { uid }) => Self::Other { uid },
+            Some(SocketUser::Trusted) => Self::Own,
+            Some(SocketUser::Other { uid }) => Self::Other { uid },
         }
     }
 }

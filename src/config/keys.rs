@@ -104,6 +104,13 @@ pub const KEYS: &[Key] = &[
     key("tunnel.writer_port", Environment, Port, Some("5432"), "local port of the writer"),
     key("tunnel.reader_port", Environment, Port, Some("5433"), "local port of the reader"),
     key("tunnel.hold", Environment, Duration, Some("30s"), "how long new connections wait for the tunnel"),
+    key(
+        "tunnel.users",
+        Environment,
+        Choice(&["mine", "all"]),
+        Some("mine"),
+        "whose programs on this computer it serves",
+    ),
     key("ssh.proxy_command", Environment, Text, None, "OpenSSH ProxyCommand on the way to the bastion"),
     key("ssh.proxy_jump", Environment, Text, None, "OpenSSH ProxyJump on the way to the bastion"),
 ];

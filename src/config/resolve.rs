@@ -270,6 +270,7 @@ impl Read<'_> {
                     port => port,
                 },
                 hold: self.duration("tunnel.hold")?,
+                serves_all_users: self.choice("tunnel.users")? == "all",
             },
             ssh: SshSettings {
                 proxy_command: self.text("ssh.proxy_command")?,

@@ -123,6 +123,8 @@ pub struct TunnelSettings {
     pub writer_port: u16,
     pub reader_port: u16,
     pub hold: Duration,
+    /// Programs of other users of this computer are served as well.
+    pub serves_all_users: bool,
 }
 
 #[derive(Debug, Clone)]

@@ -19,7 +19,7 @@ pub use database_error::{DatabaseError, ServerError, TlsError};
 pub use descriptors::{MOST_DESCRIPTORS, receive_descriptors, send_descriptors};
 pub use hex::hex;
 pub use processes::{
-    Captured, Child, PortUser, ProcessError, ProcessInfo, Processes, SocketState, SpawnSpec, TcpSocket,
+    Captured, Child, ProcessError, ProcessInfo, Processes, SocketState, SocketUser, SpawnSpec, TcpSocket,
 };
 pub use reached::Reached;
 pub use together::together;

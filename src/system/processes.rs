@@ -35,9 +35,9 @@ pub struct ProcessInfo {
     pub is_stopped: bool,
 }
 
-/// Who listens on a port.
+/// Whose a socket is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PortUser {
+pub enum SocketUser {
     /// This user, or root, who may read everything anyway.
     Trusted,
     /// Another user, with the uid where the operating system tells it.
@@ -109,7 +109,10 @@ pub trait Processes: Send + Sync {
     /// The process that listens on this TCP address, where the operating system lets us see it.
     fn port_owner(&self, address: IpAddr, port: u16) -> Option<ProcessInfo>;
     /// The user whose process takes connections to this address; absent where it is free.
-    fn port_user(&self, address: SocketAddr) -> Option<PortUser>;
+    fn port_user(&self, address: SocketAddr) -> Option<SocketUser>;
+    /// The user at the other end of a connection within this machine: the one whose socket is at `peer` and leads to
+    /// `local`. Absent where the operating system does not tell (only Linux does), or the socket is gone.
+    fn peer_user(&self, local: SocketAddr, peer: SocketAddr) -> Option<SocketUser>;
     /// Listening sockets, and connected ones where the operating system shows them (Linux does).
     fn sockets(&self) -> Vec<TcpSocket>;
     /// How many connections the unix sockets of this process have taken in, or are asked for; absent where the operating

@@ -1,5 +1,5 @@
 use crate::system::{
-    Captured, Child, PortUser, ProcessError, ProcessInfo, Processes, SocketState, SpawnSpec, TcpSocket,
+    Captured, Child, ProcessError, ProcessInfo, Processes, SocketState, SocketUser, SpawnSpec, TcpSocket,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -135,9 +135,14 @@ impl Processes for FakeProcesses {
         state.listeners.get(&port).and_then(|pid| state.table.get(pid)).cloned()
     }
 
-    fn port_user(&self, address: SocketAddr) -> Option<PortUser> {
+    fn port_user(&self, address: SocketAddr) -> Option<SocketUser> {
         let owner = self.port_owner(address.ip(), address.port())?;
-        Some(if owner.own { PortUser::Trusted } else { PortUser::Other { uid: None } })
+        Some(if owner.own { SocketUser::Trusted } else { SocketUser::Other { uid: None } })
+    }
+
+    /// What is connected here is the test's own.
+    fn peer_user(&self, _local: SocketAddr, _peer: SocketAddr) -> Option<SocketUser> {
+        Some(SocketUser::Trusted)
     }
 
     fn sockets(&self) -> Vec<TcpSocket> {

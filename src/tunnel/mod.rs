@@ -14,6 +14,7 @@ mod error;
 mod files;
 mod generation;
 mod greeting;
+mod guests;
 mod heal;
 mod lanes;
 mod listen;

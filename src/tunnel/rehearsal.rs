@@ -57,6 +57,7 @@ fn spec() -> SupervisorSpec {
         }],
         ca_file: "/state/ca.pem".into(),
         hold_ms: 30_000,
+        serves_all_users: false,
         heal: Some(HealSpec { folder: "/".into(), environment: "dev".to_owned(), settings: serde_json::Map::new() }),
     }
 }

@@ -213,6 +213,7 @@ impl Session {
                 };
                 let fits = ports(&spec) == ports(&self.spec)
                     && spec.hold_ms == self.spec.hold_ms
+                    && spec.serves_all_users == self.spec.serves_all_users
                     && spec.link.is_some() == self.spec.link.is_some();
                 let changed = !spec.leads_as(&self.spec);
                 if fits {

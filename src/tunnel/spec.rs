@@ -193,6 +193,9 @@ pub struct SupervisorSpec {
     pub ca_file: PathBuf,
     /// How long new connections wait for the tunnel, in milliseconds.
     pub hold_ms: u64,
+    /// Whether programs of other users of this machine are served as well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub serves_all_users: bool,
     /// How to mend the way; absent where nobody can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heal: Option<HealSpec>,

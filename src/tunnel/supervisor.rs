@@ -4,6 +4,7 @@ use super::counters::Counters;
 use super::files::{Holder, Lock, TunnelFiles};
 use super::generation::Gate;
 use super::greeting::Greeting;
+use super::guests::Guests;
 use super::heal::ERRAND;
 use super::listen::{self, Inherited, Listeners};
 use super::place::{self, Place};
@@ -151,6 +152,13 @@ async fn run(
     let (successor_sender, successor) = watch::channel(None);
     let (to_successor, queue) = mpsc::unbounded_channel();
     let for_successor = Arc::new(Mutex::new(ForSuccessor { queue, sent: None }));
+    let guests = Arc::new(Guests {
+        serves_all_users: spec.serves_all_users,
+        processes: tools.processes.clone(),
+        story: story.clone(),
+        clock: tools.clock.clone(),
+        told: std::sync::Mutex::default(),
+    });
     let (hold, ports) = (spec.hold(), spec.targets.iter().map(|target| target.local_port).collect::<Vec<_>>());
     let refusals: Vec<Arc<Refusals>> = spec.targets.iter().map(|_| Arc::default()).collect();
     let hub = Hub {
@@ -184,7 +192,7 @@ async fn run(
     let session = tokio::spawn(session.run(command_inbox, remark_inbox));
     let listeners = shared(listeners);
     let handed_over: Vec<_> = listeners.iter().map(|(_, listener)| Arc::downgrade(listener)).collect();
-    let accepting: Vec<_> = accept_all(listeners, &hub);
+    let accepting: Vec<_> = accept_all(listeners, &hub, &guests);
     serve_waiting(waiting, &ports, &hub);
     let (stop, mut stop_asked) = watch::channel(None);
     let office = Office {
@@ -283,8 +291,9 @@ fn shared(listeners: Vec<Listeners>) -> Vec<(usize, Arc<TcpListener>)> {
     with_target.flat_map(|(target, found)| found.bound.into_iter().map(move |one| (target, Arc::new(one)))).collect()
 }
 
-fn accept_all(listeners: Vec<(usize, Arc<TcpListener>)>, hub: &Arc<Hub>) -> Vec<JoinHandle<()>> {
-    let accepting = listeners.into_iter().map(|(target, listener)| accept(listener, target, hub.clone()));
+fn accept_all(listeners: Vec<(usize, Arc<TcpListener>)>, hub: &Arc<Hub>, guests: &Arc<Guests>) -> Vec<JoinHandle<()>> {
+    let accepting =
+        listeners.into_iter().map(|(target, listener)| accept(listener, target, hub.clone(), guests.clone()));
     accepting.map(tokio::spawn).collect()
 }
 
@@ -306,9 +315,10 @@ async fn given_away(waiting: &Mutex<ForSuccessor>) {
     }
 }
 
-async fn accept(listener: Arc<TcpListener>, target: usize, hub: Arc<Hub>) {
+async fn accept(listener: Arc<TcpListener>, target: usize, hub: Arc<Hub>, guests: Arc<Guests>) {
     loop {
         match listener.accept().await {
+            Ok((client, _)) if !guests.admit(&client) => drop(client),
             Ok((client, _)) => {
                 // Nagle would hold back the second half of a request until the first is acknowledged.
                 let _ = client.set_nodelay(true);

@@ -2,7 +2,7 @@
 
 use crate::support::sshd::eventually;
 use devdb::host::Host;
-use devdb::system::{Clock, PortUser, ProcessInfo, Processes, SocketState};
+use devdb::system::{Clock, ProcessInfo, Processes, SocketState, SocketUser};
 use devdb::testing::{FakeProcesses, FixedClock};
 use std::net::Ipv4Addr;
 use std::process::{Child, Command, Stdio};
@@ -21,7 +21,7 @@ fn contract(processes: &dyn Processes, pid: u32, port: u16, mut is_gone: impl Fn
     let sockets = processes.sockets();
     let listening = sockets.iter().find(|socket| socket.local == local && socket.state == SocketState::Listening);
     assert_eq!(listening.unwrap().pid, Some(pid));
-    assert_eq!(processes.port_user(local), Some(PortUser::Trusted));
+    assert_eq!(processes.port_user(local), Some(SocketUser::Trusted));
     assert_eq!(processes.find(u32::MAX - 1), None);
 
     assert!(!processes.terminate(pid, found.started_at + 1).unwrap(), "another process of that number is not ours");
@@ -160,12 +160,12 @@ fn who_listens_is_told_apart_from_this_user() {
     });
     assert_eq!(processes.port_user(free), None);
     let mine = std::net::TcpListener::bind(local).unwrap();
-    assert_eq!(processes.port_user(local), Some(PortUser::Trusted));
+    assert_eq!(processes.port_user(local), Some(SocketUser::Trusted));
     drop(mine);
     for address in ["127.0.0.1", "0.0.0.0", "::"] {
         let (mut child, port) = other_users_listener(address);
         let seen = processes.port_user((Ipv4Addr::LOCALHOST, port).into());
-        assert_eq!(seen, Some(PortUser::Other { uid: Some(OTHER) }), "{address}");
+        assert_eq!(seen, Some(SocketUser::Other { uid: Some(OTHER) }), "{address}");
         // It ends with its stdin, also where it is sudo's child.
         drop(child.stdin.take());
         child.wait().unwrap();

@@ -40,6 +40,7 @@ mod templates;
 mod tls;
 mod tunnel;
 mod tunnel_carried;
+mod tunnel_guests;
 mod tunnel_killed;
 mod tunnel_robust;
 mod tunnel_stale;
