@@ -9,6 +9,7 @@ mod addresses;
 mod bastion_ssh;
 mod clients;
 mod completions;
+mod deny;
 mod import;
 mod import_cases;
 mod kysely;
