@@ -1,5 +1,19 @@
+use super::BastionError;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// The widest range of the internet that may be let in, as a prefix: a provider's whole NAT pool fits.
+const WIDEST: u8 = 16;
+
+/// How many addresses of the internet may be let in together: what four of the widest ranges hold.
+const MOST: u64 = 4 << (32 - WIDEST);
+
+/// Addresses that no packet from the internet carries (RFC 1918): as wide as they are, they open nothing to it.
+const PRIVATE: [Cidr; 3] = [
+    Cidr { address: Ipv4Addr::new(10, 0, 0, 0), prefix: 8 },
+    Cidr { address: Ipv4Addr::new(172, 16, 0, 0), prefix: 12 },
+    Cidr { address: Ipv4Addr::new(192, 168, 0, 0), prefix: 16 },
+];
 
 /// A range of IPv4 addresses with no host bits set, as EC2 wants it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,8 +31,7 @@ impl Cidr {
     /// Parses `203.0.113.0/24`, or an address alone.
     ///
     /// # Errors
-    /// With the reason: not IPv4, host bits set, or wider than a /8 (`0.0.0.0/0` and its halves open the bastion to
-    /// everybody).
+    /// With the reason: not IPv4, host bits set, or wider than a /16 of the internet.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (address, prefix) = text.split_once('/').unwrap_or((text, "32"));
         if address.parse::<Ipv6Addr>().is_ok() {
@@ -29,9 +42,9 @@ impl Cidr {
             .parse()
             .ok()
             .filter(|prefix| *prefix <= 32)
-            .ok_or_else(|| "the number behind the slash is 8 to 32".to_owned())?;
-        if prefix < 8 || address.is_unspecified() {
-            return Err("that is open to everybody".to_owned());
+            .ok_or_else(|| format!("the number behind the slash is {WIDEST} to 32"))?;
+        if prefix == 0 || address.is_unspecified() {
+            return Err("that is the whole internet".to_owned());
         }
         if address.to_bits().checked_shl(u32::from(prefix)).unwrap_or(0) != 0 {
             return Err(format!(
@@ -39,7 +52,36 @@ impl Cidr {
                 Ipv4Addr::from_bits(address.to_bits() & (u32::MAX << (32 - u32::from(prefix))))
             ));
         }
-        Ok(Self { address, prefix })
+        let range = Self { address, prefix };
+        if prefix < WIDEST && !range.is_private() {
+            let addresses = range.addresses();
+            return Err(format!(
+                "it holds {addresses} addresses; a range of the internet is a /{WIDEST} at the widest"
+            ));
+        }
+        Ok(range)
+    }
+
+    /// The ranges to let in, each once.
+    ///
+    /// # Errors
+    /// [`BastionError::TooOpen`]: each may be narrow enough, and all of them together most of the internet.
+    pub fn together(mut ranges: Vec<Self>) -> Result<Vec<Self>, BastionError> {
+        ranges.sort();
+        ranges.dedup();
+        let is_within = |inner: &Self, outer: &Self| inner.prefix > outer.prefix && outer.contains(inner.address);
+        let counted = ranges.iter().filter(|range| !range.is_private());
+        let counted = counted.filter(|range| !ranges.iter().any(|outer| is_within(range, outer)));
+        let addresses: u64 = counted.map(|range| range.addresses()).sum();
+        if addresses > MOST { Err(BastionError::TooOpen { addresses, most: MOST }) } else { Ok(ranges) }
+    }
+
+    fn addresses(&self) -> u64 {
+        1 << (32 - self.prefix)
+    }
+
+    fn is_private(&self) -> bool {
+        PRIVATE.iter().any(|private| self.prefix >= private.prefix && private.contains(self.address))
     }
 
     pub fn contains(&self, address: Ipv4Addr) -> bool {
@@ -68,11 +110,53 @@ mod tests {
         assert_eq!(Cidr::parse("203.0.113.7").unwrap().to_string(), "203.0.113.7/32");
         assert_eq!(Cidr::parse("10.0.0.0/8").unwrap().to_string(), "10.0.0.0/8");
         for wrong in
-            ["0.0.0.0/0", "128.0.0.0/1", "203.0.113.7/24", "::1", "::/0", "0.0.0.0", "1.2.3/24", "1.2.3.4/33", "", "x"]
+            ["203.0.113.7/24", "::1", "::/0", "::/1", "::ffff:1.2.3.4", "1.2.3/24", "1.2.3.4/33", "1.2.3.4/", "", "x"]
         {
             assert!(Cidr::parse(wrong).is_err(), "{wrong}");
         }
+        for wide in ["0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/1", "0.0.0.0", "203.0.113.0/0"] {
+            let reason = Cidr::parse(wide).unwrap_err();
+            assert!(reason.contains("the whole internet") || reason.contains("holds 2147483648 addresses"), "{reason}");
+        }
         assert!(Cidr::parse("203.0.113.7/24").unwrap_err().contains("203.0.113.0/24"));
+    }
+
+    #[test]
+    fn a_range_of_the_internet_is_a_16_at_the_widest() {
+        for (text, is_taken) in [
+            ("203.0.0.0/16", true),
+            ("202.0.0.0/15", false),
+            ("52.0.0.0/8", false),
+            ("10.0.0.0/8", true),
+            ("10.0.0.0/7", false),
+            ("172.16.0.0/12", true),
+            ("172.0.0.0/11", false),
+            ("192.168.0.0/16", true),
+            ("192.168.0.0/15", false),
+        ] {
+            assert_eq!(Cidr::parse(text).is_ok(), is_taken, "{text}");
+        }
+    }
+
+    #[test]
+    fn many_ranges_are_counted_together() {
+        let together = |texts: &[String]| Cidr::together(texts.iter().map(|text| Cidr::parse(text).unwrap()).collect());
+        let sixteens = |count: usize| (0..count).map(|number| format!("52.{number}.0.0/16")).collect::<Vec<_>>();
+        assert_eq!(together(&sixteens(4)).unwrap().len(), 4);
+        let refused = together(&sixteens(5)).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "327680 addresses of the internet would be let in together; 262144 are the most"
+        );
+        let one_more = |more: &str| [sixteens(4), vec![more.to_owned()]].concat();
+        assert!(together(&one_more("198.51.100.7")).is_err());
+        // Counted already, and none of the internet.
+        for free in ["52.3.0.0/17", "52.1.2.3", "10.0.0.0/8"] {
+            assert_eq!(together(&one_more(free)).unwrap().len(), 5, "{free}");
+        }
+        assert_eq!(together(&["1.2.3.4".to_owned(), "1.2.3.4/32".to_owned()]).unwrap().len(), 1);
+        let narrow: Vec<String> = (0..=255).map(|number| format!("203.0.{number}.0/24")).collect();
+        assert!(together(&narrow).is_ok());
     }
 
     #[test]

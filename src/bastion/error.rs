@@ -10,6 +10,9 @@ pub enum BastionError {
     Echo(#[from] EchoError),
     #[error("`{text}` cannot be let in: {reason}")]
     Cidr { text: String, reason: String },
+    /// Each of the ranges is narrow enough.
+    #[error("{addresses} addresses of the internet would be let in together; {most} are the most")]
+    TooOpen { addresses: u64, most: u64 },
     /// Same project, environment and alias, other person.
     #[error("{resource} belongs to another AWS principal ({principal}) under the alias `{owner}`")]
     AnotherPrincipal { resource: String, principal: String, owner: String },

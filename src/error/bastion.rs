@@ -14,7 +14,7 @@ impl From<BastionError> for CommandError {
             BastionError::Echo(_) => failed()
                 .hint("say your IPv4 address yourself: the same command with `--ip 203.0.113.7` (and your numbers)")
                 .hint("or set `echo_url` in devdb.toml to a service that you can reach over IPv4"),
-            BastionError::Cidr { .. } => failed().hint("see `allow_cidrs` in [environment.NAME.bastion]"),
+            BastionError::Cidr { .. } | BastionError::TooOpen { .. } => failed().hint("see `allow_cidrs` in [environment.NAME.bastion]"),
             BastionError::AnotherPrincipal { .. } => refused()
                 .hint("choose another alias: `export DEVDB_ALIAS=…`, or `alias` in devdb.local.toml")
                 .hint("if that was you with another role, log in with it and run `devdb bastion down` first"),

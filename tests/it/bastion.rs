@@ -199,6 +199,31 @@ fn an_open_door_is_refused() {
 }
 
 #[test]
+fn a_door_as_wide_as_the_internet_is_refused_in_pieces_too() {
+    let eighths: Vec<String> = (1..224).filter(|first| *first != 10).map(|first| format!("{first}.0.0.0/8")).collect();
+    let sixteenths: Vec<String> = (0..5).map(|second| format!("52.{second}.0.0/16")).collect();
+    for (name, ranges) in [
+        ("halves", "0.0.0.0/1,128.0.0.0/1".to_owned()),
+        ("eighths", eighths.join(",")),
+        ("sixteenths", sixteenths.join(",")),
+        ("ipv6", "::/0".to_owned()),
+    ] {
+        let (stage, cloud) = stage();
+        let stage = stage.var("DEVDB_BASTION_ALLOW_CIDRS", &ranges);
+        insta::assert_snapshot!(format!("wide_{name}"), stage.run(["devdb", "bastion", "up"]));
+        let added = stage.run(["devdb", "bastion", "allow-ip"]);
+        assert!(added.code == 1 && added.stderr.contains("let in"), "{name}: {}", added.stderr);
+        assert_eq!(cloud.alive(), Vec::<String>::new(), "{name}");
+    }
+    let by_hand = sixteenths.iter().flat_map(|range| ["--ip", range.as_str()]);
+    let words: Vec<&str> = ["devdb", "bastion", "up"].into_iter().chain(by_hand).collect();
+    let (stage, cloud) = stage();
+    let refused = stage.run_all(&words);
+    assert!(refused.code == 1 && refused.stderr.contains("let in together"), "{}", refused.stderr);
+    assert_eq!(cloud.alive(), Vec::<String>::new());
+}
+
+#[test]
 fn replacing_asks_and_no_means_no() {
     let (stage, cloud) = stage();
     assert_eq!(stage.run(["devdb", "bastion", "up"]).code, 0);

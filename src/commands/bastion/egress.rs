@@ -20,8 +20,6 @@ impl EgressArgs {
         for text in &bench.settings.bastion.allow_cidrs {
             cidrs.push(Cidr::parse(text).map_err(|reason| BastionError::Cidr { text: text.clone(), reason })?);
         }
-        cidrs.sort();
-        cidrs.dedup();
-        Ok(cidrs)
+        Ok(Cidr::together(cidrs)?)
     }
 }
