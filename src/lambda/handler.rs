@@ -142,7 +142,8 @@ impl Handler<'_> {
     /// Kysely's result set.
     async fn direct(&self, target: &str, left: Duration) -> Value {
         let not_begun = |reason: String| json!({ "results": [], "error": { "message": reason } });
-        let settings = match Settings::read(&Map::new(), self.vars) {
+        let said = Map::from_iter([("Target".to_owned(), Value::from(target))]);
+        let settings = match Settings::read(&said, self.vars) {
             Ok(settings) => settings,
             Err(error) => return not_begun(error.to_string()),
         };
@@ -151,7 +152,7 @@ impl Handler<'_> {
             Ok(ready) => ready,
             Err(reason) => return not_begun(reason),
         };
-        let ran = self.migrate(&mut ready, &Target::parse(target), &cutoff).await;
+        let ran = self.migrate(&mut ready, &settings.target, &cutoff).await;
         let mut document = serde_json::to_value(&ran.report).unwrap_or_default();
         if let Some(stopped) = &ran.stopped {
             document["error"]["message"] = stopped.clone().into();

@@ -4,7 +4,8 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// What a resource may say. A property `SecretArn` is also the function's variable `DEVDB_SECRET_ARN`; the property wins.
+/// What a resource may say. A property `SecretArn` is also the function's variable `DEVDB_SECRET_ARN`. A variable that is
+/// set stands: the right to send an event is no right to choose another database, another secret, or an end of it all.
 /// None of them is ever renamed or taken away: rollback and removal of an old stack still carry them.
 pub const PROPERTIES: [&str; 13] = [
     "Host",
@@ -32,6 +33,10 @@ pub enum SettingsError {
     Unknown { name: String },
     #[error("the property {name} is neither a text nor a number nor true nor false")]
     NotText { name: &'static str },
+    #[error(
+        "the property {name} says something else than the function's variable {variable}, which no event can change"
+    )]
+    Fixed { name: &'static str, variable: String },
     #[error("{name} is neither {first} nor {second}")]
     NeitherNor { name: &'static str, first: &'static str, second: &'static str },
     #[error("Port is not a number from 1 to 65535")]
@@ -75,7 +80,7 @@ pub enum Wanted {
     },
 }
 
-/// What one event is about: the resource's properties over the function's variables.
+/// What one event is about: the function's variables, and the resource's properties where there is no variable.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub database: Wanted,
@@ -157,7 +162,11 @@ impl Said<'_> {
     }
 
     fn get(&self, name: &'static str) -> Result<Option<String>, SettingsError> {
-        Ok(self.property(name)?.or_else(|| self.variable(&variable(name))))
+        let variable = variable(name);
+        match (self.variable(&variable), self.property(name)?) {
+            (Some(set), Some(said)) if set != said => Err(SettingsError::Fixed { name, variable }),
+            (set, said) => Ok(set.or(said)),
+        }
     }
 
     /// True for the second word, false for the first and for none.
@@ -175,29 +184,28 @@ impl Said<'_> {
     }
 
     fn database(&self) -> Result<Wanted, SettingsError> {
+        let url = self.variable("DATABASE_URL").filter(|_| self.variable(&variable("Host")).is_none());
+        for name in ["Host", "Port", "Database", "User", "SecretArn", "Iam"] {
+            if url.is_some() && self.property(name)?.is_some() {
+                return Err(SettingsError::Fixed { name, variable: "DATABASE_URL".to_owned() });
+            }
+        }
+        if let Some(url) = url {
+            return Ok(Wanted::Url(Box::new(Connection::from_url(&url, None)?)));
+        }
         let Some(host) = self.get("Host")? else {
             for name in ["Port", "Database", "User", "SecretArn", "Iam"] {
                 if self.property(name)?.is_some() {
                     return Err(SettingsError::NoHost { name: "Host" });
                 }
             }
-            let url = self.variable("DATABASE_URL").ok_or(SettingsError::NoDatabase)?;
-            return Ok(Wanted::Url(Box::new(Connection::from_url(&url, None)?)));
+            return Err(SettingsError::NoDatabase);
         };
         let port = self.get("Port")?.map_or(Ok(5432), |port| port.parse::<u16>().map_err(|_| SettingsError::Port))?;
         let endpoint =
             Endpoint { host, port: if port == 0 { return Err(SettingsError::Port) } else { port }, local: None };
         let login = Login { user: self.get("User")?, database: self.get("Database")?, ..Login::default() };
-        // A resource that says how to log in says it all: the function's variables are no part of it.
-        let is_own = self.property("SecretArn")?.is_some() || self.property("Iam")?.is_some();
-        let (secret, iam) = if is_own {
-            let none = BTreeMap::new();
-            let own = Said { properties: self.properties, vars: &none };
-            (own.get("SecretArn")?, own.choice("Iam", "false", "true")?)
-        } else {
-            (self.get("SecretArn")?, self.choice("Iam", "false", "true")?)
-        };
-        match (secret, iam) {
+        match (self.get("SecretArn")?, self.choice("Iam", "false", "true")?) {
             (Some(_), true) => Err(SettingsError::TwoKeys),
             (Some(id), false) => Ok(Wanted::Secret { id, endpoint, login }),
             (None, false) => Err(SettingsError::NoKey),
@@ -225,8 +233,8 @@ mod tests {
     }
 
     #[test]
-    fn properties_win_over_variables_and_variables_over_defaults() {
-        let vars = [("DEVDB_HOST", "a"), ("DEVDB_PORT", "6000"), ("DEVDB_SECRET_ARN", "s"), ("DEVDB_TABLE", "t")];
+    fn variables_and_properties_win_over_defaults() {
+        let vars = [("DEVDB_PORT", "6000"), ("DEVDB_SECRET_ARN", "s"), ("DEVDB_TABLE", "t")];
         let settings = read(json!({ "Host": "b", "ServiceToken": "x", "MigrationsHash": "1" }), &vars).unwrap();
         let Wanted::Secret { id, endpoint, .. } = settings.database else { panic!() };
         assert_eq!((id.as_str(), endpoint.host.as_str(), endpoint.port), ("s", "b", 6000));
@@ -238,9 +246,42 @@ mod tests {
     }
 
     #[test]
+    fn no_event_changes_what_the_function_has_set() {
+        let set = |name: &str| match name {
+            "Iam" | "AllowUnordered" => ("true", "false"),
+            "OnRollback" | "OnDelete" => ("keep", "down"),
+            "Port" => ("6000", "6001"),
+            _ => ("here", "canary"),
+        };
+        let beside = |name: &str| match name {
+            "Iam" => json!({ "Host": "h", "User": "u", "Database": "d" }),
+            "SecretArn" => json!({ "Host": "h" }),
+            _ => json!({ "Host": "h", "SecretArn": "s" }),
+        };
+        for name in PROPERTIES {
+            let (variable, (here, canary)) = (variable(name), set(name));
+            let with = |value: &str| {
+                let mut properties = beside(name);
+                properties[name] = value.into();
+                read(properties, &[(&variable, here)])
+            };
+            assert_eq!(with(canary).unwrap_err(), SettingsError::Fixed { name, variable: variable.clone() });
+            assert!(with(here).is_ok() && with("").is_ok(), "{name}");
+        }
+        let url = ("DATABASE_URL", "postgres://a@b/c");
+        for name in ["Host", "Port", "Database", "User", "SecretArn", "Iam"] {
+            let refused = read(json!({ name: "canary" }), &[url]).unwrap_err();
+            assert_eq!(refused, SettingsError::Fixed { name, variable: "DATABASE_URL".to_owned() });
+        }
+        // The other way to log in, with what the function would send there.
+        let iam = json!({ "Host": "h", "User": "u", "Database": "d", "Iam": "true" });
+        assert_eq!(read(iam, &[("DEVDB_SECRET_ARN", "s")]).unwrap_err(), SettingsError::TwoKeys);
+    }
+
+    #[test]
     fn scalars_come_as_texts_or_as_they_are() {
         for properties in [json!({ "Port": "6000", "Iam": "true" }), json!({ "Port": 6000, "Iam": true })] {
-            let vars = [("DEVDB_HOST", "a"), ("DEVDB_USER", "u"), ("DEVDB_DATABASE", "d"), ("DEVDB_SECRET_ARN", "s")];
+            let vars = [("DEVDB_HOST", "a"), ("DEVDB_USER", "u"), ("DEVDB_DATABASE", "d")];
             let Wanted::Iam { user, endpoint, .. } = read(properties, &vars).unwrap().database else { panic!() };
             assert_eq!((user.as_str(), endpoint.port), ("u", 6000));
         }
@@ -271,6 +312,7 @@ mod tests {
             refused(json!({ "Host": "h", "Iam": "true", "Database": "d" }), &[]),
             refused(json!({ "Host": "h", "Iam": "true", "User": "u" }), &[]),
             refused(json!({}), &[("DATABASE_URL", "mysql://canary")]),
+            refused(json!({ "Host": "canary" }), &[("DEVDB_HOST", "h")]),
         ]
         .join("\n");
         assert!(!said.contains("canary"), "{said}");

@@ -17,6 +17,14 @@ export function migrations(scope: Construct, vpc: IVpc, cluster: DatabaseCluster
     memorySize: 256,
     timeout: Duration.minutes(14),
     vpc,
+    // No event changes what is set here: the right to invoke the function is no right to choose a database, to send the
+    // secret to another host, or to undo it all.
+    environment: {
+      DEVDB_HOST: cluster.clusterEndpoint.hostname,
+      DEVDB_SECRET_ARN: cluster.secret!.secretArn,
+      DEVDB_ON_ROLLBACK: "keep", // "down": an older bundle undoes what it lacks; never where rows would be lost
+      DEVDB_ON_DELETE: "keep", // "down", for preview stacks: undoes everything when the resource goes
+    },
   });
   cluster.secret!.grantRead(handler);
   cluster.connections.allowDefaultPortFrom(handler);
@@ -27,9 +35,8 @@ export function migrations(scope: Construct, vpc: IVpc, cluster: DatabaseCluster
     serviceTimeout: Duration.minutes(15),
     resourceType: "Custom::DevdbMigrations",
     properties: {
-      Host: cluster.clusterEndpoint.hostname,
-      SecretArn: cluster.secret!.secretArn,
       // CloudFormation sends an Update only where a property has changed.
+      Host: cluster.clusterEndpoint.hostname,
       MigrationsHash: createHash("sha256").update(readFileSync(zip)).digest("hex"),
     },
   });

@@ -248,6 +248,36 @@ fn whoever_invokes_it_directly_gets_kyselys_result_set() {
     );
 }
 
+#[test]
+fn no_event_changes_what_the_function_has_set() {
+    let database = Database::create();
+    let url = database.url();
+    let vars = [("DATABASE_URL", url.as_str()), ("DEVDB_ON_DELETE", "keep"), ("DEVDB_TARGET", "latest")];
+    let lambda = Lambda::start(&vars);
+    lambda.bundle(&[ONE]);
+    // A stranger's database, which would be sent the password.
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    stranger.set_nonblocking(true).unwrap();
+    let port = stranger.local_addr().unwrap().port();
+    let elsewhere =
+        json!({ "Host": "127.0.0.1", "Port": port, "SecretArn": "arn:aws:secretsmanager:eu-west-1:1:secret:a" });
+    let told = lambda.invoke(&lambda.request("Create", "c", elsewhere));
+    let fixed = |property: &str, variable: &str| {
+        format!(
+            "the property {property} says something else than the function's variable {variable}, which no event can change"
+        )
+    };
+    assert_eq!(told.failed(), fixed("Host", "DATABASE_URL"));
+    let created = lambda.invoke(&lambda.request("Create", "c", json!({ "OnDelete": "keep" }))).success().clone();
+    lambda.invoke(&lambda.delete(&created, json!({ "OnDelete": "down" }))).success();
+    let told = lambda.invoke(&json!({ "target": "none" })).returned.unwrap();
+    assert_eq!(told, json!({ "results": [], "error": { "message": fixed("Target", "DEVDB_TARGET") } }));
+    let told = lambda.invoke(&json!({ "target": "latest" })).returned.unwrap();
+    assert_eq!(told, json!({ "results": [], "error": null }));
+    assert_eq!(database.sql("select string_agg(name, ' ') from kysely_migration"), ONE.0);
+    assert_eq!(stranger.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+}
+
 /// A name that the function does not know makes a deployment fail.
 #[test]
 fn the_templates_name_only_what_the_function_knows() {
@@ -267,11 +297,21 @@ fn the_templates_name_only_what_the_function_knows() {
         .filter_map(|line| Some(line.split_once(':')?.0))
         .filter(|name| !name.contains(' '))
         .collect();
-    assert!(
-        names.contains(&"OnRollback") && names.iter().filter(|name| **name == "SecretArn").count() == 2,
-        "{names:?}"
-    );
+    assert!(names.iter().filter(|name| **name == "Host").count() == 2, "{names:?}");
     for name in names {
         assert!(others.contains(&name) || devdb::lambda::PROPERTIES.contains(&name), "{name}");
+    }
+    // `DEVDB_SECRET_ARN` → `SecretArn`.
+    let property = |variable: &str| {
+        let words = variable.split('_').skip(1).map(|word| word[..1].to_owned() + &word[1..].to_lowercase());
+        words.collect::<String>()
+    };
+    for text in [template, construct] {
+        let lines = text.lines().map(str::trim).filter_map(|line| line.strip_prefix("DEVDB_")?.split_once(':'));
+        let set: Vec<String> = lines.map(|(name, _)| property(&format!("DEVDB_{name}"))).collect();
+        assert!(set.iter().all(|name| devdb::lambda::PROPERTIES.contains(&name.as_str())), "{set:?}");
+        for name in ["Host", "SecretArn", "OnRollback", "OnDelete"] {
+            assert!(set.iter().any(|set| set == name), "{name} is left to the events: {set:?}");
+        }
     }
 }

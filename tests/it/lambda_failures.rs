@@ -16,6 +16,15 @@ const BROKEN: (&str, &str, &str) = ("20260102_two", "create table two (id int);\
 /// The most that CloudFormation reads (user guide, "Custom resource response reference").
 const LONGEST: usize = 4096;
 
+/// What every function here has.
+const VARIABLES: [(&str, &str); 5] = [
+    ("DEVDB_CA_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/templates/rds-ca-bundle.pem")),
+    ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/[1]abc"),
+    ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+    ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
+    ("AWS_REGION", "eu-west-1"),
+];
+
 struct Rig {
     database: Database,
     lambda: Lambda,
@@ -30,14 +39,7 @@ impl Rig {
         let database = Database::create();
         // By name, so that it is looked up.
         let url = database.url().replace("127.0.0.1", "localhost");
-        let vars = [
-            ("DATABASE_URL", url.as_str()),
-            ("DEVDB_CA_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/templates/rds-ca-bundle.pem")),
-            ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/[1]abc"),
-            ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
-            ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
-            ("AWS_REGION", "eu-west-1"),
-        ];
+        let vars: Vec<_> = VARIABLES.into_iter().chain([("DATABASE_URL", url.as_str())]).collect();
         let lambda = Lambda::spawn_with(program, &vars);
         lambda.bundle(bundle);
         Self { database, lambda }
@@ -64,10 +66,7 @@ fn a_failed_update_changes_nothing_and_the_rollback_behind_it_succeeds() {
         (TWO, json!({ "Hots": "h" }), "Hots is not a property that devdb knows; it knows Host, Port,"),
         (TWO, json!({ "Target": ["latest"] }), "the property Target is neither a text nor a number nor true nor false"),
         (TWO, json!({ "OnRollback": "Down" }), "OnRollback is neither keep nor down"),
-        (TWO, json!({ "Host": "h" }), "Host is set, but neither SecretArn nor Iam says how to log in"),
-        (TWO, json!({ "Port": "5432" }), "Host is missing: Host says where"),
-        (TWO, iam("nowhere.invalid", 5432), "the host name nowhere.invalid could not be resolved: "),
-        (TWO, iam("127.0.0.1", 1), "nothing listens at 127.0.0.1:1"),
+        (TWO, iam("127.0.0.1", 1), "the property Host says something else than the function's variable DATABASE_URL"),
         (TWO, json!({ "Target": "20260103_x" }), "migration \"20260103_x\" doesn't exist; nothing was changed"),
         (TWO, json!({ "Schema": "no\0where" }), ""),
         (
@@ -86,6 +85,25 @@ fn a_failed_update_changes_nothing_and_the_rollback_behind_it_succeeds() {
         let rolled_back = rig.lambda.invoke(&rig.lambda.update(&created, json!({})));
         assert_eq!(rolled_back.success()["PhysicalResourceId"], created["PhysicalResourceId"], "{properties}");
         assert_eq!(rig.content(), before, "{properties}");
+    }
+}
+
+#[test]
+fn a_resource_whose_database_cannot_be_reached_is_told_why() {
+    let lambda = Lambda::spawn(PROGRAM, &VARIABLES);
+    lambda.bundle(&[ONE]);
+    let iam =
+        |host: &str, port: u16| json!({ "Host": host, "Port": port, "User": "u", "Database": "d", "Iam": "true" });
+    for (properties, reason) in [
+        (json!({}), "no database is named: set Host with SecretArn or Iam"),
+        (json!({ "Host": "h" }), "Host is set, but neither SecretArn nor Iam says how to log in"),
+        (json!({ "Port": "5432" }), "Host is missing: Host says where"),
+        (iam("nowhere.invalid", 5432), "the host name nowhere.invalid could not be resolved: "),
+        (iam("127.0.0.1", 1), "nothing listens at 127.0.0.1:1"),
+    ] {
+        let told = lambda.invoke(&lambda.request("Create", "c", properties.clone()));
+        assert!(told.failed().starts_with(reason), "{properties}: {}", told.failed());
+        assert_eq!(told.answer()["PhysicalResourceId"], "devdb-migrations:not-created");
     }
 }
 
@@ -216,7 +234,10 @@ fn an_event_without_sense_is_an_error_or_a_failure_and_the_next_one_is_served() 
         (with("ResourceProperties", json!(null)), "ResourceProperties is not an object"),
         (with("ResourceProperties", json!([["Host", "h"]])), "ResourceProperties is not an object"),
         (property("Host", json!({ "Ref": "Host" })), "the property Host is neither a text"),
-        (property("Port", json!(1e300)), "Host is missing: Host says where"),
+        (
+            property("Port", json!(1e300)),
+            "the property Port says something else than the function's variable DATABASE_URL",
+        ),
         (property("Target", json!(huge)), "migration \"éééé"),
         (property("Target", json!("a\0b")), "migration \"a\0b\" doesn't exist; nothing was changed"),
         (property(&huge, json!("")), "éééé"),
