@@ -1,6 +1,6 @@
 use super::ssh_config;
 use crate::bastion::{BastionAccess, SSH_CONFIG_FILE, Said, Shell, ShellError};
-use crate::system::{Captured, ProcessError, Processes, SpawnSpec};
+use crate::system::{Captured, Gets, ProcessError, Processes, SpawnSpec};
 use crate::tunnel::{HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SpecError, SshPath};
 use async_trait::async_trait;
 use std::ffi::OsString;
@@ -54,7 +54,7 @@ impl SshShell {
         let mut args: Vec<OsString> = vec!["-F".into(), config];
         args.extend(OPTIONS.iter().chain(options).chain(&["--", link.instance_id.as_str()]).map(Into::into));
         args.extend(words.into_iter().map(Into::into));
-        Ok(SpawnSpec { program: "ssh".into(), args, cwd: folder, ..SpawnSpec::default() })
+        Ok(SpawnSpec { program: "ssh".into(), args, gets: Gets::Ssh, cwd: folder, ..SpawnSpec::default() })
     }
 }
 

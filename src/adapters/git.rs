@@ -1,7 +1,7 @@
 //! git, asked through its own command line.
 
 use crate::migrate::{Base, FileHistory, FoundFiles, Repository, RepositoryError, Tree};
-use crate::system::{Captured, ProcessError, Processes, SpawnSpec};
+use crate::system::{Captured, Gets, ProcessError, Processes, SpawnSpec};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,12 +20,13 @@ impl Git {
         let options = ["--no-pager", "--literal-pathspecs"];
         let spec = SpawnSpec {
             program: "git".into(),
+            gets: Gets::Git,
             args: options.iter().chain(args).map(Into::into).collect(),
             // A question must not wait for, or leave, a lock of the index; its messages are read.
             env: vec![("GIT_OPTIONAL_LOCKS".into(), "0".into()), ("LC_ALL".into(), "C".into())],
-            // A hook of git sets these; the folder decides, not the repository of the hook.
-            env_remove: vec!["GIT_DIR".into(), "GIT_INDEX_FILE".into(), "GIT_WORK_TREE".into()],
+
             cwd: Some(self.dir.clone()),
+            ..SpawnSpec::default()
         };
         self.processes.capture(&spec).map_err(|error| match error {
             ProcessError::NotFound { .. } => RepositoryError::NoGit,

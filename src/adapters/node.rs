@@ -1,6 +1,8 @@
 //! Node.js, with the project's own Kysely in it.
 
+use super::process::given;
 use crate::migrate::import::{Recorded, Recorder, RecorderError, Recording, RecordingOrder};
+use crate::system::Gets;
 use async_trait::async_trait;
 use serde::Deserialize;
 use std::collections::VecDeque;
@@ -87,7 +89,8 @@ impl Running {
     )]
     async fn start(order: &RecordingOrder) -> Result<Self, RecorderError> {
         let mut command = Command::new("sh");
-        command.args(["-c", CHANNELS, "sh", RECORDER]).current_dir(&order.folder).env("TZ", &order.time_zone);
+        command.args(["-c", CHANNELS, "sh", RECORDER]).current_dir(&order.folder);
+        command.env_clear().envs(given(Gets::Project)).env("TZ", &order.time_zone);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let not_started = |source| RecorderError::NotStarted { source };
         let mut child = command.spawn().map_err(not_started)?;

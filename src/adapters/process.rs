@@ -1,7 +1,8 @@
 use super::{peer, sockets};
-use crate::system::{Captured, Child, ProcessError, ProcessInfo, Processes, SocketUser, SpawnSpec, TcpSocket};
+use crate::system::{Captured, Child, Gets, ProcessError, ProcessInfo, Processes, SocketUser, SpawnSpec, TcpSocket};
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -22,10 +23,15 @@ const HAS_PROC: bool = cfg!(target_os = "linux");
 /// The operating system's processes.
 pub(crate) struct SystemProcesses;
 
+/// What a child of this kind gets of this process's variables, also of those that are no UTF-8.
+pub(super) fn given(gets: Gets) -> Vec<(OsString, OsString)> {
+    gets.of(std::env::vars_os())
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one home of child processes")]
 fn command(spec: &SpawnSpec) -> Command {
     let mut command = Command::new(&spec.program);
-    command.args(&spec.args);
+    command.args(&spec.args).env_clear().envs(given(spec.gets));
     for name in &spec.env_remove {
         command.env_remove(name);
     }

@@ -5,7 +5,9 @@
 //! (`scripts/bench tunnel_distance`). `ProxyCommand -` makes it speak through its stdin and stdout (`ssh_connect` of
 //! OpenSSH's sshconnect.c; with `-f` since 8.0, which copies them first).
 
+use super::process::given;
 use super::ssh::{classify, failed};
+use crate::system::Gets;
 use crate::tunnel::{LinkError, LinkSpec};
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -53,7 +55,7 @@ pub(super) async fn launch(link: &LinkSpec, config: &Path, folder: &Path) -> Res
 #[expect(clippy::disallowed_methods, reason = "a SpawnSpec has no word for a socket as stdin and stdout")]
 async fn start(args: Vec<OsString>, socket: Option<OwnedFd>) -> std::io::Result<std::process::ExitStatus> {
     let mut command = tokio::process::Command::new("ssh");
-    command.args(args).stderr(Stdio::null()).kill_on_drop(true);
+    command.args(args).env_clear().envs(given(Gets::Tunnel)).stderr(Stdio::null()).kill_on_drop(true);
     match socket {
         Some(socket) => command.stdin(socket.try_clone()?).stdout(socket),
         None => command.stdin(Stdio::null()).stdout(Stdio::null()),

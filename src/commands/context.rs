@@ -2,7 +2,7 @@ use crate::cli::{ColorChoice, Globals};
 use crate::config::{self, Claim, ConfigError, Request, Resolved, Settings, StateDir, Tracking};
 use crate::error::{CommandError, ErrorKind};
 use crate::host::{Aws, AwsTarget, Host};
-use crate::system::{CloudError, SpawnSpec};
+use crate::system::{CloudError, Gets, SpawnSpec};
 use crate::ui::{ExitStatus, Printer, PrinterSettings, PromptError, Selection};
 use clap::ValueEnum;
 use std::ffi::OsString;
@@ -246,6 +246,7 @@ impl Context {
     fn git_email(&self) -> Option<String> {
         let spec = SpawnSpec {
             program: "git".into(),
+            gets: Gets::Git,
             args: ["config", "--get", "user.email"].map(Into::into).to_vec(),
             cwd: Some(self.host.surroundings.cwd.clone()),
             ..SpawnSpec::default()

@@ -4,7 +4,7 @@ use super::environment::Wish;
 use super::wrap::{self, Wrapped};
 use crate::connection::ClientKind;
 use crate::error::CommandError;
-use crate::system::SpawnSpec;
+use crate::system::{Gets, SpawnSpec};
 use crate::ui::ExitStatus;
 use std::ffi::OsString;
 
@@ -22,7 +22,12 @@ pub(crate) struct PsqlArgs {
 pub(crate) async fn run(args: &PsqlArgs, context: &Context) -> Result<ExitStatus, CommandError> {
     // psql looks for these in the first place alone, and then asks no server.
     if args.args.first().is_some_and(|word| ["--help", "-?", "--version", "-V"].iter().any(|about| word == about)) {
-        let spec = SpawnSpec { program: "psql".into(), args: args.args.clone(), ..SpawnSpec::default() };
+        let spec = SpawnSpec {
+            program: "psql".into(),
+            args: args.args.clone(),
+            gets: Gets::Everything,
+            ..SpawnSpec::default()
+        };
         return wrap::become_program(&spec, context);
     }
     let wrapped = Wrapped {

@@ -6,7 +6,7 @@ use super::environment::Wish;
 use super::tunnel;
 use crate::connection::{self, ClientKind};
 use crate::error::{CommandError, ErrorKind};
-use crate::system::{ProcessError, SpawnSpec};
+use crate::system::{Gets, ProcessError, SpawnSpec};
 use crate::ui::ExitStatus;
 use std::ffi::OsString;
 
@@ -53,6 +53,7 @@ pub(crate) async fn run(wrapped: Wrapped<'_>, context: &Context) -> Result<ExitS
     let spec = SpawnSpec {
         program: wrapped.program,
         args: wrapped.args.to_vec(),
+        gets: Gets::Everything,
         env: variables.iter().map(|variable| (variable.name.into(), variable.reveal().into())).collect(),
         env_remove: removed.into_iter().map(Into::into).collect(),
         cwd: None,

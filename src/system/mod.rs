@@ -11,6 +11,7 @@ mod hex;
 mod processes;
 mod reached;
 mod together;
+mod variables;
 
 pub use clock::Clock;
 pub use cloud_error::CloudError;
@@ -23,3 +24,4 @@ pub use processes::{
 };
 pub use reached::Reached;
 pub use together::together;
+pub use variables::Gets;

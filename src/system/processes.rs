@@ -1,3 +1,4 @@
+use super::Gets;
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -9,9 +10,11 @@ use std::time::Duration;
 pub struct SpawnSpec {
     pub program: OsString,
     pub args: Vec<OsString>,
-    /// Variables added to (or replacing those of) the inherited environment.
+    /// Which of our variables it gets.
+    pub gets: Gets,
+    /// Variables added to (or replacing) those.
     pub env: Vec<(OsString, OsString)>,
-    /// Variables taken out of the inherited environment.
+    /// Variables taken out of them.
     pub env_remove: Vec<OsString>,
     pub cwd: Option<PathBuf>,
 }

@@ -11,7 +11,7 @@ use super::ports::{self, Predecessor};
 use super::protocol::{Reply, Request};
 use super::{Obstacle, PortOwnerKind, Probe, SupervisorSpec, TunnelError, TunnelReport, TunnelState};
 use super::{direct, orphans, predecessor, read_spec, report, story};
-use crate::system::{Processes, SpawnSpec};
+use crate::system::{Gets, Processes, SpawnSpec};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -271,8 +271,7 @@ impl Control {
         let program = SpawnSpec {
             program: self.executable.clone().into(),
             args,
-            // What ssh would ask or use behind our back; the key alone opens the door.
-            env_remove: vec!["SSH_AUTH_SOCK".into(), "SSH_ASKPASS".into(), "DISPLAY".into()],
+            gets: Gets::Tunnel,
             cwd: Some("/".into()),
             ..SpawnSpec::default()
         };

@@ -1,6 +1,6 @@
 //! Mending what only AWS can mend: the supervisor links no AWS, and asks this same program to do it, as a child.
 
-use crate::system::{Captured, ProcessError, Processes, SpawnSpec};
+use crate::system::{Captured, Gets, ProcessError, Processes, SpawnSpec};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -89,7 +89,7 @@ impl Healer for ChildHealer {
         let program = self.executable.clone().into();
         // Another branch, without the folder, may be checked out by now.
         let cwd = if spec.folder.is_dir() { spec.folder.clone() } else { PathBuf::from("/") };
-        let child = SpawnSpec { program, args, cwd: Some(cwd), ..SpawnSpec::default() };
+        let child = SpawnSpec { program, args, gets: Gets::Tunnel, cwd: Some(cwd), ..SpawnSpec::default() };
         let processes = self.processes.clone();
         let ended = tokio::task::spawn_blocking(move || processes.capture(&child)).await;
         ended.map_or_else(|_| failed("it was cut short".to_owned()), read)

@@ -4,7 +4,7 @@ use super::ssh_command::SshCommand;
 use super::stale_plan::{Answer, Program, Suspect, Verdict, judge, suspects};
 use super::stale_riders::riders;
 use super::{HostName, PortOwner, PortOwnerKind, Probe, ProbeError, TunnelError, identify, ports};
-use crate::system::{ProcessInfo, Processes, SpawnSpec};
+use crate::system::{Gets, ProcessInfo, Processes, SpawnSpec};
 use serde::Serialize;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -161,7 +161,7 @@ impl Survey {
         args.extend(command.configuration.iter().cloned());
         args.extend(["--".to_owned(), destination]);
         let args = args.into_iter().map(Into::into).collect();
-        let spec = SpawnSpec { program: "ssh".into(), args, ..SpawnSpec::default() };
+        let spec = SpawnSpec { program: "ssh".into(), args, gets: Gets::Ssh, ..SpawnSpec::default() };
         let processes = self.processes.clone();
         let asked = tokio::task::spawn_blocking(move || processes.capture(&spec));
         if let Ok(Ok(Ok(said))) = timeout(CONFIGURATION_LIMIT, asked).await {

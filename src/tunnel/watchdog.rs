@@ -6,7 +6,7 @@
 
 use super::files::{Lock, TunnelFiles};
 use super::{Backoff, Story};
-use crate::system::{Clock, ProcessInfo, Processes, SpawnSpec, receive_descriptors, send_descriptors};
+use crate::system::{Clock, Gets, ProcessInfo, Processes, SpawnSpec, receive_descriptors, send_descriptors};
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -85,7 +85,8 @@ pub(super) fn start(
     let (near, far) = std::os::unix::net::UnixStream::pair()?;
     let mut args: Vec<_> = words.iter().map(Into::into).collect();
     args.push(files.spec().into());
-    let program = SpawnSpec { program: executable.into(), args, cwd: Some("/".into()), ..SpawnSpec::default() };
+    let (program, cwd) = (executable.into(), Some("/".into()));
+    let program = SpawnSpec { program, args, gets: Gets::Tunnel, cwd, ..SpawnSpec::default() };
     processes.spawn_on_line(&program, &files.log(), far.into()).map_err(Error::other)?;
     line(near)
 }
