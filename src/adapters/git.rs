@@ -1,61 +1,83 @@
 //! git, asked through its own command line.
 
 use crate::migrate::{Base, FileHistory, FoundFiles, Repository, RepositoryError, Tree};
-use crate::system::{Captured, Gets, ProcessError, Processes, SpawnSpec};
+use crate::system::{Captured, ProcessError, Processes, git, work_tree};
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Well below what a command line may hold (execve(2)).
+const AT_ONCE: usize = 200;
 
 /// The repository around a folder, if there is one.
 pub(crate) struct Git {
     processes: Arc<dyn Processes>,
     dir: PathBuf,
+    /// The top of the work tree, and the folder as seen from there.
+    place: Option<(PathBuf, PathBuf)>,
 }
 
 impl Git {
     pub(crate) fn new(processes: Arc<dyn Processes>, dir: &Path) -> Self {
-        Self { processes, dir: dir.to_owned() }
+        let place = work_tree(dir).and_then(|top| {
+            let inside = dir.canonicalize().ok()?.strip_prefix(&top).ok()?.to_owned();
+            Some((top, inside))
+        });
+        Self { processes, dir: dir.to_owned(), place }
     }
 
-    fn capture(&self, args: &[&str]) -> Result<Captured, RepositoryError> {
-        let options = ["--no-pager", "--literal-pathspecs"];
-        let spec = SpawnSpec {
-            program: "git".into(),
-            gets: Gets::Git,
-            args: options.iter().chain(args).map(Into::into).collect(),
-            // A question must not wait for, or leave, a lock of the index; its messages are read.
-            env: vec![("GIT_OPTIONAL_LOCKS".into(), "0".into()), ("LC_ALL".into(), "C".into())],
-
-            cwd: Some(self.dir.clone()),
-            ..SpawnSpec::default()
+    fn capture<S: AsRef<OsStr>>(&self, words: &[S]) -> Result<Captured, RepositoryError> {
+        let Some((top, _)) = &self.place else {
+            return Err(RepositoryError::NotARepository { dir: self.dir.clone() });
         };
+        let spec = git(top, words.iter().map(|word| word.as_ref().to_owned()));
         self.processes.capture(&spec).map_err(|error| match error {
             ProcessError::NotFound { .. } => RepositoryError::NoGit,
-            error => RepositoryError::Failed { command: args.join(" "), message: error.to_string() },
+            error => RepositoryError::Failed { command: command(words), message: error.to_string() },
         })
     }
 
+    /// A file of the folder, as git names it.
+    fn path(&self, file: &str) -> OsString {
+        self.place.as_ref().map_or_else(|| file.into(), |(_, inside)| inside.join(file).into_os_string())
+    }
+
+    /// Such a file, in a commit.
+    fn object(&self, commit: &str, file: &str) -> OsString {
+        let mut object = OsString::from(format!("{commit}:"));
+        object.push(self.path(file));
+        object
+    }
+
+    /// Words, and behind them the files.
+    fn about(&self, words: &[&str], files: &[&str]) -> Vec<OsString> {
+        let words = words.iter().map(OsString::from);
+        words.chain([OsString::from("--")]).chain(files.iter().map(|file| self.path(file))).collect()
+    }
+
     /// What git printed; none when it failed, or is not installed.
-    fn bytes(&self, args: &[&str]) -> Option<Vec<u8>> {
-        let found = self.capture(args).ok()?;
+    fn bytes<S: AsRef<OsStr>>(&self, words: &[S]) -> Option<Vec<u8>> {
+        let found = self.capture(words).ok()?;
         (found.code == 0).then_some(found.stdout)
     }
 
-    fn line(&self, args: &[&str]) -> Option<String> {
-        let text = String::from_utf8(self.bytes(args)?).ok()?;
+    fn line<S: AsRef<OsStr>>(&self, words: &[S]) -> Option<String> {
+        let text = String::from_utf8(self.bytes(words)?).ok()?;
         text.lines().next().map(str::to_owned).filter(|line| !line.is_empty())
     }
 
     /// The newest commit that these options find, and its author.
     fn newest(&self, options: &[&str], files: &[String]) -> Option<(String, String)> {
-        let log = [&["log", "-1", "--format=%H%x09%an"], options, &["--"]].concat();
-        let log: Vec<&str> = log.into_iter().chain(files.iter().map(String::as_str)).collect();
-        let line = self.line(&log)?;
+        let log = ["log", "-1", "--format=%H%x09%an", "--no-show-signature", "--no-ext-diff", "--no-textconv"];
+        let files: Vec<&str> = files.iter().map(String::as_str).collect();
+        let line = self.line(&self.about(&[&log, options].concat(), &files))?;
         let (commit, author) = line.split_once('\t')?;
         Some((commit.to_owned(), author.to_owned()))
     }
 
-    fn ask(&self, args: &[&str]) -> Result<String, RepositoryError> {
-        let found = self.capture(args)?;
+    fn ask<S: AsRef<OsStr>>(&self, words: &[S]) -> Result<String, RepositoryError> {
+        let found = self.capture(words)?;
         if found.code == 0 {
             return Ok(String::from_utf8_lossy(&found.stdout).into_owned());
         }
@@ -64,30 +86,73 @@ impl Git {
             return Err(RepositoryError::NotARepository { dir: self.dir.clone() });
         }
         let message = said.trim().trim_start_matches("fatal: ").to_owned();
-        Err(RepositoryError::Failed { command: args.first().copied().unwrap_or_default().to_owned(), message })
+        Err(RepositoryError::Failed { command: command(words), message })
     }
 
-    /// The files of the folder itself, in a commit; `ls-tree` counts from the working directory (git-ls-tree(1)).
+    /// The files of the folder itself, in a commit.
     fn tree(&self, commit: &str) -> Result<Tree, RepositoryError> {
-        let listed = self.ask(&["ls-tree", "-z", commit])?;
+        // The last slash asks for what is in the folder (git-ls-tree(1)); the top itself has no name.
+        let folder = Some(self.path("")).filter(|folder| !folder.is_empty());
+        let words = ["ls-tree", "-z", commit, "--"].map(OsString::from);
+        let listed = self.ask(&words.into_iter().chain(folder).collect::<Vec<_>>())?;
         let entry = |entry: &str| {
             // `<mode> SP <type> SP <object> TAB <file>`
-            let (about, name) = entry.split_once('\t')?;
+            let (about, path) = entry.split_once('\t')?;
             let mut words = about.split(' ').skip(1);
             (words.next() == Some("blob")).then_some(())?;
-            Some((name.to_owned(), words.next()?.to_owned()))
+            Some((name(path), words.next()?.to_owned()))
         };
         Ok(listed.split('\0').filter_map(entry).collect())
     }
 
     /// A branch behind this commit that still has the file.
     fn branch_with(&self, commit: &str, file: &str) -> Option<String> {
-        let branches = self.bytes(&["branch", "--all", "--contains", commit, "--format=%(refname:short)"])?;
-        let branches = String::from_utf8(branches).ok()?;
-        // A detached head is no branch: `(HEAD detached at …)`.
-        let mut named = branches.lines().filter(|branch| !branch.starts_with('('));
-        named.find(|branch| self.bytes(&["cat-file", "-e", &format!("{branch}:./{file}")]).is_some()).map(str::to_owned)
+        let contains = format!("--contains={commit}");
+        let words = ["for-each-ref", &contains, "--format=%(refname:short)", "refs/heads", "refs/remotes"];
+        let branches = String::from_utf8(self.bytes(&words)?).ok()?;
+        let has_file =
+            |branch: &&str| self.bytes(&["cat-file".into(), "-e".into(), self.object(branch, file)]).is_some();
+        branches.lines().find(has_file).map(str::to_owned)
     }
+
+    /// Those of the files whose content goes through a program of the configuration (git-lfs, git-crypt) on its way into
+    /// the repository. Nothing is run for that answer.
+    fn filtered<'a>(&self, files: &[&'a str]) -> Result<BTreeSet<&'a str>, RepositoryError> {
+        let said = self.ask(&self.about(&["check-attr", "-z", "filter"], files))?;
+        // `<path> NUL <attribute> NUL <value> NUL`; `set` names no program.
+        let values = said.split('\0').skip(2).step_by(3);
+        let is_filtered = |value: &str| !matches!(value, "unspecified" | "unset" | "set");
+        Ok(files.iter().zip(values).filter(|(_, value)| is_filtered(value)).map(|(file, _)| *file).collect())
+    }
+
+    /// The ids of the files as they were added last (`git add`).
+    fn added(&self, files: &[&str]) -> Result<Tree, RepositoryError> {
+        let listed = self.ask(&self.about(&["ls-files", "-s", "-z"], files))?;
+        let entry = |entry: &str| {
+            // `<mode> SP <object> SP <stage> TAB <file>`
+            let (about, path) = entry.split_once('\t')?;
+            Some((name(path), about.split(' ').nth(1)?.to_owned()))
+        };
+        Ok(listed.split('\0').filter_map(entry).collect())
+    }
+
+    fn hashed(&self, words: &[&str], files: &[&str]) -> Result<Tree, RepositoryError> {
+        if files.is_empty() {
+            return Ok(Tree::new());
+        }
+        let objects = self.ask(&self.about(words, files))?;
+        Ok(files.iter().map(|name| (*name).to_owned()).zip(objects.lines().map(str::to_owned)).collect())
+    }
+}
+
+/// The file that a path of git names.
+fn name(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or(path).to_owned()
+}
+
+/// The command that these words give, for a message.
+fn command<S: AsRef<OsStr>>(words: &[S]) -> String {
+    words.first().map(|word| word.as_ref().to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// What the files of a migration may be called.
@@ -107,10 +172,9 @@ impl FileHistory for Git {
     fn find(&self, name: &str) -> Option<FoundFiles> {
         let files = files(name);
         let (commit, author) = self.newest(&["--all", "--full-history", "--diff-filter=AM"], &files)?;
-        let contents: Vec<(String, Vec<u8>)> = files
-            .iter()
-            .filter_map(|file| Some((file.clone(), self.bytes(&["show", &format!("{commit}:./{file}")])?)))
-            .collect();
+        let content = |file: &str| self.bytes(&["cat-file".into(), "blob".into(), self.object(&commit, file)]);
+        let contents: Vec<(String, Vec<u8>)> =
+            files.iter().filter_map(|file| Some((file.clone(), content(file)?))).collect();
         let first = contents.first().map(|(file, _)| file.clone())?;
         Some(FoundFiles { branch: self.branch_with(&commit, &first), commit, author, files: contents })
     }
@@ -135,13 +199,18 @@ impl Repository for Git {
         Ok(Base { tip: self.tree(&commit)?, fork: if fork.is_empty() { None } else { Some(self.tree(&fork)?) } })
     }
 
+    /// A file that goes through a program counts as it was added last: running the program is what a clone must not
+    /// bring about. One that was never added counts as it is.
     fn contents(&self, files: &[&str]) -> Result<Tree, RepositoryError> {
-        /// Well below what a command line may hold (execve(2)).
-        const AT_ONCE: usize = 200;
         let mut found = Tree::new();
         for files in files.chunks(AT_ONCE) {
-            let objects = self.ask(&[&["hash-object", "--"], files].concat())?;
-            found.extend(files.iter().map(|name| (*name).to_owned()).zip(objects.lines().map(str::to_owned)));
+            let filtered = self.filtered(files)?;
+            let (filtered, plain): (Vec<&str>, Vec<&str>) = files.iter().partition(|file| filtered.contains(*file));
+            found.extend(self.hashed(&["hash-object"], &plain)?);
+            let added = if filtered.is_empty() { Tree::new() } else { self.added(&filtered)? };
+            let new: Vec<&str> = filtered.into_iter().filter(|file| !added.contains_key(*file)).collect();
+            found.extend(added);
+            found.extend(self.hashed(&["hash-object", "--no-filters"], &new)?);
         }
         Ok(found)
     }

@@ -2,7 +2,7 @@ use crate::cli::{ColorChoice, Globals};
 use crate::config::{self, Claim, ConfigError, Request, Resolved, Settings, StateDir, Tracking};
 use crate::error::{CommandError, ErrorKind};
 use crate::host::{Aws, AwsTarget, Host};
-use crate::system::{CloudError, Gets, SpawnSpec};
+use crate::system::{CloudError, git, work_tree};
 use crate::ui::{ExitStatus, Printer, PrinterSettings, PromptError, Selection};
 use clap::ValueEnum;
 use std::ffi::OsString;
@@ -244,13 +244,9 @@ impl Context {
     }
 
     fn git_email(&self) -> Option<String> {
-        let spec = SpawnSpec {
-            program: "git".into(),
-            gets: Gets::Git,
-            args: ["config", "--get", "user.email"].map(Into::into).to_vec(),
-            cwd: Some(self.host.surroundings.cwd.clone()),
-            ..SpawnSpec::default()
-        };
+        let cwd = &self.host.surroundings.cwd;
+        let top = work_tree(cwd).unwrap_or_else(|| cwd.clone());
+        let spec = git(&top, ["config", "--get", "user.email"].map(Into::into));
         let found = self.host.processes.capture(&spec).ok().filter(|found| found.code == 0)?;
         String::from_utf8(found.stdout).ok().map(|email| email.trim().to_owned())
     }

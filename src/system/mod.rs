@@ -7,6 +7,8 @@ mod cloud_error;
 mod database_error;
 #[cfg(feature = "cli")]
 mod descriptors;
+#[cfg(feature = "cli")]
+mod git;
 mod hex;
 mod processes;
 mod reached;
@@ -18,6 +20,8 @@ pub use cloud_error::CloudError;
 pub use database_error::{DatabaseError, ServerError, TlsError};
 #[cfg(feature = "cli")]
 pub use descriptors::{MOST_DESCRIPTORS, receive_descriptors, send_descriptors};
+#[cfg(feature = "cli")]
+pub use git::{git, work_tree};
 pub use hex::hex;
 pub use processes::{
     Captured, Child, ProcessError, ProcessInfo, Processes, SocketState, SocketUser, SpawnSpec, TcpSocket,

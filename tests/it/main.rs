@@ -21,6 +21,8 @@ mod database;
 mod discovery;
 mod doctor;
 mod env;
+mod git_honest;
+mod git_hostile;
 mod help;
 mod lambda;
 #[cfg(feature = "lambda")]
