@@ -308,6 +308,17 @@ impl Processes for SystemProcesses {
         }
     }
 
+    fn guard_memory(&self, hidden: bool) {
+        // execve(2) makes a program dumpable again, but hands this limit on: what `exec` becomes would write no core.
+        if hidden {
+            #[cfg(target_os = "linux")]
+            let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+        } else {
+            let limit = getrlimit(Resource::Core);
+            let _ = setrlimit(Resource::Core, rustix::process::Rlimit { current: Some(0), ..limit });
+        }
+    }
+
     fn parent_name(&self) -> Option<String> {
         let parent = rustix::process::getppid()?;
         self.find(u32::try_from(parent.as_raw_nonzero().get()).ok()?).map(|process| process.name)

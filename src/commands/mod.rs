@@ -67,6 +67,7 @@ pub(crate) async fn run(argv: Vec<OsString>, host: Host) -> ExitStatus {
     if let Some(background) = tunnel::supervise::background(&argv) {
         return tunnel::supervise::run(&background, &host).await.unwrap_or(ExitStatus::Failure);
     }
+    host.processes.guard_memory(true);
     let wraps = matches!(cli::verb(&argv), Some("exec" | "psql"));
     let counted = |status: ExitStatus| if wraps { status.before_a_program() } else { status };
     let cli = match Cli::try_parse_from(cli::leave_to_psql(argv)) {

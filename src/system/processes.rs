@@ -131,6 +131,9 @@ pub trait Processes: Send + Sync {
     /// Lets this process, and those that it starts, have more files open, as far as the system allows: connections are
     /// files, and 256 (macOS) or 1024 of them are soon used up. Without effect where that is refused.
     fn allow_many_files(&self);
+    /// Lets no crash write this process's memory to a file, nor, where `hidden`, another process of this user read it.
+    /// Such a process does not show any more which ports are its own, so one that others must recognise is not hidden.
+    fn guard_memory(&self, hidden: bool);
     /// The name of the process that started this one (the user's shell, usually).
     fn parent_name(&self) -> Option<String>;
 }

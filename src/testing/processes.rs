@@ -172,6 +172,8 @@ impl Processes for FakeProcesses {
 
     fn allow_many_files(&self) {}
 
+    fn guard_memory(&self, _hidden: bool) {}
+
     fn parent_name(&self) -> Option<String> {
         self.state().parent.clone()
     }

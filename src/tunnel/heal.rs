@@ -179,7 +179,7 @@ mod tests {
         let spec = HealSpec { folder, environment: "staging".to_owned(), settings: serde_json::Map::new() };
         assert_eq!(healer.heal(&spec).await.outcome, HealOutcome::Failed, "there is no such program");
         let asked = processes.captured().remove(0);
-        assert_eq!(asked.cwd.as_deref(), Some(home.path()));
+        assert_eq!((asked.cwd.as_deref(), asked.gets), (Some(home.path()), Gets::Tunnel));
         assert_eq!(asked.args, ["--json", "--no-input", "tunnel", "heal", "--spec", "/state/spec.json"]);
         drop(home);
         assert_eq!(healer.heal(&spec).await.outcome, HealOutcome::Failed);

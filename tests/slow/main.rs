@@ -7,6 +7,7 @@
 
 mod addresses;
 mod bastion_ssh;
+mod children;
 mod clients;
 mod completions;
 mod deny;

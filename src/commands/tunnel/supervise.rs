@@ -48,6 +48,7 @@ pub(crate) fn background(argv: &[OsString]) -> Option<Background> {
 
 pub(crate) async fn run(background: &Background, host: &Host) -> Result<ExitStatus, CommandError> {
     host.processes.leave_terminal();
+    host.processes.guard_memory(false);
     match background {
         Background::Supervise(args) => supervise_until_signalled(args, host).await,
         Background::Watchdog(args) => {
