@@ -90,6 +90,8 @@ def prepare_state(world):
     (world.state / "instances").mkdir(mode=0o700, exist_ok=True)
     if not world.vpc_hosts.exists():
         world.vpc_hosts.write_text("127.0.0.1 localhost\n")
+    # What a background process of devdb finds: it is given no credentials as variables.
+    world.credentials.write_text("[default]\naws_access_key_id = sandbox-ada\naws_secret_access_key = sandbox-secret\n")
     for folder in (world.home, world.runtime):
         os.chown(folder, world.owner.uid, world.owner.gid)
 

@@ -21,6 +21,7 @@ def settings(world):
         "AWS_ENDPOINT_URL": world.aws_endpoint,
         "AWS_ACCESS_KEY_ID": "sandbox-ada",
         "AWS_SECRET_ACCESS_KEY": "sandbox-secret",
+        "AWS_SHARED_CREDENTIALS_FILE": str(world.credentials),
         "AWS_REGION": world.region,
         "AWS_DEFAULT_REGION": world.region,
         "AWS_EC2_METADATA_DISABLED": "true",

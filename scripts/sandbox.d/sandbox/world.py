@@ -75,6 +75,10 @@ class World:
         return self.state / "home"
 
     @property
+    def credentials(self):
+        return self.state / "credentials"
+
+    @property
     def runtime(self):
         """The laptop's XDG_RUNTIME_DIR: a short path, for the sockets that devdb makes in it."""
         return self.state / "xdg"
