@@ -31,7 +31,8 @@ impl Git {
         let Some((top, _)) = &self.place else {
             return Err(RepositoryError::NotARepository { dir: self.dir.clone() });
         };
-        let spec = git(top, words.iter().map(|word| word.as_ref().to_owned()));
+        let literal = std::iter::once("--literal-pathspecs".into());
+        let spec = git(top, literal.chain(words.iter().map(|word| word.as_ref().to_owned())));
         self.processes.capture(&spec).map_err(|error| match error {
             ProcessError::NotFound { .. } => RepositoryError::NoGit,
             error => RepositoryError::Failed { command: command(words), message: error.to_string() },

@@ -163,14 +163,6 @@ fn gathered(pipe: &Receiver<Vec<u8>>) -> Vec<u8> {
     std::iter::from_fn(|| pipe.recv_timeout(LOOK * 50).ok()).flatten().collect()
 }
 
-fn user(uid: u32) -> SocketUser {
-    if uid == 0 || uid == rustix::process::geteuid().as_raw() {
-        SocketUser::Trusted
-    } else {
-        SocketUser::Other { uid: Some(uid) }
-    }
-}
-
 impl SystemProcesses {
     fn signal(&self, pid: u32, started_at: u64, signal: Signal) -> Result<bool, ProcessError> {
         // The start time is read right before the signal: a pid alone may by now name somebody else's process.
@@ -262,21 +254,11 @@ impl Processes for SystemProcesses {
     }
 
     fn port_user(&self, address: SocketAddr) -> Option<SocketUser> {
-        if let Some(uids) = sockets::users(address) {
-            let users = || uids.iter().map(|uid| user(*uid));
-            return users().find(|user| *user != SocketUser::Trusted).or_else(|| users().next());
-        }
-        // Processes of others are not shown here; what takes the address and is not shown is theirs.
-        if self.port_owner(address.ip(), address.port()).is_some_and(|owner| owner.own) {
-            return Some(SocketUser::Trusted);
-        }
-        let is_taken =
-            std::net::TcpListener::bind(address).is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse);
-        is_taken.then_some(SocketUser::Other { uid: None })
+        sockets::port_user(address, || self.port_owner(address.ip(), address.port()).is_some_and(|owner| owner.own))
     }
 
     fn peer_user(&self, local: SocketAddr, peer: SocketAddr) -> Option<SocketUser> {
-        peer::uid(local, peer).map(user)
+        peer::uid(local, peer).map(sockets::user)
     }
 
     fn sockets(&self) -> Vec<TcpSocket> {

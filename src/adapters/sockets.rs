@@ -1,6 +1,6 @@
 //! The TCP sockets of this machine.
 
-use crate::system::{SocketState, TcpSocket};
+use crate::system::{SocketState, SocketUser, TcpSocket};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -15,8 +15,31 @@ pub(super) fn all() -> Vec<TcpSocket> {
     rows.map(|(local, state, inode)| TcpSocket { local, pid: owners.get(&inode).copied(), state }).collect()
 }
 
+/// Whose socket takes connections to this address. `is_own` asks for the process, where there is no table of users: those
+/// of other users are not shown then, so what takes the address and is not shown is theirs.
+pub(super) fn port_user(address: SocketAddr, is_own: impl Fn() -> bool) -> Option<SocketUser> {
+    if let Some(uids) = users(address) {
+        let users = || uids.iter().map(|uid| user(*uid));
+        return users().find(|user| *user != SocketUser::Trusted).or_else(|| users().next());
+    }
+    if is_own() {
+        return Some(SocketUser::Trusted);
+    }
+    let is_taken =
+        std::net::TcpListener::bind(address).is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse);
+    is_taken.then_some(SocketUser::Other { uid: None })
+}
+
+pub(super) fn user(uid: u32) -> SocketUser {
+    if uid == 0 || uid == rustix::process::geteuid().as_raw() {
+        SocketUser::Trusted
+    } else {
+        SocketUser::Other { uid: Some(uid) }
+    }
+}
+
 /// The users whose sockets take connections to this address, by their uids; absent where the system keeps no such table.
-pub(super) fn users(address: SocketAddr) -> Option<Vec<u32>> {
+fn users(address: SocketAddr) -> Option<Vec<u32>> {
     let tables: Vec<String> =
         ["/proc/net/tcp", "/proc/net/tcp6"].iter().filter_map(|table| std::fs::read_to_string(table).ok()).collect();
     if tables.is_empty() {

@@ -5,7 +5,6 @@ use crate::host::{Aws, AwsTarget, Host};
 use crate::system::{CloudError, git, work_tree};
 use crate::ui::{ExitStatus, Printer, PrinterSettings, PromptError, Selection};
 use clap::ValueEnum;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -254,10 +253,11 @@ impl Context {
     /// Letters in the wrong case name the same file where the disk does not tell them apart.
     fn tracking(&self, path: &Path) -> Tracking {
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Tracking::Unknown };
-        let mut args: Vec<OsString> =
-            ["--icase-pathspecs", "ls-files", "--cached", "-z", "--"].map(Into::into).to_vec();
-        args.push(name.to_owned());
-        let spec = SpawnSpec { program: "git".into(), args, cwd: Some(folder.to_owned()), ..SpawnSpec::default() };
+        let Ok(folder) = folder.canonicalize() else { return Tracking::Unknown };
+        let Some(top) = work_tree(&folder) else { return Tracking::Unknown };
+        let Ok(inside) = folder.strip_prefix(&top) else { return Tracking::Unknown };
+        let words = ["--icase-pathspecs", "--noglob-pathspecs", "ls-files", "--cached", "-z", "--"].map(Into::into);
+        let spec = git(&top, words.into_iter().chain([inside.join(name).into()]));
         match self.host.processes.capture(&spec) {
             Ok(found) if found.code == 0 && found.stdout.is_empty() => Tracking::Untracked,
             Ok(found) if found.code == 0 => Tracking::Tracked,

@@ -40,7 +40,6 @@ pub fn work_tree(folder: &Path) -> Option<PathBuf> {
 /// A question to git at the top of a work tree, or about its owner's settings in any folder.
 pub fn git(top: &Path, words: impl IntoIterator<Item = OsString>) -> SpawnSpec {
     let settings = SETTINGS.iter().flat_map(|setting| ["-c", setting]).map(Into::into);
-    let options = ["--no-pager", "--literal-pathspecs"].map(Into::into);
     let mut env: Vec<(OsString, OsString)> = [
         // A question must not wait for, or leave, a lock of the index; its messages are read.
         ("GIT_OPTIONAL_LOCKS", "0"),
@@ -57,7 +56,7 @@ pub fn git(top: &Path, words: impl IntoIterator<Item = OsString>) -> SpawnSpec {
     env.extend(top.parent().map(|above| ("GIT_CEILING_DIRECTORIES".into(), above.into())));
     SpawnSpec {
         program: "git".into(),
-        args: settings.chain(options).chain(words).collect(),
+        args: settings.chain(["--no-pager".into()]).chain(words).collect(),
         gets: Gets::Git,
         env,
         cwd: Some(top.to_owned()),

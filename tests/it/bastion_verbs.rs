@@ -77,7 +77,7 @@ fn an_address_that_opens_it_to_everybody_or_is_none_is_refused() {
         assert_eq!(outcome.code, 2, "{outcome}");
     }
     let outcome = stage.run(["devdb", "bastion", "allow-ip", "--ip", "0.0.0.0/0"]);
-    assert!(outcome.stderr.contains("that is open to everybody"), "{outcome}");
+    assert!(outcome.stderr.contains("that is the whole internet"), "{outcome}");
     let outcome = stage.run(["devdb", "bastion", "allow-ip", "--ip", "2001:db8::7"]);
     assert!(outcome.stderr.contains("use an IPv4 address"), "{outcome}");
     let outcome = stage.var("DEVDB_BASTION_ALLOW_CIDRS", "0.0.0.0/0").run(["devdb", "bastion", "allow-ip"]);
