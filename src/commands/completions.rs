@@ -46,7 +46,7 @@ pub(crate) fn run(args: &CompletionsArgs, context: &Context) -> Result<ExitStatu
             .printer()
             .hint("this is for the shell to read; `devdb completions --help` says where each looks for it");
     }
-    context.printer().product(&script)?;
+    context.printer().for_programs(&script)?;
     Ok(ExitStatus::Success)
 }
 

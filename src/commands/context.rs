@@ -2,7 +2,7 @@ use crate::cli::{ColorChoice, Globals};
 use crate::config::{self, Claim, ConfigError, Request, Resolved, Settings, StateDir, Tracking};
 use crate::error::{CommandError, ErrorKind};
 use crate::host::{Aws, AwsTarget, Host};
-use crate::system::{CloudError, git, work_tree};
+use crate::system::{CloudError, git, one_line, shell_word, visible, work_tree};
 use crate::ui::{ExitStatus, Printer, PrinterSettings, PromptError, Selection};
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
@@ -55,6 +55,7 @@ impl Context {
             color_out: color(host.surroundings.stdout_is_terminal) && !json,
             color_err: color(host.surroundings.stderr_is_terminal) && !json,
             animate: host.surroundings.stderr_is_terminal && !dumb,
+            screen: host.surroundings.stdout_is_terminal,
         };
         let printer = Printer::new(settings, selection(globals, &host), host.out.clone(), host.err.clone());
         let flag = |key, flag, value: &Option<String>| value.clone().map(|value| (key, flag, value));
@@ -195,7 +196,7 @@ impl Context {
         if !self.globals.may_ask {
             return Err(PromptError::NoTerminal.into());
         }
-        Ok(self.printer.aside(|| self.host.prompter.confirm(question))?)
+        Ok(self.printer.aside(|| self.host.prompter.confirm(&asked(question)))?)
     }
 
     /// Asks a yes-or-no question that `--yes` does not answer; without a terminal `None`.
@@ -203,7 +204,7 @@ impl Context {
         if !self.globals.may_ask {
             return Ok(None);
         }
-        Ok(Some(self.printer.aside(|| self.host.prompter.confirm(question))?))
+        Ok(Some(self.printer.aside(|| self.host.prompter.confirm(&asked(question)))?))
     }
 
     /// Asks to choose; without a terminal `None`, and the caller lists the candidates.
@@ -211,7 +212,8 @@ impl Context {
         if !self.globals.may_ask {
             return Ok(None);
         }
-        Ok(Some(self.printer.aside(|| self.host.prompter.select(question, options))?))
+        let options: Vec<String> = options.iter().map(|option| asked(option)).collect();
+        Ok(Some(self.printer.aside(|| self.host.prompter.select(&asked(question), &options))?))
     }
 
     /// Asks for a line of text; without a terminal `None`.
@@ -219,7 +221,7 @@ impl Context {
         if !self.globals.may_ask {
             return Ok(None);
         }
-        Ok(Some(self.printer.aside(|| self.host.prompter.text(question, None))?))
+        Ok(Some(self.printer.aside(|| self.host.prompter.text(&asked(question), None))?))
     }
 
     /// The environment that `--confirm` names.
@@ -275,10 +277,15 @@ fn selection(globals: &Globals, host: &Host) -> Selection {
         ("--profile", &globals.profile),
         ("--region", &globals.region),
     ];
-    let typed = named.into_iter().filter_map(|(flag, value)| value.as_ref().map(|value| format!("{flag} {value}")));
+    let typed = named.into_iter().filter_map(|(flag, value)| Some(format!("{flag} {}", shell_word(value.as_ref()?))));
     let from_variable = || host.surroundings.vars.get("DEVDB_ENVIRONMENT").filter(|name| !name.is_empty()).cloned();
     let environment = globals.environment.clone().or_else(from_variable).unwrap_or_else(|| "dev".to_owned());
     Selection { flags: typed.collect::<Vec<_>>().join(" "), environment }
+}
+
+/// A question holds names from elsewhere, and the prompter writes to the terminal by itself.
+fn asked(question: &str) -> String {
+    visible(&one_line(question)).into_owned()
 }
 
 /// clap's own answer: help and version are the product, anything else is wrong usage.

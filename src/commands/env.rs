@@ -100,7 +100,7 @@ pub(crate) async fn run(args: &EnvArgs, context: &Context) -> Result<ExitStatus,
     let client = client(args.client, context)?;
     let names = wanted(args, client, shell)?;
     if args.unset {
-        context.printer().product(&connection::unset(&names, shell)?)?;
+        print(context, &connection::unset(&names, shell)?, shell)?;
         return Ok(ExitStatus::Success);
     }
     let role = if args.reader { Role::Reader } else { Role::Writer };
@@ -122,8 +122,15 @@ pub(crate) async fn run(args: &EnvArgs, context: &Context) -> Result<ExitStatus,
     {
         context.printer().hint(&format!("this prints a password; put it into the shell with `{line}`"));
     }
-    context.printer().product(&text)?;
+    print(context, &text, shell)?;
     Ok(ExitStatus::Success)
+}
+
+fn print(context: &Context, text: &str, shell: ShellKind) -> std::io::Result<()> {
+    match shell {
+        ShellKind::Json | ShellKind::Nu => context.printer().document(text),
+        _ => context.printer().for_programs(text),
+    }
 }
 
 fn warn_of_quotes(context: &Context, variables: &[connection::Variable]) {

@@ -1,6 +1,7 @@
 use super::context::Context;
 use crate::cli::Cli;
 use crate::error::CommandError;
+use crate::system::one_line;
 use crate::ui::{ExitStatus, Paint, Report};
 use clap::CommandFactory;
 use clap_mangen::Man;
@@ -25,7 +26,7 @@ pub(crate) fn run(args: &ManArgs, context: &Context) -> Result<ExitStatus, Comma
         if context.host().surroundings.stdout_is_terminal {
             context.printer().hint("this is a page's source; `devdb man | man -l -` shows it");
         }
-        context.printer().product(&String::from_utf8_lossy(&page(&command)?))?;
+        context.printer().for_programs(&String::from_utf8_lossy(&page(&command)?))?;
         return Ok(ExitStatus::Success);
     };
     let folder = context.host().surroundings.cwd.join(folder);
@@ -60,6 +61,6 @@ struct ManReport {
 
 impl Report for ManReport {
     fn text(&self, _paint: Paint) -> String {
-        format!("{}: {} pages\n", self.folder.display(), self.pages.len())
+        format!("{}: {} pages\n", one_line(&self.folder.display().to_string()), self.pages.len())
     }
 }

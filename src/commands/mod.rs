@@ -28,6 +28,7 @@ mod wrap;
 use crate::cli::{self, Cli};
 use crate::error::CommandError;
 use crate::host::Host;
+use crate::system::{one_line, visible};
 use crate::ui::ExitStatus;
 use clap::{Parser, Subcommand};
 use context::Context;
@@ -70,9 +71,10 @@ pub(crate) async fn run(argv: Vec<OsString>, host: Host) -> ExitStatus {
     host.processes.guard_memory(true);
     let wraps = matches!(cli::verb(&argv), Some("exec" | "psql"));
     let counted = |status: ExitStatus| if wraps { status.before_a_program() } else { status };
-    let cli = match Cli::try_parse_from(cli::leave_to_psql(argv)) {
+    let argv = cli::leave_to_psql(argv);
+    let cli = match Cli::try_parse_from(&argv) {
         Ok(cli) => cli,
-        Err(error) => return counted(context::show_usage(&host, &error)),
+        Err(error) => return counted(context::show_usage(&host, &quotable(&argv, error))),
     };
     let context = match Context::new(&cli.globals, host) {
         Ok(context) => context,
@@ -96,6 +98,12 @@ pub(crate) async fn run(argv: Vec<OsString>, host: Host) -> ExitStatus {
             counted(error.status())
         }
     }
+}
+
+/// The error about words that may be shown: clap quotes them as they were typed or pasted, between colours of its own.
+fn quotable(argv: &[OsString], error: clap::Error) -> clap::Error {
+    let shown = argv.iter().map(|word| visible(&one_line(&word.to_string_lossy())).into_owned());
+    Cli::try_parse_from(shown).err().unwrap_or(error)
 }
 
 /// Does what was asked, and then what a tunnel was waiting for: whoever got an answer from AWS is logged in again.

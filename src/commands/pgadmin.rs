@@ -2,8 +2,9 @@ use super::context::Context;
 use super::environment::{self, Wish};
 use super::topology::topology;
 use crate::config::Settings;
-use crate::connection::{ClientKind, PgAdminServer, Role, pgadmin_servers, posix_quote};
+use crate::connection::{ClientKind, PgAdminServer, Role, pgadmin_servers};
 use crate::error::CommandError;
+use crate::system::{one_line, single_quoted};
 use crate::ui::{ExitStatus, Paint, Report};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -63,15 +64,15 @@ fn command(context: &Context, settings: &Settings, role: Role) -> String {
     let var = |name: &str| surroundings.vars.get(name).filter(|value| !value.is_empty()).cloned();
     let profile = settings.profile.clone().or_else(|| var("AWS_PROFILE"));
     let region = settings.region.clone().or_else(|| var("AWS_REGION")).or_else(|| var("AWS_DEFAULT_REGION"));
-    let mut words = vec![format!("DEVDB_ALIAS={}", posix_quote(settings.alias.as_str()))];
-    words.push(posix_quote(&surroundings.executable.display().to_string()));
+    let mut words = vec![format!("DEVDB_ALIAS={}", single_quoted(settings.alias.as_str()))];
+    words.push(single_quoted(&surroundings.executable.display().to_string()));
     let flags = [
         ("--config", settings.file.as_ref().map(|file| file.display().to_string())),
         ("--environment", Some(settings.environment.clone())),
         ("--profile", profile),
         ("--region", region),
     ];
-    let flags = flags.into_iter().filter_map(|(flag, value)| Some(format!("{flag} {}", posix_quote(&value?))));
+    let flags = flags.into_iter().filter_map(|(flag, value)| Some(format!("{flag} {}", single_quoted(&value?))));
     words.extend(flags);
     words.push("--no-input --quiet env --client libpq --only PGPASSWORD --shell plain".to_owned());
     if role == Role::Reader {
@@ -88,6 +89,6 @@ struct PgAdminReport {
 
 impl Report for PgAdminReport {
     fn text(&self, _paint: Paint) -> String {
-        format!("{}\n", self.file.display())
+        format!("{}\n", one_line(&self.file.display().to_string()))
     }
 }

@@ -19,7 +19,7 @@ pub use compose::{Endpoint, Login, Role, compose, compose_with_token};
 pub use error::{ConnectionError, Setting, UrlError};
 pub use model::{ChannelBinding, Connection, Demands, Tls, WantedServer};
 pub use pgadmin::{PgAdminServer, pgadmin_servers};
-pub use render::{ShellKind, is_quoted_in_dotenv, posix_quote, render, unset};
+pub use render::{ShellKind, is_quoted_in_dotenv, render, unset};
 pub use secret::{DatabaseSecret, Password, SecretContent, SecretFault, SecretStore};
 pub use token::{TokenLogin, TokenSigner};
 pub use variables::{ClientKind, Variable, variables, verification};

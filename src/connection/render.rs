@@ -1,4 +1,5 @@
 use super::{ConnectionError, Variable, dotenv};
+use crate::system::single_quoted;
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -62,7 +63,7 @@ pub fn render(variables: &[Variable], strays: &[&str], shell: ShellKind) -> Resu
     for variable in variables {
         let (name, value) = (variable.name, variable.reveal());
         let _ = match shell {
-            ShellKind::Bash | ShellKind::Zsh => writeln!(text, "export {name}={};", posix_quote(value)),
+            ShellKind::Bash | ShellKind::Zsh => writeln!(text, "export {name}={};", single_quoted(value)),
             ShellKind::Fish => writeln!(text, "set -gx {name} {};", fish_quote(value)),
             ShellKind::PowerShell => writeln!(text, "$env:{name} = {};", powershell_quote(value)),
             ShellKind::Dotenv => write!(text, "{}", dotenv::line(variable)?),
@@ -101,12 +102,6 @@ pub fn unset(names: &[&str], shell: ShellKind) -> Result<String, ConnectionError
 
 fn json(map: serde_json::Map<String, serde_json::Value>) -> String {
     format!("{:#}\n", serde_json::Value::Object(map))
-}
-
-/// Single quotes hold everything but a single quote (POSIX shell command language, 2.2.2); that one is closed,
-/// escaped and opened again.
-pub fn posix_quote(value: &str) -> String {
-    format!("'{}'", value.replace('\'', r"'\''"))
 }
 
 /// In fish's single quotes a backslash escapes itself and the quote (fish documentation, "Quotes"). A newline stands
@@ -199,7 +194,7 @@ mod tests {
     proptest! {
         #[test]
         fn quoting_is_undone_by_the_shell(value in any::<String>()) {
-            prop_assert_eq!(posix_read(&posix_quote(&value)), value);
+            prop_assert_eq!(posix_read(&single_quoted(&value)), value);
         }
 
         #[test]

@@ -1,5 +1,7 @@
 //! The world below the workshops: time, processes, and the words for what AWS refuses.
 //!
+//! What others wrote is made fit for a screen (`shown`) and for a command line (`typed`) here, and nowhere else.
+//!
 //! Sleeping needs no seam (tokio's paused time serves tests); wall-clock time and processes do.
 
 mod clock;
@@ -12,7 +14,9 @@ mod git;
 mod hex;
 mod processes;
 mod reached;
+mod shown;
 mod together;
+mod typed;
 mod variables;
 
 pub use clock::Clock;
@@ -27,5 +31,7 @@ pub use processes::{
     Captured, Child, ProcessError, ProcessInfo, Processes, SocketState, SocketUser, SpawnSpec, TcpSocket,
 };
 pub use reached::Reached;
+pub use shown::{barred, is_unseen, json_visible, one_line, visible};
 pub use together::together;
+pub use typed::{shell_word, single_quoted, toml_key, toml_text};
 pub use variables::Gets;

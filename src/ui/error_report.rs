@@ -1,4 +1,5 @@
 use super::Paint;
+use crate::system::barred;
 use serde::Serialize;
 
 /// What is said when a command fails: `error:`, `Caused by:`, `hint:`.
@@ -13,14 +14,14 @@ pub struct Failure {
 impl Failure {
     /// The human form, for stderr.
     pub fn text(&self, paint: Paint) -> String {
-        let mut text = format!("{} {}\n", paint.bad("error:"), self.message);
+        let mut text = format!("{} {}\n", paint.bad("error:"), barred(&self.message, "  "));
         match self.causes.as_slice() {
             [] => {}
-            [only] => text.push_str(&format!("  Caused by: {only}\n")),
+            [only] => text.push_str(&format!("  Caused by: {}\n", barred(only, "    "))),
             many => {
                 text.push_str("  Caused by:\n");
                 for (number, cause) in many.iter().enumerate() {
-                    text.push_str(&format!("    {}: {cause}\n", number + 1));
+                    text.push_str(&format!("    {}: {}\n", number + 1, barred(cause, "       ")));
                 }
             }
         }
@@ -28,7 +29,7 @@ impl Failure {
             text.push('\n');
         }
         for hint in &self.hints {
-            text.push_str(&format!("{} {hint}\n", paint.hint("hint:")));
+            text.push_str(&format!("{} {}\n", paint.hint("hint:"), barred(hint, "  ")));
         }
         text
     }

@@ -1,4 +1,6 @@
+use super::paint::finished;
 use super::{Failure, Paint, Selection, Step};
+use crate::system::{barred, json_visible};
 use indicatif::MultiProgress;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -21,11 +23,13 @@ pub struct PrinterSettings {
     pub color_err: bool,
     /// stderr is a terminal: spinners may be drawn.
     pub animate: bool,
+    /// stdout is a terminal: a person reads it, and no program.
+    pub screen: bool,
 }
 
 type Stream = Arc<Mutex<Box<dyn Write + Send>>>;
 
-/// The only way to stdout and stderr.
+/// The only way to stdout and stderr. Text from elsewhere gets through as what can be seen of it (`system::visible`).
 #[derive(Clone)]
 pub struct Printer {
     settings: PrinterSettings,
@@ -48,15 +52,34 @@ impl Printer {
     /// Prints a command's answer: one JSON document with `--json`, its text otherwise.
     pub fn report<R: Report>(&self, report: &R) -> io::Result<()> {
         if self.settings.json {
-            let mut line = serde_json::to_string_pretty(report)?;
-            line.push('\n');
-            return self.product(&line);
+            return self.document(&serde_json::to_string_pretty(report)?);
         }
         self.product(&report.text(self.paint_out()))
     }
 
-    /// Writes to stdout as it is; nothing is added.
+    /// Prints one JSON document on stdout.
+    pub fn document(&self, json: &str) -> io::Result<()> {
+        self.write(&format!("{}\n", json_visible(json.trim_end())))
+    }
+
+    /// Prints text that is to be read on stdout.
     pub fn product(&self, text: &str) -> io::Result<()> {
+        self.write(&finished(text))
+    }
+
+    /// Prints text for a program: as it is, unless a person would see it on a terminal.
+    pub fn for_programs(&self, text: &str) -> io::Result<()> {
+        if self.settings.screen { self.product(text) } else { self.write(text) }
+    }
+
+    /// Prints text in place of what stood on the terminal; below it where stdout is none.
+    pub fn redraw(&self, text: &str) -> io::Result<()> {
+        // ECMA-48: cursor to the first line, and everything below it erased.
+        let home = if self.settings.screen { "\u{1b}[H\u{1b}[J" } else { "" };
+        self.write(&format!("{home}{}", finished(text)))
+    }
+
+    fn write(&self, text: &str) -> io::Result<()> {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             // Whoever reads has seen enough (`devdb … | head`); that is nobody's failure.
@@ -68,21 +91,22 @@ impl Printer {
     /// A line of narration; silent with `--quiet`, and with `--json`, whose reader wants nothing but JSON.
     pub fn status(&self, text: &str) {
         if !self.settings.quiet && !self.settings.json {
-            self.narrate(text);
+            self.narrate(&barred(text, "  "));
         }
     }
 
     /// A line of its own; with `--json` it is `{"warning": …}`.
     pub fn warning(&self, text: &str) {
         if self.settings.json {
-            return self.narrate(&serde_json::json!({ "warning": text }).to_string());
+            return self.narrate(&json_visible(&serde_json::json!({ "warning": text }).to_string()));
         }
-        self.narrate(&format!("{} {text}", self.paint_err().warn("warning:")));
+        self.narrate(&format!("{} {}", self.paint_err().warn("warning:"), barred(text, "  ")));
     }
 
     pub fn hint(&self, text: &str) {
         if !self.settings.quiet && !self.settings.json {
-            self.narrate(&format!("{} {}", self.paint_err().hint("hint:"), self.selection.apply(text)));
+            let text = barred(&self.selection.apply(text), "  ");
+            self.narrate(&format!("{} {text}", self.paint_err().hint("hint:")));
         }
     }
 
@@ -94,7 +118,7 @@ impl Printer {
     pub fn failure(&self, failure: &Failure) {
         let hints = failure.hints.iter().map(|hint| self.selection.apply(hint)).collect();
         let failure = Failure { hints, ..failure.clone() };
-        let text = if self.settings.json { failure.json() } else { failure.text(self.paint_err()) };
+        let text = if self.settings.json { json_visible(&failure.json()) } else { failure.text(self.paint_err()) };
         self.narrate(text.trim_end());
     }
 
@@ -121,7 +145,7 @@ impl Printer {
     pub(super) fn narrate(&self, line: &str) {
         let write = || {
             let mut err = self.err.lock().unwrap_or_else(PoisonError::into_inner);
-            let _ = writeln!(err, "{line}");
+            let _ = writeln!(err, "{}", finished(line));
             let _ = err.flush();
         };
         self.bars.suspend(write);

@@ -1,4 +1,5 @@
 use super::Printer;
+use crate::system::{one_line, visible};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
@@ -9,6 +10,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 fn seconds(state: &ProgressState, text: &mut dyn Write) {
     let _ = write!(text, "· {} s", state.elapsed().as_secs());
+}
+
+/// What may stand on a line that is drawn anew all the time.
+fn drawn(text: &str) -> String {
+    visible(&one_line(text)).into_owned()
 }
 
 /// One piece of work that the user waits for.
@@ -29,7 +35,7 @@ impl Step {
             if let Ok(style) = ProgressStyle::with_template("  {spinner} {msg} {seconds:.dim}") {
                 bar.set_style(style.tick_chars("|/-\\ ").with_key("seconds", seconds));
             }
-            bar.set_message(label.to_owned());
+            bar.set_message(drawn(label));
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
@@ -52,7 +58,7 @@ impl Step {
         }
         bar.set_length(of as u64);
         bar.set_position(done as u64);
-        bar.set_message(current.to_owned());
+        bar.set_message(drawn(current));
     }
 
     /// Says what the work is waiting for, instead of its name.
@@ -62,7 +68,7 @@ impl Step {
 
     fn show(&self, text: String) {
         if let Some(bar) = &self.bar {
-            return bar.set_message(text);
+            return bar.set_message(drawn(&text));
         }
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if self.started.elapsed() > PATIENCE && *told != text {

@@ -1,3 +1,5 @@
+use crate::system::toml_key;
+
 /// What chose the environment on this command line, so that advice can be pasted and means the same one.
 ///
 /// Hints are written without it (`devdb tunnel up`, `[environment.NAME.tunnel]`); the printer adds it.
@@ -19,7 +21,7 @@ impl Selection {
             }
         }
         if !self.environment.is_empty() {
-            text = text.replace("environment.NAME", &format!("environment.{}", self.environment));
+            text = text.replace("environment.NAME", &format!("environment.{}", toml_key(&self.environment)));
         }
         text
     }

@@ -1,4 +1,7 @@
-/// Rows of cells, aligned by display width, two spaces apart, no rules.
+use super::paint::width;
+use crate::system::one_line;
+
+/// Rows of cells, aligned by display width, two spaces apart, no rules. A cell never breaks its line.
 #[derive(Debug, Default)]
 pub struct Table {
     rows: Vec<Vec<String>>,
@@ -14,7 +17,7 @@ impl Table {
         I: IntoIterator<Item = S>,
         S: Into<String>,
     {
-        self.rows.push(cells.into_iter().map(Into::into).collect());
+        self.rows.push(cells.into_iter().map(|cell| one_line(&cell.into()).into_owned()).collect());
     }
 
     /// The table as text, each line indented by `indent` spaces, without trailing blanks.
@@ -52,23 +55,20 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// Columns that the text takes on a terminal; escape sequences take none.
-fn width(text: &str) -> usize {
-    if !text.contains('\u{1b}') {
-        return text.chars().count();
-    }
-    anstream::adapter::strip_str(text).to_string().chars().count()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    use crate::ui::Paint;
+
     #[test]
     fn columns_align_and_lines_carry_no_trailing_blanks() {
+        let paint = Paint { color: true };
         let mut table = Table::new();
         table.row(["bastion", "running", ""]);
-        table.row(["db", "\u{1b}[32mup\u{1b}[0m", "12 ms"]);
-        assert_eq!(table.render(2), "  bastion  running\n  db       \u{1b}[32mup\u{1b}[0m       12 ms\n");
+        table.row(["db", &paint.good("up"), "12 ms"]);
+        table.row(["a\nb", "\u{1b}", "x"]);
+        let text = super::super::paint::finished(&table.render(2));
+        assert_eq!(text, "  bastion  running\n  db       \u{1b}[32mup\u{1b}[0m       12 ms\n  a\\nb     \\u{1b}   x\n");
     }
 }

@@ -36,7 +36,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("lambda", &["adapters", "connection", "migrate", "system"]),
     ("connection", &["system"]),
     ("config", &["system"]),
-    ("ui", &[]),
+    ("ui", &["system"]),
     ("system", &[]),
     ("error", &["bastion", "config", "connection", "discovery", "migrate", "schema", "system", "tunnel", "ui"]),
     (
@@ -52,8 +52,6 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// A foreign crate (or a prefix of several) and its only homes.
 const HOMES: &[(&str, &[&str])] = &[
-    ("anstream", &["ui"]),
-    ("anstyle", &["ui"]),
     ("aws_", &["adapters/aws"]),
     ("clap", &["cli", "commands"]),
     ("indicatif", &["ui"]),

@@ -4,6 +4,7 @@ use crate::bastion;
 use crate::commands::context::Context;
 use crate::commands::environment;
 use crate::error::CommandError;
+use crate::system::one_line;
 use crate::tunnel::TunnelState;
 use crate::ui::{ExitStatus, Paint, Report};
 use serde::Serialize;
@@ -77,7 +78,7 @@ struct AllowReport {
 
 impl Report for AllowReport {
     fn text(&self, paint: Paint) -> String {
-        let (name, allowed) = (paint.strong(&self.name), self.allowed.join(", "));
+        let (name, allowed) = (paint.strong(&self.name), one_line(&self.allowed.join(", ")).into_owned());
         if !self.changed {
             return format!("{name} lets in {allowed} already; nothing was changed\n");
         }
@@ -85,8 +86,8 @@ impl Report for AllowReport {
             return format!("{name} lets in {allowed}\n");
         }
         let mut text = format!("{name} would let in {allowed} like this:\n");
-        self.steps.iter().for_each(|step| text.push_str(&format!("  {step}\n")));
-        self.questions.iter().for_each(|question| text.push_str(&format!("asking first: {question}\n")));
+        self.steps.iter().for_each(|step| text.push_str(&format!("  {}\n", one_line(step))));
+        self.questions.iter().for_each(|question| text.push_str(&format!("asking first: {}\n", one_line(question))));
         text
     }
 }

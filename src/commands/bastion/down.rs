@@ -2,6 +2,7 @@ use super::bench::{Bench, Progress};
 use crate::bastion;
 use crate::commands::context::Context;
 use crate::error::CommandError;
+use crate::system::one_line;
 use crate::ui::{ExitStatus, Paint, Report};
 use serde::Serialize;
 
@@ -73,8 +74,8 @@ impl Report for DownReport {
             return format!("{name} is gone\n");
         }
         let mut text = format!("{name} would be removed like this:\n");
-        self.steps.iter().for_each(|step| text.push_str(&format!("  {step}\n")));
-        self.questions.iter().for_each(|question| text.push_str(&format!("asking first: {question}\n")));
+        self.steps.iter().for_each(|step| text.push_str(&format!("  {}\n", one_line(step))));
+        self.questions.iter().for_each(|question| text.push_str(&format!("asking first: {}\n", one_line(question))));
         text
     }
 }

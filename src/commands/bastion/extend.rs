@@ -4,6 +4,7 @@ use super::status::time_left;
 use crate::bastion::{self, BastionAccess, Event};
 use crate::commands::context::Context;
 use crate::error::CommandError;
+use crate::system::one_line;
 use crate::ui::{ExitStatus, Paint, Report};
 use serde::Serialize;
 use std::time::Duration;
@@ -87,7 +88,7 @@ impl Report for ExtendReport {
             return format!("{name} ends at {until} ({left})\n");
         }
         let mut text = format!("{name} would be extended like this:\n");
-        self.steps.iter().for_each(|step| text.push_str(&format!("  {step}\n")));
+        self.steps.iter().for_each(|step| text.push_str(&format!("  {}\n", one_line(step))));
         text
     }
 }

@@ -2,6 +2,7 @@ use super::bench::{Bench, Progress};
 use crate::bastion::{self, OwnersPart, Plan, Scope};
 use crate::commands::context::Context;
 use crate::error::CommandError;
+use crate::system::one_line;
 use crate::ui::{ExitStatus, Paint, Report};
 use serde::Serialize;
 
@@ -59,7 +60,7 @@ async fn of_all(args: &GcArgs, context: &Context) -> Result<GcReport, CommandErr
     if args.dry_run || !report.changed {
         return Ok(report);
     }
-    context.printer().status(report.plan().trim_end());
+    report.plan().lines().for_each(|line| context.printer().status(line));
     bench.agreed(&report.questions)?;
     // The answer may have taken its time.
     let left = bastion::still_left(&parts, self::parts(&bench, context).await?);
@@ -121,9 +122,9 @@ impl GcReport {
     fn plan(&self) -> String {
         let mut text = String::new();
         for owner in &self.owners {
-            text.push_str(&format!("{} in environment {}:\n", owner.owner, owner.environment));
-            owner.steps.iter().for_each(|step| text.push_str(&format!("  {step}\n")));
-            owner.kept.iter().for_each(|reason| text.push_str(&format!("  {reason}\n")));
+            text.push_str(&format!("{} in environment {}:\n", one_line(&owner.owner), one_line(&owner.environment)));
+            owner.steps.iter().for_each(|step| text.push_str(&format!("  {}\n", one_line(step))));
+            owner.kept.iter().for_each(|reason| text.push_str(&format!("  {}\n", one_line(reason))));
         }
         text
     }
@@ -134,7 +135,7 @@ impl Report for GcReport {
         let removed: usize = self.owners.iter().map(|owner| owner.steps.len()).sum();
         if !self.changed {
             let kept = self.owners.iter().flat_map(|owner| owner.kept.iter().map(|why| (&owner.owner, why)));
-            let kept: String = kept.map(|(owner, why)| format!("  {owner}: {why}\n")).collect();
+            let kept: String = kept.map(|(owner, why)| format!("  {}: {}\n", one_line(owner), one_line(why))).collect();
             let what = if kept.is_empty() { "nothing is left over" } else { "nothing can go yet" };
             return format!("{what}; nothing was changed\n{kept}");
         }
@@ -142,7 +143,7 @@ impl Report for GcReport {
             return format!("{removed} {} removed\n", if removed == 1 { "leftover is" } else { "leftovers are" });
         }
         let mut text = format!("this would be removed:\n{}", self.plan());
-        self.questions.iter().for_each(|question| text.push_str(&format!("asking first: {question}\n")));
+        self.questions.iter().for_each(|question| text.push_str(&format!("asking first: {}\n", one_line(question))));
         text
     }
 }

@@ -3,6 +3,7 @@ use super::status::{span, time_left};
 use crate::bastion::{self, BastionStatus, Caller, Instance, OwnersPart, Place, Principal};
 use crate::commands::context::Context;
 use crate::error::CommandError;
+use crate::system::one_line;
 use crate::ui::{ExitStatus, Paint, Report, Table};
 use serde::Serialize;
 
@@ -122,10 +123,12 @@ fn leftovers(part: &OwnersPart) -> Option<Leftovers> {
 impl Report for ListReport {
     fn text(&self, paint: Paint) -> String {
         let project = paint.strong(&self.project);
+        let place = self.place.to_string();
+        let place = one_line(&place);
         let mut text = match self.bastions.len() {
-            0 => format!("no bastion of project {project} stands in {}\n", self.place),
-            1 => format!("1 bastion of project {project} in {}\n", self.place),
-            count => format!("{count} bastions of project {project} in {}\n", self.place),
+            0 => format!("no bastion of project {project} stands in {place}\n"),
+            1 => format!("1 bastion of project {project} in {place}\n"),
+            count => format!("{count} bastions of project {project} in {place}\n"),
         };
         let mut table = Table::new();
         for row in &self.bastions {
@@ -145,7 +148,11 @@ impl Report for ListReport {
         for one in &self.leftovers {
             let count = one.steps.len();
             let things = if count == 1 { "leftover" } else { "leftovers" };
-            text.push_str(&format!("{count} {things} of {} in environment {}\n", one.owner, one.environment));
+            text.push_str(&format!(
+                "{count} {things} of {} in environment {}\n",
+                one_line(&one.owner),
+                one_line(&one.environment)
+            ));
         }
         text
     }

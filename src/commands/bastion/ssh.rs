@@ -1,8 +1,8 @@
 use super::access::{bastion_access, explained};
 use crate::bastion::{BastionError, ShellError};
 use crate::commands::context::Context;
-use crate::connection::posix_quote;
 use crate::error::CommandError;
+use crate::system::shell_word;
 use crate::ui::{ExitStatus, Paint, Report};
 use serde::Serialize;
 
@@ -49,11 +49,6 @@ struct SshReport {
 
 impl Report for SshReport {
     fn text(&self, _paint: Paint) -> String {
-        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_@%+=:,./-".contains(letter);
-        let shown = |word: &String| match !word.is_empty() && word.chars().all(is_plain) {
-            true => word.clone(),
-            false => posix_quote(word),
-        };
-        self.command.iter().map(shown).collect::<Vec<_>>().join(" ") + "\n"
+        self.command.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ") + "\n"
     }
 }

@@ -9,6 +9,7 @@ use crate::commands::topology::fresh_topology;
 use crate::config::{DatabaseRule, Settings};
 use crate::discovery::Topology;
 use crate::error::CommandError;
+use crate::system::one_line;
 use crate::ui::{ExitStatus, Paint, Report};
 use serde::Serialize;
 use std::time::Duration;
@@ -210,8 +211,10 @@ impl Report for UpReport {
             None if !self.changed => format!("{} is up; there is nothing to do\n", paint.strong(&self.name)),
             None => {
                 let mut text = format!("{} would be brought up like this:\n", paint.strong(&self.name));
-                self.steps.iter().for_each(|step| text.push_str(&format!("  {step}\n")));
-                self.questions.iter().for_each(|question| text.push_str(&format!("asking first: {question}\n")));
+                self.steps.iter().for_each(|step| text.push_str(&format!("  {}\n", one_line(step))));
+                self.questions
+                    .iter()
+                    .for_each(|question| text.push_str(&format!("asking first: {}\n", one_line(question))));
                 text
             }
         }

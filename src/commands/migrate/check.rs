@@ -2,6 +2,7 @@ use crate::commands::context::Context;
 use crate::commands::database;
 use crate::error::CommandError;
 use crate::migrate::{CheckFinding, CheckProblem, CheckReport, check};
+use crate::system::{one_line, shell_word};
 use crate::ui::{ExitStatus, Paint, Report};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -49,7 +50,7 @@ impl Report for Checked {
         };
         let mut text = String::new();
         for finding in findings {
-            text.push_str(&format!("  {}  {}\n", paint.bad(finding.migration.as_str()), described(finding)));
+            text.push_str(&format!("  {}  {}\n", paint.bad(finding.migration.as_str()), one_line(&described(finding))));
         }
         if !renames.is_empty() {
             text.push_str("to move this branch's migrations behind them, in their own order:\n");
@@ -60,7 +61,7 @@ impl Report for Checked {
         let changed: Vec<String> = changed.flat_map(|finding| &finding.files).map(|file| self.typed(file)).collect();
         if !changed.is_empty() {
             text.push_str("to put back what is there already, and write what is to change as a new migration:\n");
-            text.push_str(&format!("  git checkout {base} -- {}\n", changed.join(" ")));
+            text.push_str(&format!("  git checkout {} -- {}\n", shell_word(base), changed.join(" ")));
         }
         let count = match new.len() {
             0 => "no new migrations".to_owned(),
@@ -68,6 +69,7 @@ impl Report for Checked {
             count => format!("{count} new migrations"),
         };
         let verdict = if findings.is_empty() { paint.good("in order") } else { paint.bad("not ready to be merged") };
+        let base = one_line(base);
         text.push_str(&format!("{count}; the newest of {base} is {newest}: {verdict}\n"));
         text
     }
@@ -76,8 +78,6 @@ impl Report for Checked {
 impl Checked {
     /// A file as it would be typed in the folder where devdb runs.
     fn typed(&self, file: &str) -> String {
-        let path = self.folder.join(Path::new(file)).display().to_string();
-        let is_plain = path.chars().all(|letter| letter.is_ascii_alphanumeric() || "/._-+".contains(letter));
-        if is_plain { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
+        shell_word(&self.folder.join(Path::new(file)).display().to_string())
     }
 }

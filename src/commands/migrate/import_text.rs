@@ -1,6 +1,7 @@
 //! How an import is told.
 
 use crate::migrate::import::{ImportReport, ImportedFile, Outcome};
+use crate::system::one_line;
 use crate::ui::{Paint, Report};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -42,21 +43,22 @@ impl Report for Imported {
         for migration in by_migration(files) {
             for file in &migration {
                 let what = outcome(file.outcome, *written, paint);
-                text.push_str(&format!("  {:width$}  {what}\n", file.file));
+                text.push_str(&format!("  {:width$}  {what}\n", one_line(&file.file)));
             }
             for ImportedFile { file, looks, reason, .. } in migration {
                 let which = if file.ends_with(".down.sql") { "down" } else { "up" };
                 if let Some(reason) = reason {
-                    text.push_str(&format!("    {} {reason}\n", paint.strong(&format!("{which}:"))));
+                    text.push_str(&format!("    {} {}\n", paint.strong(&format!("{which}:")), one_line(reason)));
                 }
                 for look in looks {
-                    text.push_str(&format!("    {} {look}\n", paint.faint(&format!("look at {which}:"))));
+                    text.push_str(&format!("    {} {}\n", paint.faint(&format!("look at {which}:")), one_line(look)));
                 }
             }
         }
         for file in ignored {
             text.push_str(&format!(
-                "  {file}  {}\n",
+                "  {}  {}\n",
+                one_line(file),
                 paint.faint("exports no up, so it is no migration for Kysely either")
             ));
         }
@@ -65,7 +67,10 @@ impl Report for Imported {
         let (same, drafts) = (count(&[Outcome::Unchanged, Outcome::Kept]), count(&[Outcome::Draft]));
         let verb = if *written { "written" } else { "to write" };
         let drafts = if drafts > 0 { format!(", {drafts} to fill in") } else { String::new() };
-        text.push_str(&format!("{}: {new} {verb}, {same} there already{drafts}\n", into.display()));
+        text.push_str(&format!(
+            "{}: {new} {verb}, {same} there already{drafts}\n",
+            one_line(&into.display().to_string())
+        ));
         text
     }
 }

@@ -2,6 +2,7 @@ use crate::commands::context::Context;
 use crate::commands::database::{self, DatabaseArgs, STATUS_LOCK_TIMEOUT};
 use crate::error::{CommandError, ErrorKind};
 use crate::migrate::{FolderSource, LintReport, MigrationName, MigrationSource, MigrationState, PlanError, lint};
+use crate::system::one_line;
 use crate::ui::{ExitStatus, Paint, Report};
 
 /// Find what would stop a busy database, or break the programs that use it
@@ -72,7 +73,12 @@ impl Report for LintReport {
         let mut text = String::new();
         for found in &self.findings {
             let place = format!("{}:{}:{}", found.file, found.line, found.column);
-            text.push_str(&format!("{place}: {}: {}\n", paint.warn(&found.code), found.message));
+            text.push_str(&format!(
+                "{}: {}: {}\n",
+                one_line(&place),
+                paint.warn(&found.code),
+                one_line(&found.message)
+            ));
             if let Some(help) = &found.help {
                 text.push_str(&format!("    {}\n", paint.faint(help)));
             }

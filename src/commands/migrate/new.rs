@@ -2,6 +2,7 @@ use crate::commands::context::Context;
 use crate::commands::database;
 use crate::error::{CommandError, ErrorKind};
 use crate::migrate::{FolderSource, MigrationName, MigrationSource, SourceError};
+use crate::system::one_line;
 use crate::ui::{ExitStatus, Paint, Report};
 use serde::Serialize;
 use std::fs::OpenOptions;
@@ -45,7 +46,7 @@ struct NewReport {
 
 impl Report for NewReport {
     fn text(&self, _paint: Paint) -> String {
-        self.files.iter().map(|file| format!("{}\n", file.display())).collect()
+        self.files.iter().map(|file| format!("{}\n", one_line(&file.display().to_string()))).collect()
     }
 }
 

@@ -56,13 +56,14 @@ fn show(segment: &PlannedSegment, paint: Paint, text: &mut String) {
     if segment.transaction {
         text.push_str("begin;\n");
     } else {
-        text.push_str(&paint.faint("-- outside of a transaction\n"));
+        text.push_str(&format!("{}\n", paint.faint("-- outside of a transaction")));
     }
     let mut migration = "";
     for statement in &segment.statements {
         if migration != statement.migration {
             migration = &statement.migration;
-            text.push_str(&paint.strong(&format!("-- {migration} ({}:{})\n", statement.file, statement.line)));
+            let heading = format!("-- {migration} ({}:{})", statement.file, statement.line);
+            text.push_str(&format!("{}\n", paint.strong(&heading)));
         }
         if let Some(lock) = statement.lock {
             let effect = lock.effect().map(|effect| format!(" ({effect})")).unwrap_or_default();
@@ -70,7 +71,9 @@ fn show(segment: &PlannedSegment, paint: Paint, text: &mut String) {
             text.push_str(&if effect.is_empty() { paint.faint(&line) } else { paint.warn(&line) });
             text.push('\n');
         }
-        text.push_str(&statement.sql);
+        // Only lines of our own begin at the edge: what stands in a string cannot look like a heading or a commit.
+        text.extend(statement.sql.lines().map(|line| format!("  {line}").trim_end().to_owned() + "\n"));
+        text.truncate(text.trim_end().len());
         text.push_str(";\n");
     }
     if segment.transaction {

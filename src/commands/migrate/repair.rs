@@ -69,7 +69,7 @@ pub(crate) async fn run(args: &RepairArgs, context: &Context) -> Result<ExitStat
     }
     let (mut report, status) = match outcome? {
         Ending::Sql(sql) => {
-            context.printer().product(&sql)?;
+            context.printer().for_programs(&sql)?;
             return Ok(ExitStatus::Success);
         }
         Ending::Report(report, status) => (*report, status),

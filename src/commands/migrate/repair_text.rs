@@ -2,6 +2,7 @@ use crate::migrate::MigrationName;
 use crate::migrate::repair::{
     Apart, LockReport, Origin, Problem, RepairPlanReport, RepairReport, StepReport, Story, Strategy, Work,
 };
+use crate::system::one_line;
 use crate::ui::{Paint, Report, Table, grouped};
 use std::collections::BTreeSet;
 
@@ -46,7 +47,7 @@ impl RepairReport {
                 StepReport::Run { name, work } => text.push_str(&format!("-- run {name}\n{};\n", work.sql)),
                 StepReport::Rename { from, to } => text.push_str(&format!("-- the ledger's row {from} becomes {to}\n")),
                 StepReport::Restamp { name, was, .. } => {
-                    text.push_str(&format!("-- the ledger's row {name} gets a new time instead of {was}\n"))
+                    text.push_str(&format!("-- the ledger's row {name} gets a new time instead of {}\n", one_line(was)))
                 }
             }
         }

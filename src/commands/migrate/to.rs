@@ -126,12 +126,11 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// A notice as psql shows it, on lines that the server cannot draw on.
+/// A notice as psql shows it.
 fn said(notice: &NoticeReport) -> String {
     let more = [("detail", &notice.detail), ("hint", &notice.hint)];
-    let more = more.into_iter().filter_map(|(word, text)| text.as_ref().map(|text| format!("\n  {word}: {text}")));
-    let text = format!("{notice}{}", more.collect::<String>());
-    text.chars().map(|letter| if letter.is_control() && letter != '\n' { ' ' } else { letter }).collect()
+    let more = more.into_iter().filter_map(|(word, text)| text.as_ref().map(|text| format!("\n{word}: {text}")));
+    format!("{notice}{}", more.collect::<String>())
 }
 
 enum Telling {

@@ -1,5 +1,6 @@
 use super::list::{rows_text, size};
 use crate::schema::{Column, ConstraintKind, Generated, Identity, Policy, Relation, RelationKind, Sequence};
+use crate::system::{barred, one_line};
 use crate::ui::{Paint, Report, Table};
 
 impl Report for Relation {
@@ -71,7 +72,7 @@ impl Page {
         }
         self.text.push_str(&format!("\n{}\n", self.paint.strong(title)));
         for line in lines {
-            self.text.push_str(format!("  {line}").trim_end());
+            self.text.push_str(format!("  {}", one_line(line)).trim_end());
             self.text.push('\n');
         }
     }
@@ -98,15 +99,13 @@ impl Relation {
         let title = format!("{unlogged}{} {}", self.kind, paint.strong(&self.shown));
         let mut text =
             format!("{title}{}\n", if facts.is_empty() { String::new() } else { format!("  {}", facts.join(" · ")) });
-        for line in self.notes() {
-            text.push_str(&format!("  {line}\n"));
-        }
+        text.extend(self.comment.iter().map(|comment| format!("  {}\n", barred(comment, "  "))));
+        text.extend(self.notes().iter().map(|line| format!("  {}\n", one_line(line))));
         text
     }
 
     fn notes(&self) -> Vec<String> {
-        let mut notes: Vec<String> =
-            self.comment.iter().flat_map(|comment| comment.lines()).map(str::to_owned).collect();
+        let mut notes: Vec<String> = Vec::new();
         let mut note = |is: bool, text: String| {
             if is {
                 notes.push(text);
@@ -161,9 +160,8 @@ impl Relation {
         let mut lines = Vec::new();
         for (line, comment) in rendered.lines().zip(comments) {
             lines.push(line.to_owned());
-            lines.extend(
-                comment.iter().flat_map(|comment| comment.lines()).map(|comment| format!("  {}", paint.faint(comment))),
-            );
+            let comment = comment.map(|comment| barred(comment, ""));
+            lines.extend(comment.iter().flat_map(|text| text.lines()).map(|line| format!("  {}", paint.faint(line))));
         }
         lines
     }

@@ -4,6 +4,7 @@ use crate::commands::context::Context;
 use crate::commands::database;
 use crate::error::{CommandError, ErrorKind};
 use crate::schema::{Catalog, Diagram, ObjectName, mermaid, svg};
+use crate::system::one_line;
 use crate::ui::{ExitStatus, Paint, Report};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -72,6 +73,6 @@ pub(super) async fn run(
 impl Report for DiagramReport {
     fn text(&self, _: Paint) -> String {
         let (tables, keys) = (plural(self.tables, "table"), plural(self.foreign_keys, "foreign key"));
-        format!("{}: {tables}, {keys}\n", self.file.display())
+        format!("{}: {tables}, {keys}\n", one_line(&self.file.display().to_string()))
     }
 }

@@ -3,6 +3,7 @@ use crate::commands::database::{self, DatabaseArgs, STATUS_LOCK_TIMEOUT};
 use crate::error::CommandError;
 use crate::migrate::{FolderSource, MigrationName, MigrationState, StatusReport, Touch, trace};
 use crate::schema::ObjectName;
+use crate::system::one_line;
 use crate::ui::{ExitStatus, Paint, Report};
 use serde::Serialize;
 
@@ -71,7 +72,7 @@ fn report(name: &ObjectName, status: &StatusReport, touches: Vec<Touch>) -> Hist
 impl Report for HistoryReport {
     fn text(&self, paint: Paint) -> String {
         if self.migrations.is_empty() {
-            return format!("no migration touches {}\n", self.table);
+            return format!("no migration touches {}\n", one_line(&self.table));
         }
         let mut text = String::new();
         for migration in &self.migrations {
@@ -84,8 +85,10 @@ impl Report for HistoryReport {
             }
             text.push_str(&format!("{}  {when}\n", paint.strong(&migration.name)));
             for touch in &migration.statements {
-                let then =
-                    touch.then_called.as_ref().map_or_else(String::new, |name| format!("  (then called {name})"));
+                let then = touch
+                    .then_called
+                    .as_ref()
+                    .map_or_else(String::new, |name| format!("  (then called {})", one_line(name)));
                 text.push_str(&format!("  {}{then}\n", paint.faint(&touch.location)));
                 text.extend(touch.statement.lines().map(|line| format!("    {line}").trim_end().to_owned() + "\n"));
             }

@@ -1,4 +1,5 @@
 use crate::schema::{Listed, Listing, RelationKind};
+use crate::system::one_line;
 use crate::ui::{Paint, Report, Table, grouped};
 use std::collections::BTreeMap;
 
@@ -79,8 +80,8 @@ fn named(paint: Paint, title: &str, names: &[String]) -> String {
         return String::new();
     }
     let mut lines = vec![String::new()];
-    for (at, name) in names.iter().enumerate() {
-        let name = if at + 1 < names.len() { format!("{name}, ") } else { name.clone() };
+    for (at, name) in names.iter().map(|name| one_line(name)).enumerate() {
+        let name = if at + 1 < names.len() { format!("{name}, ") } else { name.into_owned() };
         let is_full = |line: &String| line.chars().count() + name.trim_end().chars().count() > WIDTH - 13;
         if lines.last().is_some_and(|line| !line.is_empty() && is_full(line)) {
             lines.push(String::new());

@@ -11,6 +11,7 @@ use super::context::Context;
 use super::database::{self, DatabaseArgs};
 use crate::error::CommandError;
 use crate::schema::{Found, Lookup, ObjectName, nearest};
+use crate::system::shell_word;
 use crate::ui::ExitStatus;
 use std::path::PathBuf;
 
@@ -67,17 +68,9 @@ fn unknown(name: &ObjectName, names: &[String]) -> CommandError {
     let like = nearest(&name.typed, names);
     match like.as_slice() {
         [] => error.hint("`devdb schema` lists what there is"),
-        like => error
-            .hint(format!("did you mean {}?", like.iter().map(|name| typed(name)).collect::<Vec<_>>().join(" or "))),
-    }
-}
-
-/// The command for a name, in quotes where the shell would take the name's own.
-fn typed(name: &str) -> String {
-    let is_plain = name.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.'));
-    if is_plain {
-        format!("`devdb schema {name}`")
-    } else {
-        format!("`devdb schema '{}'`", name.replace('\'', "'\\''"))
+        like => {
+            let commands = like.iter().map(|name| format!("`devdb schema {}`", shell_word(name)));
+            error.hint(format!("did you mean {}?", commands.collect::<Vec<_>>().join(" or ")))
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::commands::context::Context;
 use crate::commands::environment;
 use crate::config;
 use crate::error::CommandError;
-use crate::system::CloudError;
+use crate::system::{CloudError, one_line};
 use crate::tunnel::{HealOutcome, HealReport, Presence, Remedy, read_spec};
 use crate::ui::{ExitStatus, Paint, Report};
 use std::path::PathBuf;
@@ -91,7 +91,7 @@ async fn heal(context: &Context) -> Result<HealReport, CommandError> {
 
 impl Report for HealReport {
     fn text(&self, _paint: Paint) -> String {
-        let lines = self.changes.iter().chain(&self.cause).map(|line| format!("{line}\n"));
+        let lines = self.changes.iter().chain(&self.cause).map(|line| format!("{}\n", one_line(line)));
         lines.collect()
     }
 }

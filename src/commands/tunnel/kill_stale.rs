@@ -204,8 +204,9 @@ impl Report for StaleReport {
         let mut text = table.render(0);
         if let Some(pid) = self.processes.iter().find(named).and_then(|looked| looked.finding.pid) {
             text.push_str(
-                &paint.faint(&format!("`devdb tunnel kill-stale --force {pid}` ends one that is not proven stale\n")),
+                &paint.faint(&format!("`devdb tunnel kill-stale --force {pid}` ends one that is not proven stale")),
             );
+            text.push('\n');
         }
         text
     }

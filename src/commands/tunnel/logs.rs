@@ -31,9 +31,9 @@ pub(crate) async fn run(args: &LogsArgs, context: &Context) -> Result<ExitStatus
     context.ends_by_interrupt();
     let json = context.printer().settings().json;
     let paint = context.printer().paint_out();
-    let mut show = |line: &LogLine| {
-        let text = if json { format!("{}\n", serde_json::to_string(line)?) } else { day.text(line, paint) };
-        context.printer().product(&text)
+    let mut show = |line: &LogLine| match json {
+        true => context.printer().document(&serde_json::to_string(line)?),
+        false => context.printer().product(&day.text(line, paint)),
     };
     lines[begin..].iter().try_for_each(&mut show)?;
     follow_log(&path, lines.len(), &mut show).await?;

@@ -119,7 +119,8 @@ impl Report for PortsReport {
         }
         let mut text = table.render(0);
         if has_ssh {
-            text.push_str(&paint.faint("`devdb tunnel kill-stale --dry-run` tells which ssh still serves\n"));
+            text.push_str(&paint.faint("`devdb tunnel kill-stale --dry-run` tells which ssh still serves"));
+            text.push('\n');
         }
         text
     }

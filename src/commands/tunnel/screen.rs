@@ -2,6 +2,7 @@
 
 use crate::commands::context::Context;
 use crate::error::{CommandError, remedy_hint};
+use crate::system::one_line;
 use crate::tunnel::{TargetReport, TargetState, TunnelReport, TunnelState};
 use crate::ui::{Paint, Report, Table, sparkline};
 use jiff::Timestamp;
@@ -52,14 +53,12 @@ impl History {
 pub(super) fn redraw(context: &Context, report: TunnelReport, history: &mut History) -> std::io::Result<()> {
     let printer = context.printer();
     if printer.settings().json {
-        return printer.product(&format!("{}\n", serde_json::to_string(&report)?));
+        return printer.document(&serde_json::to_string(&report)?);
     }
     history.note(&report);
     let paint = printer.paint_out();
     let screen = Screen { report, now: context.host().clock.now(), verbose: printer.settings().verbose > 0 };
-    // ECMA-48: cursor to the first line, and everything below it erased.
-    let home = if context.host().surroundings.stdout_is_terminal { "\u{1b}[H\u{1b}[J" } else { "" };
-    printer.product(&format!("{home}{}{}", screen.text(paint), history.text(paint)))
+    printer.redraw(&format!("{}{}", screen.text(paint), history.text(paint)))
 }
 
 /// What the tunnel is doing, for a spinner.
@@ -95,7 +94,7 @@ impl Report for Screen {
             text.push_str(&paint.faint(&format!(" for {}", span(self.now, since))));
         }
         if let Some(cause) = &report.cause {
-            text.push_str(&format!(": {cause}"));
+            text.push_str(&format!(": {}", one_line(cause)));
         }
         text.push('\n');
         let mut table = Table::new();
