@@ -16,6 +16,7 @@ pub(crate) use tunnel::remedy_hint;
 
 use crate::config::ConfigError;
 use crate::connection::ConnectionError;
+use crate::system::shell_word;
 use crate::ui::{ExitStatus, Failure, PromptError};
 use std::error::Error;
 
@@ -175,6 +176,7 @@ impl From<ConfigError> for CommandError {
             }
             ConfigError::Missing { key, .. } => shown.hint(format!("set `{key}` in devdb.toml")),
             ConfigError::NoSuchEnvironment { known, .. } => {
+                let known: Vec<String> = known.iter().map(|name| shell_word(name)).collect();
                 shown.hint(format!("choose one of {} with `-e NAME`", known.join(", ")))
             }
             ConfigError::State { .. } => shown.hint("check the folder's rights, or set XDG_STATE_HOME to another one"),
@@ -198,7 +200,8 @@ impl From<ConnectionError> for CommandError {
                 )
                 .hint(format!(
                     "where the text is the password, keep it as {{\"password\": \"…\"}}: write that to a file, and run \
-                     `aws secretsmanager put-secret-value --secret-id {id} --secret-string file://secret.json`"
+                     `aws secretsmanager put-secret-value --secret-id {} --secret-string file://secret.json`",
+                    shell_word(&id)
                 )),
             ConnectionError::Incomplete { what } => shown.hint(format!("set `{what}` in devdb.toml")),
             ConnectionError::Unprintable { .. } => shown.hint("change the value; no shell can hold a NUL character"),

@@ -3,6 +3,7 @@ use super::context::Context;
 use crate::config::{Settings, Transport};
 use crate::discovery::{DiscoveryError, Topology, Wanted, cache, discover};
 use crate::error::CommandError;
+use crate::system::toml_text;
 
 /// Where the cache stands, and what it must have been found for.
 struct Cache {
@@ -109,7 +110,7 @@ fn tell_of_answers(context: &Context, before: &[(&str, String)], now: &[(&str, S
         printer.status(&format!("  {key} {value}, as answered before"));
     }
     if asked {
-        let lines: Vec<String> = now.iter().map(|(key, value)| format!("`{key} = \"{value}\"`")).collect();
+        let lines: Vec<String> = now.iter().map(|(key, value)| format!("`{key} = {}`", toml_text(value))).collect();
         let lines = lines.join(" and ");
         printer.hint(&format!(
             "this computer will not ask again; {lines} under [environment.NAME] in devdb.toml answers for everybody"

@@ -3,6 +3,7 @@
 use super::cloud::cloud_hints;
 use super::{CommandError, ErrorKind};
 use crate::bastion::{BastionError, Console, Defect, Reach};
+use crate::system::shell_word;
 
 impl From<BastionError> for CommandError {
     fn from(error: BastionError) -> Self {
@@ -20,7 +21,7 @@ impl From<BastionError> for CommandError {
                 .hint("if that was you with another role, log in with it and run `devdb bastion down` first"),
             BastionError::Elsewhere { here, there } => {
                 let region =
-                    if here.region == there.region { String::new() } else { format!(" --region {}", there.region) };
+                    if here.region == there.region { String::new() } else { format!(" --region {}", shell_word(&there.region)) };
                 let profile = if here.account == there.account { "" } else { " --profile NAME" };
                 let devdb = format!("devdb{region}{profile}");
                 let shown = refused()

@@ -2,6 +2,7 @@
 
 use super::{CommandError, ErrorKind};
 use crate::migrate::{CheckError, NameError, RepositoryError};
+use crate::system::shell_word;
 
 impl From<RepositoryError> for CommandError {
     fn from(error: RepositoryError) -> Self {
@@ -13,8 +14,11 @@ impl From<RepositoryError> for CommandError {
             }
             RepositoryError::NoReference { reference, is_shallow } => {
                 let fetch = match reference.split_once('/') {
-                    Some((remote, branch)) => format!("git fetch {remote} {branch}:refs/remotes/{reference}"),
-                    None => "git fetch --all".to_owned(),
+                    Some((remote, branch)) if is_remote(remote) => {
+                        let refspec = format!("{branch}:refs/remotes/{reference}");
+                        format!("git fetch {remote} {}", shell_word(&refspec))
+                    }
+                    _ => "git fetch --all".to_owned(),
                 };
                 let shown = shown.hint(format!("`{fetch}` fetches it; `git branch --all` lists what is there"));
                 if is_shallow {
@@ -30,6 +34,12 @@ impl From<RepositoryError> for CommandError {
             RepositoryError::Failed { .. } => shown,
         }
     }
+}
+
+/// git takes other words for an address or an option, and runs what they name.
+fn is_remote(word: &str) -> bool {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.');
+    word.starts_with(|letter: char| letter.is_ascii_alphanumeric()) && word.chars().all(is_plain)
 }
 
 impl From<NameError> for CommandError {

@@ -3,7 +3,7 @@
 use super::{CommandError, ErrorKind};
 use crate::config::{ProfileFinding, SignIn};
 use crate::discovery::DiscoveryError;
-use crate::system::CloudError;
+use crate::system::{CloudError, shell_word, toml_text};
 
 impl From<CloudError> for CommandError {
     fn from(error: CloudError) -> Self {
@@ -17,14 +17,12 @@ pub(super) fn cloud_hints(mut shown: CommandError, error: &CloudError) -> Comman
         shown.signing_in = Some(profile.clone());
     }
     match error {
-        CloudError::NoCredentials { profile: Some(profile), .. } => shown.hint(format!(
-            "`aws sso login --profile {profile}`, or `aws configure --profile {profile}` for access keys"
-        )),
+        CloudError::NoCredentials { profile: Some(profile), .. } => shown.hint(sign_in_or_keys(profile)),
         CloudError::NoCredentials { profile: None, .. } => shown
             .hint("set `profile` in devdb.toml or pass `--profile NAME`; `aws configure sso` makes one")
             .hint("or export AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"),
         CloudError::ExpiredCredentials { profile: Some(profile), .. } => {
-            shown.hint(format!("`aws sso login --profile {profile}`"))
+            shown.hint(format!("`aws sso login --profile {}`", shell_word(profile)))
         }
         CloudError::ExpiredCredentials { profile: None, .. } => {
             shown.hint("`aws sso login`, or export fresh AWS_… variables")
@@ -32,6 +30,7 @@ pub(super) fn cloud_hints(mut shown: CommandError, error: &CloudError) -> Comman
         CloudError::InvalidCredentials { profile, .. } => {
             let (flag, make) = match profile {
                 Some(profile) => {
+                    let profile = shell_word(profile);
                     (format!(" --profile {profile}"), format!("`aws configure --profile {profile}` sets them"))
                 }
                 None => {
@@ -77,7 +76,8 @@ impl CommandError {
 
 fn profile_hints(finding: &ProfileFinding) -> Vec<String> {
     let list = || "`aws configure list-profiles` shows what there is".to_owned();
-    let did_you_mean = |nearest: &str| format!("did you mean `{nearest}`?");
+    let did_you_mean = |nearest: &str| format!("did you mean `{}`?", shell_word(nearest));
+    let aws = |verb: &str, profile: &str| format!("`aws {verb} --profile {}`", shell_word(profile));
     match finding {
         ProfileFinding::NotUtf8 { .. } => vec!["save the file as UTF-8".to_owned()],
         ProfileFinding::Broken { .. } => {
@@ -86,45 +86,44 @@ fn profile_hints(finding: &ProfileFinding) -> Vec<String> {
             ]
         }
         ProfileFinding::NoProfile { nearest: Some(nearest), .. } => {
-            vec![format!("did you mean `--profile {nearest}`?"), list()]
+            vec![format!("did you mean `--profile {}`?", shell_word(nearest)), list()]
         }
         ProfileFinding::NoProfile { profile, nearest: None, .. } => {
-            vec![format!("`aws configure sso --profile {profile}` makes it"), list()]
+            vec![format!("{} makes it", aws("configure sso", profile)), list()]
         }
         ProfileFinding::NoSource { wanted, nearest, .. } => {
-            let make = || format!("`aws configure --profile {wanted}` makes it, with access keys");
+            let make = || format!("{} makes it, with access keys", aws("configure", wanted));
             vec![nearest.as_deref().map_or_else(make, did_you_mean), list()]
         }
         ProfileFinding::Loop { .. } => {
             vec!["give one of them credentials of its own instead of `source_profile`".to_owned()]
         }
         ProfileFinding::NoSsoSession { session, nearest, .. } => {
-            let make = || format!("`aws configure sso-session` makes it; call it `{session}`");
+            let make = || format!("`aws configure sso-session` makes it; call it `{}`", shell_word(session));
             vec![nearest.as_deref().map_or_else(make, did_you_mean)]
         }
         ProfileFinding::Incomplete { profile, key: "aws_secret_access_key" } => {
-            vec![format!("`aws configure --profile {profile}` sets it")]
+            vec![format!("{} sets it", aws("configure", profile))]
         }
-        ProfileFinding::Incomplete { profile, key: "source_profile" } => vec![format!(
-            "`aws configure set source_profile NAME --profile {profile}` names the profile that may take the role"
-        )],
-        ProfileFinding::Incomplete { profile, .. } => vec![format!("`aws configure sso --profile {profile}` sets it")],
-        ProfileFinding::Empty { profile } => vec![format!(
-            "`aws configure sso --profile {profile}`, or `aws configure --profile {profile}` for access keys"
-        )],
+        ProfileFinding::Incomplete { profile, key: "source_profile" } => {
+            let set = aws("configure set source_profile NAME", profile);
+            vec![format!("{set} names the profile that may take the role")]
+        }
+        ProfileFinding::Incomplete { profile, .. } => vec![format!("{} sets it", aws("configure sso", profile))],
+        ProfileFinding::Empty { profile } => {
+            vec![format!("{}, or {} for access keys", aws("configure sso", profile), aws("configure", profile))]
+        }
         ProfileFinding::Mfa { profile } => through_the_cli(profile, "sts get-caller-identity"),
         ProfileFinding::NoTokenFile { .. } => vec!["whatever writes that file must have run".to_owned()],
         ProfileFinding::SignsIn { profile, way } => match way {
-            SignIn::Sso => vec![format!("`aws sso login --profile {profile}`")],
+            SignIn::Sso => vec![aws("sso login", profile)],
             SignIn::Console => through_the_cli(profile, "login"),
             SignIn::Process => {
-                vec![format!(
-                    "`aws sts get-caller-identity --profile {profile}` runs that program and shows what it says"
-                )]
+                vec![format!("{} runs that program and shows what it says", aws("sts get-caller-identity", profile))]
             }
-            SignIn::Keys => vec![format!("`aws configure --profile {profile}` sets other access keys")],
+            SignIn::Keys => vec![format!("{} sets other access keys", aws("configure", profile))],
             SignIn::WebIdentity | SignIn::Surroundings => {
-                vec![format!("`aws sts get-caller-identity --profile {profile}` tries it without devdb")]
+                vec![format!("{} tries it without devdb", aws("sts get-caller-identity", profile))]
             }
         },
     }
@@ -132,13 +131,20 @@ fn profile_hints(finding: &ProfileFinding) -> Vec<String> {
 
 /// For logins that the AWS CLI knows and the SDK does not: the CLI keeps the session, and hands it to a second profile.
 fn through_the_cli(profile: &str, login: &str) -> Vec<String> {
+    let export = shell_word(&format!("aws configure export-credentials --profile {}", shell_word(profile)));
+    let other = shell_word(&format!("{profile}-devdb"));
     vec![
-        format!("`aws {login} --profile {profile}` signs in; the AWS CLI keeps the session"),
+        format!("`aws {login} --profile {}` signs in; the AWS CLI keeps the session", shell_word(profile)),
         format!(
-            "`aws configure set credential_process 'aws configure export-credentials --profile {profile}' --profile \
-             {profile}-devdb`, once; then `--profile {profile}-devdb` lets devdb use it"
+            "`aws configure set credential_process {export} --profile {other}`, once; then `--profile {other}` lets \
+             devdb use it"
         ),
     ]
+}
+
+fn sign_in_or_keys(profile: &str) -> String {
+    let profile = shell_word(profile);
+    format!("`aws sso login --profile {profile}`, or `aws configure --profile {profile}` for access keys")
 }
 
 /// For AWS's own words (EC2 API reference, "Error codes"; "Common errors" of the others).
@@ -188,15 +194,15 @@ impl From<DiscoveryError> for CommandError {
                 shown.hint("set `stack` in devdb.toml (or `cluster`, if there is no CloudFormation stack)")
             }
             DiscoveryError::StackNotFound { region, .. } | DiscoveryError::ClusterNotFound { region, .. } => {
-                let region = region.as_deref().unwrap_or("REGION");
+                let region = region.as_deref().map_or_else(|| "REGION".to_owned(), shell_word);
                 shown
                     .hint(format!("`aws cloudformation list-stacks --region {region}` shows what this account has there"))
                     .hint("is it another region or account? See `devdb config show --origin`; `--region` and `--profile` change them")
             }
             DiscoveryError::NoCluster { .. } => shown.hint("set `cluster` to the cluster's identifier in devdb.toml"),
             DiscoveryError::Ambiguous { key, candidates, .. } => {
-                let first = candidates.first().map_or("…", String::as_str);
-                shown.hint(format!("name the one you mean in devdb.toml: `{key} = \"{first}\"`"))
+                let first = candidates.first().map_or_else(|| "\"…\"".to_owned(), |first| toml_text(first));
+                shown.hint(format!("name the one you mean in devdb.toml: `{key} = {first}`"))
             }
             DiscoveryError::NoWriter { .. } => {
                 shown.hint("a failover or a stopped cluster looks like this; try again when the cluster is available")
@@ -209,7 +215,7 @@ impl From<DiscoveryError> for CommandError {
             }
             DiscoveryError::NoSubnet { open, .. } => shown.hint(format!(
                 "name one that has a way to the internet in devdb.toml: {}",
-                open.iter().map(|name| format!("`subnet_name = \"{name}\"`")).collect::<Vec<_>>().join(" or ")
+                open.iter().map(|name| format!("`subnet_name = {}`", toml_text(name))).collect::<Vec<_>>().join(" or ")
             )),
             DiscoveryError::NoInternetRoute { .. } => {
                 shown.hint("a bastion needs a subnet whose route table leads 0.0.0.0/0 to an internet gateway")

@@ -8,7 +8,7 @@ use crate::migrate::{
     SourceError, StandingIndex,
 };
 use crate::schema::{DumpError, ObjectNameError};
-use crate::system::{DatabaseError, TlsError};
+use crate::system::{DatabaseError, ServerError, TlsError, is_unseen, shell_word};
 
 impl From<UrlError> for CommandError {
     fn from(error: UrlError) -> Self {
@@ -112,7 +112,8 @@ impl From<DatabaseError> for CommandError {
             DatabaseError::Server(server) => {
                 let mut shown = shown;
                 shown.causes.extend(server.detail.clone());
-                server.hint.iter().fold(shown, |shown, hint| shown.hint(hint.clone()))
+                shown.hints.extend(server_hint(&server));
+                shown
             }
             DatabaseError::Tls(TlsError::Failed { .. })
             | DatabaseError::Lost { .. }
@@ -218,7 +219,7 @@ impl From<MigrateError> for CommandError {
                 let mut shown = Self::failed(what);
                 shown.causes.push(format!("{location}: {error}"));
                 shown.causes.push(match of_it {
-                    Failed::Statement(statement) => format!("statement: {}", statement.replace('\n', "\n       ")),
+                    Failed::Statement(statement) => format!("statement: {statement}"),
                     Failed::Deferred => "this was deferred, and is checked at the end of the migration".to_owned(),
                     Failed::Row => "its row could not be written to the ledger".to_owned(),
                 });
@@ -255,14 +256,15 @@ fn explain(
     if let DatabaseError::Server(server) = error {
         shown.causes.extend(server.detail.as_ref().map(|detail| format!("detail: {detail}")));
         shown.causes.extend(server.context.as_ref().map(|context| format!("context: {}", context.replace('\n', "; "))));
-        shown.hints.extend(server.hint.clone());
+        shown.hints.extend(server_hint(server));
         let ours = match server.code.as_str() {
             // The second: what a `DO` block or a procedure says that would end a transaction of its caller.
             "25001" | "2D000" => Some("put `-- devdb: transaction=false` on a line of its own at the top of the file".to_owned()),
             "55P03" => Some("another session holds the table; end its transaction, or run this again later".to_owned()),
             "55P04" => Some(match before {
                 Some(before) => format!(
-                    "the value was added in this same transaction: run `devdb migrate to {before}` first, then this again"
+                    "the value was added in this same transaction: run `devdb migrate to {}` first, then this again",
+                    shell_word(before.as_str())
                 ),
                 None => "the value was added in this same transaction: put the statements that use it into the next migration".to_owned(),
             }),
@@ -293,6 +295,11 @@ fn explain(
         }
         _ => shown,
     }
+}
+
+/// What the server advises, which is none of ours to paste.
+fn server_hint(server: &ServerError) -> Option<String> {
+    server.hint.as_ref().map(|hint| format!("the server says: {hint}"))
 }
 
 /// All that a file holds and devdb does not run, and the way out.
@@ -327,9 +334,13 @@ fn explain_what_is_in_the_way(mut shown: CommandError, found: &InTheWay) -> Comm
             shown.causes.push(format!(
                 "a valid index of that name stands on that table already, probably from an interrupted run: {definition}"
             ));
+            // The server has quoted the name as SQL wants it; what cannot be seen in it cannot be pasted either.
+            let drop = match name.chars().any(|letter| is_unseen(letter) || letter == '`') {
+                false => format!("`drop index concurrently {name}`"),
+                true => "drop it".to_owned(),
+            };
             shown.hint(format!(
-                "if that is the index you want, write `if not exists` into the statement; if not, \
-                 `drop index concurrently {name}`; then run this again"
+                "if that is the index you want, write `if not exists` into the statement; if not, {drop}; then run this again"
             ))
         }
         InTheWay::Perhaps => shown.hint(

@@ -50,7 +50,7 @@ fn recorder(error: &RecorderError) -> CommandError {
         ),
         RecorderError::Ended { said, .. } => {
             let mut shown = shown;
-            shown.causes.extend((!said.is_empty()).then(|| said.replace('\n', "\n       ")));
+            shown.causes.extend((!said.is_empty()).then(|| said.clone()));
             shown.hint("a migration must not end the process, and everything that it awaits must come")
         }
         RecorderError::Garbled { .. } => {

@@ -2,6 +2,7 @@
 
 use super::{CommandError, ErrorKind};
 use crate::migrate::repair::{Loss, NO_FILE_NO_DOWN, Problem, Reason, Refused, RepairError};
+use crate::system::shell_word;
 
 impl From<RepairError> for CommandError {
     fn from(error: RepairError) -> Self {
@@ -32,10 +33,10 @@ fn explain(Refused { problems, reasons }: &Refused) -> CommandError {
 fn advice(reason: &Reason) -> Option<String> {
     match reason {
         Reason::Unknown { name } => {
-            Some(format!("if nothing of {name} is in the schema any more: `devdb migrate mark --unapplied {name}`"))
+            Some(format!("if nothing of {name} is in the schema any more: `devdb migrate mark --unapplied {}`", shell_word(name)))
         }
         Reason::CannotUndo { name, why } if why == NO_FILE_NO_DOWN => {
-            Some(format!("undo it by hand, then `devdb migrate mark --unapplied {name}`"))
+            Some(format!("undo it by hand, then `devdb migrate mark --unapplied {}`", shell_word(name)))
         }
         Reason::CannotUndo { name, .. } => Some(format!("write the down part of {name}, then run this again")),
         Reason::NotMine { .. } => {

@@ -1,6 +1,7 @@
 //! The notice board's part for the tunnel.
 
 use super::{CommandError, ErrorKind};
+use crate::system::shell_word;
 use crate::tunnel::{Obstacle, PortOwnerKind, Remedy, SpecError, TunnelError};
 
 impl From<TunnelError> for CommandError {
@@ -54,11 +55,13 @@ impl From<TunnelError> for CommandError {
             }
             TunnelError::File { path, source } if source.kind() == std::io::ErrorKind::StorageFull => {
                 let folder = path.parent().unwrap_or(&path).display().to_string();
+                let folder = shell_word(&folder);
                 shown.hint(format!("`df -h {folder}` shows the disk that is full; a tunnel that runs already goes on"))
             }
             // An address is no place for `ls`.
             TunnelError::File { path, source } if path.is_absolute() && is_closed(source.kind()) => {
                 let folder = path.parent().unwrap_or(&path).display().to_string();
+                let folder = shell_word(&folder);
                 shown.hint(format!("`ls -la {folder}` shows who may write there; a tunnel that runs already goes on"))
             }
             TunnelError::ForeignFolder { .. } => shown.hint("set XDG_RUNTIME_DIR to a folder of your own"),

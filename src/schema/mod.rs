@@ -37,4 +37,5 @@ pub use parts::{
     Index, OwningColumn, Partition, Policy, RangeType, Reference, ReferencedBy, Rule, Sequence, ServerOption,
     Statistics, Trigger,
 };
+pub use quote::identifier;
 pub use svg::svg;

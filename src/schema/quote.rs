@@ -22,7 +22,7 @@ const KEYWORDS: &[&str] = &[
 ];
 
 /// A name as SQL needs it, quoted only where it must be (`quote_ident` of the server decides alike).
-pub(super) fn identifier(name: &str) -> String {
+pub fn identifier(name: &str) -> String {
     let mut letters = name.chars();
     let begins = letters.next().is_some_and(|first| first.is_ascii_lowercase() || first == '_');
     let is_plain = begins

@@ -7,8 +7,8 @@ use crate::migrate::{
     Engine, Fingerprint, FolderSource, LedgerNames, MigrationSource, Options, Rehearsal, RehearsalReport, Rehearsed,
     Verdict,
 };
-use crate::schema::{Catalog, Ledger, fingerprint};
-use crate::system::DatabaseError;
+use crate::schema::{Catalog, Ledger, fingerprint, identifier};
+use crate::system::{DatabaseError, barred, is_unseen, one_line};
 use crate::ui::{ExitStatus, Paint, Report, Table};
 use async_trait::async_trait;
 use std::time::Duration;
@@ -74,7 +74,10 @@ fn explain_no_scratch(error: DatabaseError, connection: &Connection) -> CommandE
     }
     let user = &connection.user;
     shown
-        .hint(format!("let {user} create databases (`alter role {user} createdb`)"))
+        .hint(match user.chars().any(|letter| is_unseen(letter) || letter == '`') {
+            false => format!("let {user} create databases (`alter role {} createdb`)", identifier(user)),
+            true => format!("let {user} create databases"),
+        })
         .hint("or name a server to test on: `devdb migrate test --database-url postgres://user@localhost/postgres`")
 }
 
@@ -144,9 +147,9 @@ fn details(found: &Rehearsed, paint: Paint) -> String {
             _ => String::new(),
         };
         let code = error.sqlstate.as_ref().map(|code| format!(" (SQLSTATE {code})")).unwrap_or_default();
-        lines.push(format!("  {place}{}{code}", error.message));
+        lines.push(format!("  {}", barred(&format!("{place}{}{code}", error.message), "  ")));
     }
-    lines.extend(found.difference.iter().take(LINES).map(|line| format!("  {line}")));
+    lines.extend(found.difference.iter().take(LINES).map(|line| format!("  {}", one_line(line))));
     if found.difference.len() > LINES {
         lines.push(format!("  … and {} lines more", found.difference.len() - LINES));
     }
