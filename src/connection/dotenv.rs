@@ -31,10 +31,11 @@ pub(super) fn is_plain(value: &str) -> bool {
         && value.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-./:@%+,=^!*?[]{}".contains(letter))
 }
 
-/// Without a carriage return, of which npm's dotenv makes a newline before it looks at the quotes, without what
+/// On one line: `docker run --env-file` ends a variable there and takes the next line for another, which may be
+/// LD_PRELOAD. Without a carriage return, of which npm's dotenv makes a newline before it looks at the quotes, without what
 /// python-dotenv takes for an escape, and without `${`, which it replaces in quotes of either kind.
 fn fits_quotes(value: &str) -> bool {
-    !value.contains('\r') && !value.contains("${")
+    !value.contains(['\n', '\r']) && !value.contains("${")
 }
 
 fn fits_single_quotes(value: &str) -> bool {
