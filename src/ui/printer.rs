@@ -67,9 +67,16 @@ impl Printer {
         self.write(&finished(text))
     }
 
-    /// Prints text for a program: as it is, unless a person would see it on a terminal.
+    /// Prints text for a program: as it is, unless a person would see it on a terminal. There, lines of a value that has
+    /// several cannot begin like lines of our own.
     pub fn for_programs(&self, text: &str) -> io::Result<()> {
-        if self.settings.screen { self.product(text) } else { self.write(text) }
+        match (self.settings.screen, text.trim_end().contains('\n')) {
+            (false, _) => self.write(text),
+            (true, false) => self.product(text),
+            (true, true) => self.product(
+                &text.lines().map(|line| format!("  {line}").trim_end().to_owned() + "\n").collect::<String>(),
+            ),
+        }
     }
 
     /// Prints text in place of what stood on the terminal; below it where stdout is none.

@@ -11,6 +11,8 @@ mod children;
 mod clients;
 mod completions;
 mod deny;
+mod hostile_scene;
+mod hostile_text;
 mod import;
 mod import_cases;
 mod kysely;
