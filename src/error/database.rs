@@ -4,8 +4,8 @@ use super::{CommandError, ErrorKind};
 use crate::connection::{Setting, UrlError};
 use crate::migrate::sql::Refusal;
 use crate::migrate::{
-    Failed, FailedMigration, Holder, InTheWay, MigrateError, MigrationName, PlanError, Remains, ScriptError,
-    SourceError, StandingIndex,
+    Failed, FailedMigration, Holder, InTheWay, LEDGER_ELSEWHERE, MigrateError, MigrationName, PlanError, Remains,
+    ScriptError, SourceError, StandingIndex,
 };
 use crate::schema::{DumpError, ObjectNameError};
 use crate::system::{DatabaseError, ServerError, TlsError, is_unseen, shell_word};
@@ -297,9 +297,10 @@ fn explain(
     }
 }
 
-/// What the server advises, which is none of ours to paste.
+/// What the server advises, which is none of ours to paste; unless it only repeats what we have told it to say.
 fn server_hint(server: &ServerError) -> Option<String> {
-    server.hint.as_ref().map(|hint| format!("the server says: {hint}"))
+    let said = |hint: &String| if hint == LEDGER_ELSEWHERE { hint.clone() } else { format!("the server says: {hint}") };
+    server.hint.as_ref().map(said)
 }
 
 /// All that a file holds and devdb does not run, and the way out.

@@ -1,5 +1,10 @@
 use serde::Serialize;
 
+/// What helps where a ledger stands in another schema than the one that names lead to.
+pub const LEDGER_ELSEWHERE: &str = "if it is this project's, write its schema as `schema` below [migrations] in devdb.toml, or \
+     into DEVDB_MIGRATIONS_SCHEMA; if it is another project's, name a schema for a ledger of your own there: it is made \
+     where it is not there";
+
 /// Where the history is kept; the defaults are Kysely's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerNames {

@@ -47,7 +47,7 @@ pub use engine::{Engine, Event, Options, Recognition};
 pub use error::{Failed, FailedMigration, InTheWay, MigrateError, Remains};
 pub use history::{FileHistory, FoundFiles};
 pub use journal::{JournalEntry, JournalRow, JournalState, alias, fingerprint};
-pub use ledger::{LedgerNames, LedgerRow, kysely_time};
+pub use ledger::{LEDGER_ELSEWHERE, LedgerNames, LedgerRow, kysely_time};
 pub use lint::{Advice, LintFinding, LintReport, Linter, lint};
 pub use name::{MigrationName, NameError};
 pub use plan::{Direction, History, Piece, PlanError, Route, Segment, Target, history, route, segments};

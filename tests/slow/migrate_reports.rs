@@ -274,7 +274,7 @@ fn what_the_server_says_is_shown_with_file_and_statement() {
     let database = Database::create();
     let outcome = latest(&database, &files);
     for text in [
-        "001.up.sql:3: NOTICE: one  [31m",
+        "001.up.sql:3: NOTICE: one \\u{1b}[31m",
         "001.up.sql:4: NOTICE: table",
         "warning: db/migrations/002.up.sql:2: WARNING: two",
     ] {
@@ -332,7 +332,10 @@ fn a_second_project_in_one_database_is_led_to_a_ledger_of_its_own() {
     assert_done(&stage("001_first").run(["devdb", "migrate", "to", "latest"]));
     path("second");
     let outcome = stage("001_second").run(["devdb", "migrate", "to", "latest"]);
-    assert_says(&outcome, &["there is a ledger first.kysely_migration", "DEVDB_MIGRATIONS_SCHEMA=second"]);
+    assert_says(
+        &outcome,
+        &["there is a ledger first.kysely_migration", "looks for it in second", "DEVDB_MIGRATIONS_SCHEMA"],
+    );
     let outcome =
         stage("001_second").var("DEVDB_MIGRATIONS_SCHEMA", "second").run(["devdb", "migrate", "to", "latest"]);
     assert_done(&outcome);

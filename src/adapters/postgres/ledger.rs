@@ -1,5 +1,5 @@
 use super::side_tables::SideTables;
-use crate::migrate::{After, JournalState, LedgerNames, RowChange, SessionSpec, kysely_time};
+use crate::migrate::{After, JournalState, LEDGER_ELSEWHERE, LedgerNames, RowChange, SessionSpec, kysely_time};
 
 /// Kysely's advisory lock (0.29.9, `postgres-adapter.js`).
 const LOCK: &str = "3853314791062309107";
@@ -133,11 +133,9 @@ impl LedgerSql {
             "select n.nspname into other from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
              where c.relname = {table} and c.relkind in ('r', 'p') and n.nspname !~ '^pg_' order by 1 limit 1; \
              if other is not null then raise exception using errcode = '55000', message = format('there is a ledger %I.%I, \
-             but this login looks for it elsewhere', other, {table}), hint = format('if it is this project''s, write `schema = \"%1$s\"` \
-             below [migrations] in devdb.toml, or set DEVDB_MIGRATIONS_SCHEMA=%1$s; if it is another project''s, name a schema for a ledger \
-             of your own there, for example DEVDB_MIGRATIONS_SCHEMA=%2$s: it is made where it is not there', other, {own}); end if;",
-            own = "coalesce(current_schema(), current_user)",
-            table = literal(&self.names.table)
+             but this login looks for it in %I', other, {table}, coalesce(current_schema(), current_user)), hint = {hint}; end if;",
+            table = literal(&self.names.table),
+            hint = literal(LEDGER_ELSEWHERE)
         )
     }
 

@@ -6,7 +6,8 @@ use crate::ui::{ExitStatus, Paint, Report};
 
 /// Show the SQL that `to` would run, where it would commit, and what it would lock
 ///
-/// Reads the ledger and changes nothing. What is printed is SQL with comments. A lock is told for each statement that
+/// Reads the ledger and changes nothing. What is printed is SQL with comments, to be read; `--json` has each statement as
+/// it stands in its file. A lock is told for each statement that
 /// gets in somebody's way, as far as its words tell: what a function does inside, only the server knows.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PlanArgs {
