@@ -46,7 +46,7 @@ impl From<NameError> for CommandError {
     fn from(error: NameError) -> Self {
         match &error {
             NameError::TooLate { newest } => Self::from_error(ErrorKind::Failed, &error)
-                .hint(format!("name the files by hand, so that they sort after {newest}")),
+                .hint(format!("name the files by hand, so that they sort after {}", shell_word(newest))),
             _ => Self::from_error(ErrorKind::Usage, &error),
         }
     }

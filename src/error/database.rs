@@ -175,15 +175,17 @@ impl From<PlanError> for CommandError {
                  and shows what it would do",
             ),
             PlanError::OutOfOrder { found, .. } => shown.hint(format!(
-                "`devdb migrate repair` shows how to put it right; if {found} was never shared, rename it to sort last"
+                "`devdb migrate repair` shows how to put it right; if {} was never shared, rename it to sort last",
+                shell_word(found.as_str())
             )),
             PlanError::BadTimestamp { .. } => {
                 shown.hint("`devdb migrate repair` gives it the time of its place, and shows it before")
             }
             PlanError::Unknown { .. } => shown.hint("`devdb migrate status` lists the names"),
-            PlanError::NoDown { name } => {
-                shown.hint(format!("write {name}.down.sql; `select 1;` if there is nothing to undo"))
-            }
+            PlanError::NoDown { name } => shown.hint(format!(
+                "write {}; `select 1;` if there is nothing to undo",
+                shell_word(&format!("{name}.down.sql"))
+            )),
         }
     }
 }
@@ -284,6 +286,7 @@ fn explain(
     if let Remains::Unfinished { index, .. } = remains {
         shown = shown.hint(match index {
             Some(name) => {
+                let name = shell_word(name);
                 format!("mend the cause and run this again: the next run drops {name} and builds it anew")
             }
             None => "look at what the statement has left before you run this again".to_owned(),

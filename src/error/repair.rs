@@ -33,12 +33,15 @@ fn explain(Refused { problems, reasons }: &Refused) -> CommandError {
 fn advice(reason: &Reason) -> Option<String> {
     match reason {
         Reason::Unknown { name } => {
-            Some(format!("if nothing of {name} is in the schema any more: `devdb migrate mark --unapplied {}`", shell_word(name)))
+            let name = shell_word(name);
+            Some(format!("if nothing of {name} is in the schema any more: `devdb migrate mark --unapplied {name}`"))
         }
         Reason::CannotUndo { name, why } if why == NO_FILE_NO_DOWN => {
             Some(format!("undo it by hand, then `devdb migrate mark --unapplied {}`", shell_word(name)))
         }
-        Reason::CannotUndo { name, .. } => Some(format!("write the down part of {name}, then run this again")),
+        Reason::CannotUndo { name, .. } => {
+            Some(format!("write the down part of {}, then run this again", shell_word(name)))
+        }
         Reason::NotMine { .. } => {
             Some("ask whoever ran it (the table devdb_migration_journal knows); you are known there by your alias, or DEVDB_ALIAS".to_owned())
         }

@@ -24,6 +24,7 @@ mod env;
 mod git_honest;
 mod git_hostile;
 mod help;
+mod hints;
 mod lambda;
 #[cfg(feature = "lambda")]
 mod lambda_failures;

@@ -76,7 +76,7 @@ fn explain_no_scratch(error: DatabaseError, connection: &Connection) -> CommandE
     shown
         .hint(match user.chars().any(|letter| is_unseen(letter) || letter == '`') {
             false => format!("let {user} create databases (`alter role {} createdb`)", identifier(user)),
-            true => format!("let {user} create databases"),
+            true => "let that user create databases".to_owned(),
         })
         .hint("or name a server to test on: `devdb migrate test --database-url postgres://user@localhost/postgres`")
 }
