@@ -212,6 +212,15 @@ fn of_log() {
     scene.run(&["tunnel", "logs"]).saw(EVIL);
 }
 
+fn of_trust() {
+    let text = SETTINGS.replace("\"eu-west-1\"", &toml(EVIL));
+    let stage = || Stage::new().file("devdb.toml", &text).var("DEVDB_TRUSTED_CONFIG", "");
+    let mut scene = Scene::new(stage());
+    scene.run(&["trust", "--show"]).run(&["status"]).run(&["trust"]);
+    std::fs::write(scene.stage.project().join("devdb.toml"), text.replace("AppDbStack", "Other")).unwrap();
+    scene.run(&["status"]).run(&["trust"]).saw(EVIL);
+}
+
 /// A verb, and what is foreign to it besides the settings and its own arguments.
 const ROWS: &[(&str, fn())] = &[
     ("up", || of_aws(&["up"])),
@@ -290,6 +299,8 @@ const ROWS: &[(&str, fn())] = &[
     }),
     ("schema", || of_database(&["schema"])),
     ("config show", || of_settings(&["config", "show", "--origin"])),
+    ("trust", of_trust),
+    ("untrust", || {}),
     ("completions", || {}),
     ("man", || {}),
 ];
@@ -323,7 +334,7 @@ fn of_verb(verb: &str, row: &fn()) {
     let wrong = Stage::new().terminal().run_all(&[&["devdb", &format!("--color={EVIL}")], words.as_slice()].concat());
     assert_harmless(&wrong.stderr, verb);
     assert!(wrong.stderr.contains(r"mallory\u{1b}") && wrong.code != 0, "{wrong}");
-    if !matches!(words[..], ["completions" | "man"]) {
+    if !matches!(words[..], ["completions" | "man" | "trust" | "untrust"]) {
         of_settings(&[words.as_slice(), needed(verb)].concat());
     }
     row();

@@ -1,6 +1,6 @@
 //! The question that an environment of a committed file has to pass.
 
-use super::{rows, table};
+use super::{rows, shown, table};
 use crate::commands::context::Context;
 use crate::config::{Claim, Settings, Standing, TrustStore};
 use crate::error::{CommandError, ErrorKind};
@@ -33,10 +33,8 @@ impl Context {
         self.printer().warning(told(claim, &standing).trim_end());
         match self.confirm_in_person("trust these values?")? {
             Some(true) => Ok(store.keep(claim)?),
-            Some(false) => {
-                Err(CommandError::new(ErrorKind::Refused, format!("{} is not trusted", claim.file.display()))
-                    .hint("nothing of it was used; `devdb trust --show` shows its values again"))
-            }
+            Some(false) => Err(CommandError::new(ErrorKind::Refused, format!("{} is not trusted", shown(&claim.file)))
+                .hint("nothing of it was used; `devdb trust --show` shows its values again")),
             None => Err(self.untrusted(claim, &standing)),
         }
     }
@@ -57,17 +55,17 @@ impl Context {
 }
 
 fn told(claim: &Claim, standing: &Standing) -> String {
-    let file = claim.file.display();
+    let file = shown(&claim.file);
     let first = match standing {
         Standing::Changed { .. } => format!("{file} has changed since it was trusted\n"),
         _ => format!("{file} is not trusted yet\n"),
     };
-    let mut told = first + &table(&rows(claim, standing), Paint { color: false });
+    let mut told = first + &table(&rows(claim, standing), 0, Paint { color: false });
     if let Standing::New { others } = standing {
         for other in others {
             told.push_str(&format!(
-                "  {} has the same project: this file would share its tunnel and its bastion's key\n",
-                other.display()
+                "{} has the same project: this file would share its tunnel and its bastion's key\n",
+                shown(other)
             ));
         }
     }

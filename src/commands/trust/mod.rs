@@ -6,9 +6,10 @@ use super::account;
 use super::context::Context;
 use crate::config::{self, Claim, ClaimedValue, Standing};
 use crate::error::CommandError;
+use crate::system::one_line;
 use crate::ui::{ExitStatus, Paint, Report, Table};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Let what this project's devdb.toml says about accounts, databases and programs count
 ///
@@ -115,30 +116,30 @@ fn rows(claim: &Claim, standing: &Standing) -> Vec<Row> {
     claim.values.iter().map(row).collect()
 }
 
+fn shown(path: &Path) -> String {
+    one_line(&path.display().to_string()).into_owned()
+}
+
 /// The values in rows; what changed is marked.
-fn table(rows: &[Row], paint: Paint) -> String {
+fn table(rows: &[Row], indent: usize, paint: Paint) -> String {
     let mut table = Table::new();
     for row in rows {
         let mark = match (row.change, &row.before) {
-            (Some(_), Some(before)) => paint.warn(&format!("was {before}")),
+            (Some(_), Some(before)) => paint.warn(&format!("was {}", one_line(&before.to_string()))),
             (Some(change), None) => paint.warn(change),
             (None, _) => String::new(),
         };
-        table.row([row.key.clone(), row.value.to_string(), mark]);
+        table.row([one_line(&row.key).into_owned(), one_line(&row.value.to_string()).into_owned(), mark]);
     }
-    table.render(2)
+    table.render(indent)
 }
 
 impl Report for TrustReport {
     fn text(&self, paint: Paint) -> String {
         let standing = if self.trusted { "trusted" } else { "not trusted" };
-        let mut text =
-            format!("{} {standing}\n{}", paint.strong(&self.file.display().to_string()), table(&self.values, paint));
+        let mut text = format!("{} {standing}\n{}", paint.strong(&shown(&self.file)), table(&self.values, 2, paint));
         for file in &self.same_project {
-            text.push_str(&format!(
-                "{} has the same project, and with it the same tunnel and bastion\n",
-                file.display()
-            ));
+            text.push_str(&format!("{} has the same project, and with it the same tunnel and bastion\n", shown(file)));
         }
         text
     }
@@ -152,7 +153,7 @@ struct UntrustReport {
 
 impl Report for UntrustReport {
     fn text(&self, paint: Paint) -> String {
-        let file = paint.strong(&self.file.display().to_string());
+        let file = paint.strong(&shown(&self.file));
         if self.was_trusted { format!("{file} is trusted no more\n") } else { format!("{file} was not trusted\n") }
     }
 }
