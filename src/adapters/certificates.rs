@@ -1,5 +1,6 @@
 //! What a server's certificate says and whether it is to be believed; shared by connections and probes.
 
+use crate::system::{Links, read_plain};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
@@ -23,13 +24,17 @@ pub(super) enum Trust {
     Anybody,
 }
 
+/// All authorities that browsers know are 200 kB.
+const LONGEST: u64 = 16 << 20;
+
 /// The certificate authorities of a PEM file.
 ///
 /// # Errors
 /// The file cannot be read, or holds no certificate.
 pub(super) fn authorities(ca_file: &Path) -> Result<Arc<WebPkiServerVerifier>, Source> {
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(ca_file)? {
+    let bytes = read_plain(ca_file, Links::Followed, LONGEST)?;
+    for certificate in CertificateDer::pem_slice_iter(&bytes) {
         roots.add(certificate?)?;
     }
     if roots.is_empty() {

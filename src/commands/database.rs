@@ -3,14 +3,16 @@
 use super::context::Context;
 use super::environment::{self, Access, Wish};
 use super::way::Way;
-use crate::config::{EnvironmentKind, MigrationSettings, Resolved};
+use crate::config::{EnvironmentKind, MigrationSettings, Origin, PERSONAL_FILE, Resolved};
 use crate::connection::Connection;
 use crate::error::{CommandError, ErrorKind};
 use crate::migrate::{Engine, FolderSource, LedgerNames, MigrationDatabase, Options, SessionSpec, StatusReport};
 use crate::schema::Catalog;
-use crate::system::{DatabaseError, Reached};
+use crate::system::{DatabaseError, Reached, work_tree};
+use std::ffi::OsStr;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::{Component, Path};
 use std::time::Duration;
 
 /// Reading the ledger waits for nobody's lock for long.
@@ -262,10 +264,37 @@ fn session_spec(context: &Context, lock_timeout: Duration) -> Result<SessionSpec
 
 /// Where the migrations are and how the ledger is called, with or without an environment.
 pub(crate) fn migration_settings(context: &Context) -> Result<&MigrationSettings, CommandError> {
-    Ok(match context.resolved()? {
-        Resolved::Environment(settings) => &settings.migrations,
-        Resolved::NoEnvironment { migrations, .. } => migrations,
-    })
+    let (settings, file) = match context.resolved()? {
+        Resolved::Environment(settings) => (&settings.migrations, settings.file.as_deref()),
+        Resolved::NoEnvironment { migrations, file } => (migrations, file.as_deref()),
+    };
+    let project = file.and_then(Path::parent).unwrap_or(&context.host().surroundings.cwd);
+    stays_inside(settings, project)?;
+    Ok(settings)
+}
+
+/// A repository says which of its own folders holds the migrations; files elsewhere would be read, run and written into
+/// the shared journal. Whoever types the folder, or has it in a file of their own, may name any.
+fn stays_inside(settings: &MigrationSettings, project: &Path) -> Result<(), CommandError> {
+    let is_committed = match &settings.dir_origin {
+        Origin::File { path, .. } => path.file_name() != Some(OsStr::new(PERSONAL_FILE)),
+        origin => *origin == Origin::Default,
+    };
+    let root = work_tree(project).or_else(|| project.canonicalize().ok());
+    let Some(root) = root.filter(|_| is_committed) else { return Ok(()) };
+    // What is not there yet leads nowhere else, unless by `..`.
+    let standing = settings.dir.ancestors().find_map(|dir| Some((dir, dir.canonicalize().ok()?)));
+    let is_inside = standing.is_some_and(|(dir, place)| {
+        let rest = settings.dir.strip_prefix(dir).unwrap_or(&settings.dir);
+        place.starts_with(&root) && rest.components().all(|part| part != Component::ParentDir)
+    });
+    if is_inside {
+        return Ok(());
+    }
+    let what = format!("the migrations folder {} lies outside of {}", settings.dir.display(), root.display());
+    Err(CommandError::new(ErrorKind::Refused, what).hint(
+        "if that is meant, say so yourself: `dir` below [migrations] in devdb.local.toml, or DEVDB_MIGRATIONS_DIR",
+    ))
 }
 
 pub(crate) fn describe(connection: &Connection) -> String {

@@ -1,5 +1,6 @@
 use super::keys::{KEYS, Key, Scope};
 use super::{ConfigError, Entry, Origin, Value};
+use crate::system::{Links, read_plain};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use toml::Spanned;
@@ -10,6 +11,9 @@ pub const COMMITTED_FILE: &str = "devdb.toml";
 /// The file a person keeps out of git.
 pub const PERSONAL_FILE: &str = "devdb.local.toml";
 
+/// Far more than any team has to say.
+const LONGEST: u64 = 1 << 20;
+
 /// The entries of one file: top-level keys, and keys by environment.
 #[derive(Debug, Default)]
 pub(super) struct FileEntries {
@@ -18,8 +22,9 @@ pub(super) struct FileEntries {
 }
 
 pub(super) fn load(path: &Path, personal: bool) -> Result<FileEntries, ConfigError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+    let bytes = read_plain(path, Links::Followed, LONGEST).map_err(|error| unreadable(error.into()))?;
+    let text = String::from_utf8(bytes).map_err(|error| unreadable(std::io::Error::other(error)))?;
     parse(path, &text, personal)
 }
 

@@ -287,6 +287,7 @@ impl Read<'_> {
     fn migrations(&self) -> Result<MigrationSettings, ConfigError> {
         Ok(MigrationSettings {
             dir: self.path("migrations.dir")?.unwrap_or_else(|| self.root.folder.clone()),
+            dir_origin: self.entries.get("migrations.dir").map_or(Origin::Default, |entry| entry.origin.clone()),
             table: self.text("migrations.table")?.unwrap_or_default(),
             lock_table: self.text("migrations.lock_table")?.unwrap_or_default(),
             schema: self.text("migrations.schema")?,

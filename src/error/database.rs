@@ -137,6 +137,9 @@ impl From<SourceError> for CommandError {
                 "make the first migration with `devdb migrate new NAME`, or set `dir` below [migrations] in devdb.toml",
             ),
             SourceError::Unreadable { .. } => shown.hint("check that you may read it"),
+            SourceError::NotPlain { .. } => shown
+                .hint("put the file itself in its place; what a migration runs lies in the folder of the migrations"),
+            SourceError::TooLong { .. } => shown.hint("split it into several migrations, or load the rows with psql"),
             SourceError::NameNotUtf8 { .. } | SourceError::BadName { .. } => shown.hint("rename the file"),
             SourceError::Duplicate { .. } => shown.hint("keep one of them"),
             SourceError::NoUp { .. } => shown.hint("add the up file, or delete this one"),

@@ -1,10 +1,14 @@
 use super::script::{Layout, Script, ScriptError};
 use super::{Direction, MigrationName, NameError};
+use crate::system::{Links, PlainFileError, oddity, read_plain};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// Larger ones than this are no SQL that a person or a tool wrote. All of a file is in memory while it runs.
+pub(in crate::migrate) const LONGEST: u64 = 256 << 20;
 
 /// Why the migrations could not be found or read.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +17,10 @@ pub enum SourceError {
     NoFolder { dir: PathBuf },
     #[error("{} could not be read", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
+    #[error("{} is {what} and no regular file", path.display())]
+    NotPlain { path: PathBuf, what: &'static str },
+    #[error("{} is longer than {} MiB", path.display(), LONGEST >> 20)]
+    TooLong { path: PathBuf },
     #[error("{}: the file's name is not UTF-8", path.display())]
     NameNotUtf8 { path: PathBuf },
     #[error("{}: {reason}", path.display())]
@@ -56,7 +64,8 @@ pub struct FolderSource {
 }
 
 impl FolderSource {
-    /// Lists the folder; no file is opened.
+    /// Lists the folder; no file is opened. What is called like a migration and is no regular file is refused here: it may
+    /// lead out of the repository, and git would compare something else than what runs.
     ///
     /// # Errors
     /// [`SourceError`] for names that clash, lack an up part or cannot stand in the ledger.
@@ -67,7 +76,13 @@ impl FolderSource {
         };
         let mut files = Vec::new();
         for entry in std::fs::read_dir(dir).map_err(unreadable)? {
-            files.push(entry.map_err(unreadable)?.file_name());
+            let entry = entry.map_err(unreadable)?;
+            let file = entry.file_name();
+            let is_migration = Path::new(&file).extension() == Some(OsStr::new("sql")) && !is_hidden(&file);
+            if is_migration && let Some(what) = oddity(entry.file_type().map_err(unreadable)?) {
+                return Err(SourceError::NotPlain { path: shown(&dir.join(&file), shown_from), what });
+            }
+            files.push(file);
         }
         // The folder's order is the file system's; the first of two clashing files must always be the same one.
         files.sort_unstable();
@@ -98,7 +113,7 @@ impl FolderSource {
         for file in listed.into_iter().filter(|file| Path::new(file).extension() == Some(OsStr::new("sql"))) {
             let file = file.into_string().map_err(|file| SourceError::NameNotUtf8 { path: shown(&file) })?;
             let stem = file.strip_suffix(".sql").unwrap_or(&file);
-            if stem.starts_with('.') {
+            if is_hidden(file.as_ref()) {
                 continue;
             }
             let (stem, is_pair) = stem.strip_suffix(".up").map_or((stem, false), |name| (name, true));
@@ -135,6 +150,21 @@ impl FolderSource {
     }
 }
 
+/// Some editor's or tool's own.
+fn is_hidden(file: &OsStr) -> bool {
+    file.as_encoded_bytes().starts_with(b".")
+}
+
+/// Reads a file of the folder.
+pub(super) fn read(path: &Path, shown: &Path) -> Result<Vec<u8>, SourceError> {
+    let path_shown = || shown.to_owned();
+    read_plain(path, Links::Refused, LONGEST).map_err(|error| match error {
+        PlainFileError::NotPlain { what } => SourceError::NotPlain { path: path_shown(), what },
+        PlainFileError::TooLong { .. } => SourceError::TooLong { path: path_shown() },
+        PlainFileError::Unreadable(source) => SourceError::Unreadable { path: path_shown(), source },
+    })
+}
+
 fn shown(path: &Path, from: &Path) -> PathBuf {
     path.strip_prefix(from).unwrap_or(path).to_owned()
 }
@@ -153,8 +183,7 @@ impl MigrationSource for FolderSource {
         };
         let path = self.dir.join(file);
         let shown = shown(&path, &self.shown_from);
-        let bytes = std::fs::read(&path).map_err(|source| SourceError::Unreadable { path: shown.clone(), source })?;
-        Ok(Script::parse(&shown, bytes, layout, direction)?)
+        Ok(Script::parse(&shown, read(&path, &shown)?, layout, direction)?)
     }
 }
 

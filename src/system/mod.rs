@@ -12,6 +12,7 @@ mod descriptors;
 #[cfg(feature = "cli")]
 mod git;
 mod hex;
+mod plain_file;
 mod processes;
 mod reached;
 mod shown;
@@ -27,6 +28,7 @@ pub use descriptors::{MOST_DESCRIPTORS, receive_descriptors, send_descriptors};
 #[cfg(feature = "cli")]
 pub use git::{git, work_tree};
 pub use hex::hex;
+pub use plain_file::{Links, PlainFileError, oddity, read_plain};
 pub use processes::{
     Captured, Child, ProcessError, ProcessInfo, Processes, SocketState, SocketUser, SpawnSpec, TcpSocket,
 };

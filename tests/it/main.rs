@@ -21,6 +21,7 @@ mod database;
 mod discovery;
 mod doctor;
 mod env;
+mod files;
 mod git_honest;
 mod git_hostile;
 mod help;

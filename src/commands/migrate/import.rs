@@ -4,6 +4,7 @@ use crate::commands::context::Context;
 use crate::commands::database;
 use crate::error::{CommandError, ErrorKind};
 use crate::migrate::import::{ImportReport, ImportSpec, Outcome, import};
+use crate::system::{Links, read_plain};
 use crate::ui::ExitStatus;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -94,6 +95,9 @@ fn verdict(report: &ImportReport) -> Result<ExitStatus, CommandError> {
     Ok(if report.count(Outcome::Draft) > 0 { ExitStatus::No } else { ExitStatus::Success })
 }
 
+/// Of a file that may be the provider.
+const LONGEST: u64 = 1 << 20;
+
 /// Never replaces what somebody has changed, unless by force.
 fn provider(file: &Path, force: bool, context: &Context) -> Result<(), CommandError> {
     let path = context.host().surroundings.cwd.join(file);
@@ -101,7 +105,9 @@ fn provider(file: &Path, force: bool, context: &Context) -> Result<(), CommandEr
     let made = OpenOptions::new().write(true).create_new(true).open(&path);
     let made = match made {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            if std::fs::read(&path).map_err(|error| failed(&error))? == PROVIDER.as_bytes() {
+            if read_plain(&path, Links::Followed, LONGEST).map_err(|error| failed(&error.into()))?
+                == PROVIDER.as_bytes()
+            {
                 context.printer().status(&format!("{} is unchanged", file.display()));
                 return Ok(());
             }

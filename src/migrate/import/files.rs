@@ -1,6 +1,6 @@
 use super::sources::SourceFile;
-use crate::migrate::Direction;
-use crate::system::Processes;
+use crate::migrate::{Direction, source::LONGEST};
+use crate::system::{Links, Processes, read_plain};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
@@ -41,7 +41,7 @@ pub(super) fn standing(dir: &Path, sources: &[SourceFile]) -> Result<Standing, F
         for ending in endings.iter().map(String::as_str).chain(["sql"]) {
             let file = format!("{name}.{ending}");
             let path = dir.join(&file);
-            match fs::read(&path) {
+            match read_plain(&path, Links::Refused, LONGEST).map_err(io::Error::from) {
                 Ok(bytes) => {
                     found.insert(file, bytes);
                 }
