@@ -42,7 +42,6 @@ mod migrate_journal;
 mod migrate_lint;
 mod migrate_progress;
 mod migrate_sync;
-mod permissions;
 mod ports_first;
 mod processes;
 mod prompter;

@@ -30,6 +30,7 @@ mod migrate_reports;
 mod migrate_runs;
 mod month;
 mod odd_homes;
+mod permissions;
 mod probe;
 mod repair_cases;
 mod repair_links;

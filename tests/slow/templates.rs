@@ -1,7 +1,7 @@
 //! The templates for CloudFormation and IAM, judged by the programs of their field: TypeScript's compiler and CDK,
 //! cfn-lint, parliament (`tests/templates` has their versions).
 
-use crate::support::policy::{Places, filled};
+use crate::support::policy::{NAMES, Places, filled};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,18 +13,19 @@ use std::sync::OnceLock;
 const CONSTRUCT: &str = include_str!("../../templates/cloudformation/migrations.ts");
 const TEMPLATE: &str = include_str!("../../templates/cloudformation/migrations.yaml");
 
-const POLICIES: [&str; 3] = ["connect", "provision", "admin"];
-
 /// RESOURCE_MISMATCH: an action that a statement allows needs more resources than the statement names. These are split on
 /// purpose: a condition holds for each resource of its statement, and the resources of RunInstances want different ones
-/// (tags of what is made, an instance's metadata service, a volume's encryption, none for images and subnets), as do a
-/// group and its rules. What one statement lacks another one has, and the test proves it.
-const SPLIT: [(&str, &[&str]); 6] = [
-    ("MakeInOwnName", &["ec2:RunInstances"]),
+/// (tags of what is made, an instance's metadata service, a volume's encryption, an image's owner), as do a group and its
+/// rules. What one statement lacks another one has, and the test proves it.
+const SPLIT: [(&str, &[&str]); 9] = [
+    ("MakeGroupInTheVpc", &["ec2:CreateSecurityGroup"]),
     ("LaunchHardenedInstances", &["ec2:RunInstances"]),
     ("LaunchWithEncryptedVolume", &["ec2:RunInstances"]),
-    ("LaunchInTheVpc", &["ec2:CreateSecurityGroup", "ec2:RunInstances"]),
-    ("UseEndAndDeleteOwn", &["ec2:RunInstances"]),
+    ("LaunchWithOwnInterface", &["ec2:RunInstances"]),
+    ("LaunchWithOwnKeyAndGroup", &["ec2:RunInstances"]),
+    ("LaunchInTheSubnets", &["ec2:RunInstances"]),
+    ("LaunchAmazonsImages", &["ec2:RunInstances"]),
+    ("LaunchTheTeamsImage", &["ec2:RunInstances"]),
     ("WriteRulesInOwnName", &["ec2:AuthorizeSecurityGroupEgress", "ec2:AuthorizeSecurityGroupIngress"]),
 ];
 
@@ -156,8 +157,7 @@ fn what_is_broken_is_found() {
         ("\"ec2:DescribeImages\"", "\"ec2:DescribeImage\"", "UNKNOWN_ACTION"),
         ("ec2:MetadataHttpTokens", "ec2:MetadataHttpToken", "UNKNOWN_CONDITION_FOR_ACTION"),
         ("arn:aws:ssm:eu-west-1::", "arn:aws:ssm:eu-west-1:", "INVALID_ARN"),
-        ("arn:aws:ec2:eu-west-1::image/*", "arn:aws:ec2:eu-west-1::images/*", "RESOURCE_MISMATCH"),
-        ("network-interface/*", "network_interface/*", "RESOURCE_MISMATCH"),
+        (":subnet/*", ":subnets/*", "RESOURCE_MISMATCH"),
     ] {
         let findings = unexpected(&BTreeMap::from([("provision", broken(&provision, from, to))]));
         assert!(findings.iter().any(|finding| finding.issue == issue), "{to}: {findings:?}");
@@ -166,7 +166,7 @@ fn what_is_broken_is_found() {
 
 #[test]
 fn the_policies_have_no_finding_but_those_of_statements_that_are_split() {
-    let policies: BTreeMap<&'static str, String> = POLICIES.into_iter().map(|name| (name, policy(name))).collect();
+    let policies: BTreeMap<&'static str, String> = NAMES.into_iter().map(|name| (name, policy(name))).collect();
     let findings = unexpected(&policies);
     assert!(findings.is_empty(), "{findings:?}");
     // An excuse that nothing needs is none.
@@ -175,14 +175,7 @@ fn the_policies_have_no_finding_but_those_of_statements_that_are_split() {
 }
 
 fn policy(name: &str) -> String {
-    let places = Places {
-        user_id: "${aws:userid}".to_owned(),
-        writer_group: "sg-0123456789abcdef0".to_owned(),
-        vpc: "vpc-0123456789abcdef0".to_owned(),
-        cluster: "appdb".to_owned(),
-        secret_arn: "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app/db-Ab12Cd".to_owned(),
-    };
-    filled(name, &places)
+    filled(name, &Places::some())
 }
 
 /// What parliament says of one statement.

@@ -35,7 +35,7 @@ UNKNOWN_KEYS = "AKIAINVALID"
 AGENT_KEY = "SANDBOXAGENT"
 
 # Of no interest, or long, or secret.
-NOT_LOGGED = {"Action", "Version", "UserData", "PublicKeyMaterial"}
+NOT_LOGGED = {"Action", "Version", "UserData", "PublicKeyMaterial", "SecretString"}
 
 # A caller that should have been ended long ago is let go.
 LONGEST_HOLD = 120
@@ -50,7 +50,7 @@ class Call:
         credential = re.search(r"Credential=([^/]*)/\d+/([^/]+)/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
         self.key_id, self.region, self.service = credential.groups() if credential else ("", "", "")
         target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
-        form = dict(urllib.parse.parse_qsl(body.decode("latin1"))) if not target else {}
+        form = texts(body) if target else dict(urllib.parse.parse_qsl(body.decode("latin1")))
         self.action = target or form.get("Action") or environ.get("PATH_INFO", "")
         self.request = (self.service, self.action, body)
         self.parameters = {name: value for name, value in form.items() if name not in NOT_LOGGED}
@@ -75,6 +75,14 @@ class Call:
         }
         with control.lock:
             control.calls.append(entry)
+
+
+def texts(body):
+    """The parameters of a JSON protocol that are texts."""
+    try:
+        return {name: value for name, value in json.loads(body).items() if isinstance(value, str)}
+    except (ValueError, AttributeError):
+        return {}
 
 
 def error_answer(service, code, message, status):

@@ -1,7 +1,9 @@
 //! One developer's `devdb` among many on the sandbox: own home, own alias, own access key, so that its calls can be told.
 
 use super::api::Api;
-use devdb::bastion::Scope;
+use devdb::bastion::{InstanceState, Scope};
+use devdb::host::{Aws, AwsTarget, Host};
+use std::collections::BTreeMap;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -104,12 +106,39 @@ impl Trial {
         assert_eq!(self.count(), NOTHING, "{story}: instances, groups, key pairs, rules");
     }
 
+    fn scope(&self) -> Scope {
+        Scope { project: "shop".to_owned(), environment: "dev".to_owned(), owner: self.alias.clone() }
+    }
+
+    /// Ends the instance as its own clock would, and waits until it is gone.
+    pub(crate) fn expire(&self) {
+        let scope = self.scope();
+        with_aws(async |cloud| {
+            let began = Instant::now();
+            loop {
+                let instances = cloud.instances(&scope).await.unwrap();
+                let mut left = instances.iter().filter(|one| one.state != InstanceState::Terminated).peekable();
+                if left.peek().is_none() {
+                    break;
+                }
+                assert!(began.elapsed() < LIMIT, "{}: the instance does not end", self.alias);
+                for one in left {
+                    cloud.terminate(&one.id).await.unwrap();
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        });
+    }
+
+    /// The tag `aws-cdk:subnet-name` of a VPC's subnets, by id.
+    pub(crate) fn subnet_names(&self, vpc: &str) -> BTreeMap<String, String> {
+        let subnets = with_aws(async |cloud| cloud.subnets(vpc).await.unwrap());
+        subnets.into_iter().map(|subnet| (subnet.id, subnet.cdk_name.unwrap_or_default())).collect()
+    }
+
     fn count(&self) -> Count {
-        let scope = Scope { project: "shop".to_owned(), environment: "dev".to_owned(), owner: self.alias.clone() };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let target = devdb::host::AwsTarget { profile: None, region: None };
-            let cloud = devdb::host::Host::from_process().tools.aws(&target).await.unwrap();
+        let scope = self.scope();
+        with_aws(async |cloud| {
             let name = scope.resource_name();
             let instances = cloud.instances(&scope).await.unwrap();
             (
@@ -129,6 +158,14 @@ impl Drop for Trial {
             drop(self.run("--yes down"));
         }
     }
+}
+
+fn with_aws<T>(ask: impl AsyncFnOnce(&dyn Aws) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let target = AwsTarget { profile: None, region: None };
+        ask(&*Host::from_process().tools.aws(&target).await.unwrap()).await
+    })
 }
 
 #[track_caller]
