@@ -3,13 +3,12 @@
 use super::context::Context;
 use super::environment::{self, Access, Wish};
 use super::way::Way;
-use crate::config::{EnvironmentKind, MigrationSettings, Origin, PERSONAL_FILE, Resolved};
+use crate::config::{EnvironmentKind, MigrationSettings, Resolved};
 use crate::connection::Connection;
 use crate::error::{CommandError, ErrorKind};
 use crate::migrate::{Engine, FolderSource, LedgerNames, MigrationDatabase, Options, SessionSpec, StatusReport};
 use crate::schema::Catalog;
 use crate::system::{DatabaseError, Reached, work_tree};
-use std::ffi::OsStr;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Component, Path};
@@ -266,7 +265,7 @@ fn session_spec(context: &Context, lock_timeout: Duration) -> Result<SessionSpec
 pub(crate) fn migration_settings(context: &Context) -> Result<&MigrationSettings, CommandError> {
     let (settings, file) = match context.resolved()? {
         Resolved::Environment(settings) => (&settings.migrations, settings.file.as_deref()),
-        Resolved::NoEnvironment { migrations, file } => (migrations, file.as_deref()),
+        Resolved::NoEnvironment { migrations, file, .. } => (migrations, file.as_deref()),
     };
     let project = file.and_then(Path::parent).unwrap_or(&context.host().surroundings.cwd);
     stays_inside(settings, project)?;
@@ -276,12 +275,8 @@ pub(crate) fn migration_settings(context: &Context) -> Result<&MigrationSettings
 /// A repository says which of its own folders holds the migrations; files elsewhere would be read, run and written into
 /// the shared journal. Whoever types the folder, or has it in a file of their own, may name any.
 fn stays_inside(settings: &MigrationSettings, project: &Path) -> Result<(), CommandError> {
-    let is_committed = match &settings.dir_origin {
-        Origin::File { path, .. } => path.file_name() != Some(OsStr::new(PERSONAL_FILE)),
-        origin => *origin == Origin::Default,
-    };
     let root = work_tree(project).or_else(|| project.canonicalize().ok());
-    let Some(root) = root.filter(|_| is_committed) else { return Ok(()) };
+    let Some(root) = root.filter(|_| settings.dir_is_brought) else { return Ok(()) };
     // What is not there yet leads nowhere else, unless by `..`.
     let standing = settings.dir.ancestors().find_map(|dir| Some((dir, dir.canonicalize().ok()?)));
     let is_inside = standing.is_some_and(|(dir, place)| {
@@ -293,7 +288,7 @@ fn stays_inside(settings: &MigrationSettings, project: &Path) -> Result<(), Comm
     }
     let what = format!("the migrations folder {} lies outside of {}", settings.dir.display(), root.display());
     Err(CommandError::new(ErrorKind::Refused, what).hint(
-        "if that is meant, say so yourself: `dir` below [migrations] in devdb.local.toml, or DEVDB_MIGRATIONS_DIR",
+        "if that is meant, say so yourself: DEVDB_MIGRATIONS_DIR, or `dir` below [migrations] in a devdb.local.toml that git does not track",
     ))
 }
 

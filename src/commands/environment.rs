@@ -6,7 +6,7 @@ use crate::config::{self, Origin, Settings, Transport};
 use crate::connection::{self, Connection, ConnectionError, DatabaseSecret, Endpoint, Login, Role, TokenLogin};
 use crate::discovery::Topology;
 use crate::error::CommandError;
-use crate::system::{CloudError, hex};
+use crate::system::{CloudError, Links, hex, read_plain};
 use crate::tunnel::{
     self, HealSpec, HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SshPath, SupervisorSpec, TargetSpec,
     TunnelReport, TunnelState,
@@ -17,6 +17,8 @@ use std::path::PathBuf;
 
 /// The certificate authorities that are shipped; written to the state folder so that PGSSLROOTCERT has a stable path.
 const RDS_CA_BUNDLE: &str = include_str!("../../templates/rds-ca-bundle.pem");
+/// Bytes; every authority of RDS takes 170 kB.
+const LONGEST_CA_FILE: u64 = 16 * 1024 * 1024;
 const RDS_CA_FILE: &str = "rds-ca-bundle.pem";
 
 /// A database, and whether the way there is open.
@@ -165,7 +167,7 @@ pub(crate) fn ca_file(context: &Context) -> Result<PathBuf, CommandError> {
         return Ok(path.clone());
     }
     // What was trusted is this content; another branch may bring another one while a tunnel or a shell still uses it.
-    let content = std::fs::read(path)?;
+    let content = read_plain(path, Links::Followed, LONGEST_CA_FILE).map_err(std::io::Error::from)?;
     let name = format!("ca-{}.pem", hex(&Sha256::digest(&content)[..8]));
     kept(state.ensure()?.join(name), &content)
 }

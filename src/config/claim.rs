@@ -1,13 +1,16 @@
 use super::file::FileEntries;
 use super::keys::{KEYS, Key, Kind, Scope};
 use super::{Entry, Origin, Value};
-use crate::system::hex;
+use crate::system::{Links, hex, read_plain};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// Settings of an environment that name no account, no database and no program, and let no one in.
 const HARMLESS: [&str; 4] = ["env.client", "tunnel.writer_port", "tunnel.reader_port", "tunnel.hold"];
+
+/// Bytes of a file of certificates; what is longer is not used either.
+const LONGEST: u64 = 16 * 1024 * 1024;
 
 impl Key {
     /// Whether a committed file's value counts only after `devdb trust`: it runs a program, or says which account and
@@ -74,7 +77,9 @@ fn claimed(key: &Key, name: String, entry: &Entry) -> ClaimedValue {
         }
         _ => None,
     };
-    let content = named.and_then(|path| std::fs::read(path).ok()).map(|bytes| hex(&Sha256::digest(bytes)));
+    let content = named
+        .and_then(|path| read_plain(&path, Links::Followed, LONGEST).ok())
+        .map(|bytes| hex(&Sha256::digest(bytes)));
     ClaimedValue { key: name, value: entry.value.clone(), content }
 }
 

@@ -2,7 +2,7 @@ use super::claim::Claim;
 use super::file::{self, COMMITTED_FILE, FileEntries, PERSONAL_FILE};
 use super::search::{Found, check_file, search};
 use super::trust::TRUSTED_CONFIG;
-use super::{ConfigError, Request};
+use super::{ConfigError, Origin, Request};
 use std::path::{Path, PathBuf};
 
 /// Whether a clone brought a file.
@@ -19,9 +19,19 @@ pub(super) struct Root {
     pub(super) file: Option<PathBuf>,
     /// A file that was not read, because others may write to its folder.
     pub(super) passed_over: Option<PathBuf>,
+    /// git does not track the personal file, so no clone brought it.
+    pub(super) is_proven_personal: bool,
 }
 
 impl Root {
+    /// Whether a clone may have brought the file that a value stands in.
+    pub(super) fn is_brought(&self, origin: &Origin) -> bool {
+        match (origin, &self.file) {
+            (Origin::File { path, .. }, Some(file)) => !self.is_proven_personal || path == file,
+            _ => false,
+        }
+    }
+
     pub(super) fn not_found(&self, request: &Request<'_>) -> ConfigError {
         ConfigError::NotFound { start: request.cwd.to_owned(), passed_over: self.passed_over.clone() }
     }
@@ -30,9 +40,14 @@ impl Root {
 pub(super) struct Files {
     pub(super) committed: FileEntries,
     pub(super) personal: FileEntries,
-    /// git does not track the personal file, so no clone brought it.
-    pub(super) is_proven_personal: bool,
     pub(super) root: Root,
+}
+
+impl Files {
+    /// Those that a clone may have brought.
+    pub(super) fn brought(&self) -> Vec<&FileEntries> {
+        if self.root.is_proven_personal { vec![&self.committed] } else { vec![&self.committed, &self.personal] }
+    }
 }
 
 pub(super) fn load_files(request: &Request<'_>) -> Result<Files, ConfigError> {
@@ -49,17 +64,18 @@ pub(super) fn load_files(request: &Request<'_>) -> Result<Files, ConfigError> {
     let path = match found {
         Found::File(path) => path,
         Found::Nothing { passed_over } => {
-            let root = Root { folder: request.cwd.to_owned(), file: None, passed_over };
+            let folder = request.cwd.to_owned();
+            let root = Root { folder, file: None, passed_over, is_proven_personal: true };
             let (committed, personal) = (FileEntries::default(), FileEntries::default());
-            return Ok(Files { committed, personal, is_proven_personal: true, root });
+            return Ok(Files { committed, personal, root });
         }
     };
     let committed = file::load(&path, false)?;
     let folder = path.parent().unwrap_or(request.cwd).to_owned();
     debug_assert!(path.file_name().is_some(), "a path to {COMMITTED_FILE} has a name");
     let (personal, is_proven_personal) = load_personal(request, &folder.join(PERSONAL_FILE), named)?;
-    let root = Root { folder, file: Some(path), passed_over: None };
-    Ok(Files { committed, personal, is_proven_personal, root })
+    let root = Root { folder, file: Some(path), passed_over: None, is_proven_personal };
+    Ok(Files { committed, personal, root })
 }
 
 /// A personal file that git tracks came with the clone: it counts as the committed one does.
@@ -82,7 +98,5 @@ fn load_personal(request: &Request<'_>, path: &Path, named: Option<&Path>) -> Re
 pub fn claim(request: &Request<'_>) -> Result<Claim, ConfigError> {
     let files = load_files(request)?;
     let Some(file) = &files.root.file else { return Err(files.root.not_found(request)) };
-    let brought =
-        if files.is_proven_personal { vec![&files.committed] } else { vec![&files.committed, &files.personal] };
-    Ok(Claim::of(file, &brought))
+    Ok(Claim::of(file, &files.brought()))
 }

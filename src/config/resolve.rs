@@ -50,7 +50,8 @@ impl Resolved {
 /// # Errors
 /// Everything that [`ConfigError`] names, except the state folder.
 pub fn resolve(request: &Request<'_>) -> Result<Resolved, ConfigError> {
-    let Files { committed, personal, is_proven_personal, root } = load_files(request)?;
+    let files = load_files(request)?;
+    let Files { committed, personal, root } = &files;
     let asked = request
         .environment
         .clone()
@@ -63,13 +64,17 @@ pub fn resolve(request: &Request<'_>) -> Result<Resolved, ConfigError> {
         names.dedup();
         names
     };
-    let layers = |name: &str| Layers { request, committed: &committed, personal: &personal, name: name.to_owned() };
+    let layers = |name: &str| Layers { request, committed, personal, name: name.to_owned() };
     let (name, origin) = match asked {
         Some(asked) => asked,
         None if known.is_empty() => {
             let effective = layers("").collect(|key| key.scope == Scope::Project)?;
-            let migrations = Read { entries: &effective, root: &root }.migrations()?;
-            return Ok(Resolved::NoEnvironment { file: root.file, passed_over: root.passed_over, migrations });
+            let migrations = Read { entries: &effective, root }.migrations()?;
+            return Ok(Resolved::NoEnvironment {
+                file: files.root.file,
+                passed_over: files.root.passed_over,
+                migrations,
+            });
         }
         None => ("dev".to_owned(), Origin::Default),
     };
@@ -80,20 +85,15 @@ pub fn resolve(request: &Request<'_>) -> Result<Resolved, ConfigError> {
         return Err(ConfigError::NoSuchEnvironment { name, origin, known });
     }
     let mut entries = layers(&name).collect(|_| true)?;
-    keep_protection(&committed, &name, &mut entries);
+    keep_protection(committed, &name, &mut entries);
     add_alias(request, &mut entries);
-    let settings = Read { entries: &entries, root: &root }.settings(name)?;
-    let brought: Vec<&FileEntries> = if is_proven_personal { vec![&committed] } else { vec![&committed, &personal] };
-    let is_brought = |origin: &Origin| match (origin, &root.file) {
-        (Origin::File { path, .. }, Some(file)) => !is_proven_personal || path == file,
-        _ => false,
-    };
+    let settings = Read { entries: &entries, root }.settings(name)?;
     let needs_trust = |key: &Key| {
         let found = entries.get(key.name);
-        key.needs_trust() && found.is_some_and(|entry| is_brought(&entry.origin))
+        key.needs_trust() && found.is_some_and(|entry| root.is_brought(&entry.origin))
     };
     let file = root.file.as_ref().filter(|_| KEYS.iter().any(needs_trust));
-    let claim = file.map(|file| Claim::of(file, &brought));
+    let claim = file.map(|file| Claim::of(file, &files.brought()));
     Ok(Resolved::Environment(Box::new(Settings { claim, entries, ..settings })))
 }
 
@@ -103,7 +103,7 @@ pub(super) fn settings_of(
     folder: &Path,
     entries: BTreeMap<&'static str, Entry>,
 ) -> Result<Settings, ConfigError> {
-    let root = Root { folder: folder.to_owned(), file: None, passed_over: None };
+    let root = Root { folder: folder.to_owned(), file: None, passed_over: None, is_proven_personal: true };
     let settings = Read { entries: &entries, root: &root }.settings(environment.to_owned())?;
     Ok(Settings { entries, ..settings })
 }
@@ -287,7 +287,10 @@ impl Read<'_> {
     fn migrations(&self) -> Result<MigrationSettings, ConfigError> {
         Ok(MigrationSettings {
             dir: self.path("migrations.dir")?.unwrap_or_else(|| self.root.folder.clone()),
-            dir_origin: self.entries.get("migrations.dir").map_or(Origin::Default, |entry| entry.origin.clone()),
+            dir_is_brought: self
+                .entries
+                .get("migrations.dir")
+                .is_none_or(|entry| entry.origin == Origin::Default || self.root.is_brought(&entry.origin)),
             table: self.text("migrations.table")?.unwrap_or_default(),
             lock_table: self.text("migrations.lock_table")?.unwrap_or_default(),
             schema: self.text("migrations.schema")?,

@@ -1,5 +1,5 @@
 use super::claim::Claim;
-use super::value::{Entry, Origin};
+use super::value::Entry;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -136,8 +136,8 @@ pub struct SshSettings {
 #[derive(Debug, Clone)]
 pub struct MigrationSettings {
     pub dir: PathBuf,
-    /// Who says where the folder is.
-    pub dir_origin: Origin,
+    /// A file that a clone may have brought says where the folder is, or none does.
+    pub dir_is_brought: bool,
     pub table: String,
     pub lock_table: String,
     pub schema: Option<String>,

@@ -1,6 +1,7 @@
 //! Files of a clone that are none, or lead out of it: refused by every verb that would read them, and never waited for.
 
 use crate::support::postgres::Database;
+use devdb::system::Captured;
 use devdb::testing::{Outcome, Stage};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -124,7 +125,13 @@ fn a_person_may_name_any_folder_and_a_repository_any_of_its_own() {
     let toml = "project = \"shop\"\n[environment.dev]\n";
     listed(&Stage::new().file("devdb.toml", toml).var("DEVDB_MIGRATIONS_DIR", &dir));
     let personal = format!("[migrations]\ndir = \"{dir}\"\n");
-    listed(&Stage::new().file("devdb.toml", toml).file("devdb.local.toml", &personal));
+    let stage = Stage::new().file("devdb.toml", toml).file("devdb.local.toml", &personal);
+    assert_eq!(run(&stage, &["status"], &database.url()).code, 4, "an unpacked archive may have brought it");
+    git(&stage);
+    stage.processes.set_output("git", Captured { code: 0, stdout: Vec::new(), stderr: Vec::new() });
+    listed(&stage);
+    stage.processes.set_output("git", Captured { code: 0, stdout: b"devdb.local.toml\0".to_vec(), stderr: Vec::new() });
+    assert_eq!(run(&stage, &["status"], &database.url()).code, 4, "the clone has brought it");
     // devdb.toml of one service, migrations of another: one repository.
     let stage = Stage::new()
         .file("sql/1_a.up.sql", "select 1;\n")
