@@ -32,6 +32,7 @@ mod month;
 mod odd_homes;
 mod permissions;
 mod probe;
+mod readers_fuzz;
 mod repair_cases;
 mod repair_links;
 mod repair_moments;
