@@ -13,9 +13,8 @@ use devdb::tunnel::TunnelError;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
 
 /// Words that a shell, or the end of a command in a hint, would make something of.
 const WORDS: [&str; 9] = [
@@ -84,31 +83,16 @@ fn typed(hint: &str) -> Vec<&str> {
     hint.split('`').skip(1).step_by(2).collect()
 }
 
-/// Programs that only tell their words. A shell of its own writes them: what this process has open for writing, another
-/// test's child may still have open when it is run (ETXTBSY of execve(2)).
-fn programs() -> &'static Path {
-    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
-    let made = || {
-        let folder = tempfile::tempdir().unwrap();
-        let line = r#"for name in aws devdb git ls df; do printf '#!/bin/sh\nprintf "%%s\\0" "$@" >> words\n' > $name; done
-            printf '#!/bin/sh\n: > pwned\n' > touch; chmod 755 *"#;
-        assert!(Command::new("sh").args(["-c", line]).current_dir(folder.path()).status().unwrap().success());
-        folder
-    };
-    FOLDER.get_or_init(made).path()
-}
+/// In place of the programs, and of what no hint may run.
+const TELLING: &str = "told() { printf '%s\\0' \"$@\" >> words; }; touch() { : > pwned; }
+    aws() { told \"$@\"; }; devdb() { told \"$@\"; }; git() { told \"$@\"; }; ls() { told \"$@\"; }; df() { told \"$@\"; }\n";
 
 /// Pastes a line where programs only tell their words; what they were given.
 fn pasted(shell: &[&str], line: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(shell[0]);
-    command
-        .args(&shell[1..])
-        .arg(line)
-        .current_dir(folder.path())
-        .env_clear()
-        .env("PATH", programs())
-        .env("LC_ALL", "C.UTF-8");
+    command.args(&shell[1..]).arg(format!("{TELLING}{line}")).current_dir(folder.path());
+    command.env_clear().env("PATH", folder.path()).env("LC_ALL", "C.UTF-8");
     let output = command.output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{line}: {output:?}");
     assert!(!folder.path().join("pwned").exists(), "{shell:?}: {line}");

@@ -110,3 +110,11 @@ fn strings(value: &serde_json::Value, said: &mut String) {
         _ => {}
     }
 }
+
+pub(crate) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+pub(crate) fn identifier(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\"\""))
+}

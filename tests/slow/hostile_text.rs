@@ -1,7 +1,7 @@
 //! What others wrote never commands the terminal: every verb's report, errors, hints and questions, fed with hostile
 //! names from database, ledger, files, settings, AWS, and process list.
 
-use crate::hostile_scene::{EVIL, EVIL_ID, EVIL_NAME, Scene, assert_harmless};
+use crate::hostile_scene::{EVIL, EVIL_ID, EVIL_NAME, Scene, assert_harmless, identifier, literal};
 use crate::support::postgres::Database;
 use devdb::bastion::{Group, Tags};
 use devdb::system::{CloudError, ProcessInfo};
@@ -13,14 +13,6 @@ use std::sync::Arc;
 
 const SETTINGS: &str = "project = \"shop\"\n\
                         [environment.dev]\nregion = \"eu-west-1\"\nstack = \"AppDbStack\"\nca_file = \"ca.pem\"\n";
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
-fn identifier(text: &str) -> String {
-    format!("\"{}\"", text.replace('"', "\"\""))
-}
 
 /// A database whose every name and comment is hostile.
 fn hostile_database() -> Database {
@@ -136,8 +128,8 @@ fn of_files(words: &[&str]) {
         .file(&format!("db/migrations/{EVIL_NAME}.up.sql"), &raise)
         .file(&format!("db/migrations/{EVIL_NAME}.down.sql"), &raise);
     Scene::new(stage).run(words).saw(EVIL_NAME);
-    let stage = with_database(&database).file(&format!("db/migrations/{EVIL_ID}.up.sql"), "select 1");
-    Scene::new(stage).run(words).saw(EVIL_ID);
+    let file = format!("db/migrations/{EVIL_ID}.up.sql");
+    Scene::new(with_database(&database).file(&file, "select 1")).run(words).saw(EVIL_ID);
 }
 
 fn of_git() {
@@ -253,9 +245,18 @@ const ROWS: &[(&str, fn())] = &[
         }
         of_secret(&["env", "--shell", "plain", "--only", "PGPASSWORD"]);
     }),
-    ("exec", || of_aws(&["exec", "--", "true"])),
-    ("psql", || of_aws(&["psql"])),
-    ("pgadmin", || of_aws(&["pgadmin"])),
+    ("exec", || {
+        of_aws(&["exec", "--", "true"]);
+        of_secret(&["exec", "--", EVIL]);
+    }),
+    ("psql", || {
+        of_aws(&["psql"]);
+        of_secret(&["psql"]);
+    }),
+    ("pgadmin", || {
+        of_aws(&["pgadmin"]);
+        of_secret(&["pgadmin"]);
+    }),
     ("migrate to", || {
         of_ledger(&["migrate", "to", "latest"]);
         of_files(&["migrate", "to", "latest"]);

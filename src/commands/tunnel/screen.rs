@@ -229,6 +229,9 @@ mod tests {
             (screen.report.targets[0].rtt_ms, screen.report.targets[0].state) = (Some(time), state);
             history.note(&screen.report);
         }
+        screen.report.cause = Some("ssh said\nerror: forged".to_owned());
+        assert!(screen.text(Paint { color: false }).starts_with("tunnel up for 4 min: ssh said\\nerror: forged\n"));
+        screen.report.cause = None;
         assert_eq!(history.text(Paint { color: false }), "  writer  ▅█·  10.0 to 20.0 ms\n");
         (screen.report.targets[0].rtt_ms, screen.report.targets[0].state) = (Some(12.34), TargetState::Up);
         insta::assert_snapshot!(screen.text(Paint { color: false }), @r"
