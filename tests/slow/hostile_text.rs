@@ -150,7 +150,7 @@ fn of_git() {
 
 fn of_settings(words: &[&str]) {
     for text in [
-        format!("{EVIL}"),
+        EVIL.to_owned(),
         format!("{} = 1", toml(EVIL)),
         SETTINGS.replace("\"eu-west-1\"", &format!("[{}]", toml(EVIL))),
     ] {
