@@ -145,6 +145,8 @@ pub enum EchoError {
     Unreachable { url: String, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("{url} sees you with the IPv6 address {address}, but the bastion is reached over IPv4")]
     Ipv6 { url: String, address: Ipv6Addr },
+    #[error("{url} leads to {to}, where nothing is asked")]
+    Elsewhere { url: String, to: String },
     /// The answer is shortened.
     #[error("{url} answered `{answer}` instead of an IPv4 address")]
     NotAnAddress { url: String, answer: String },
