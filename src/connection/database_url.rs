@@ -299,7 +299,7 @@ mod tests {
             ("PGSSLCERT", "/c", "PGSSLCERT is set"),
             ("PGSSLCRL", "/c", "PGSSLCRL is set"),
             ("PGGSSENCMODE", "require", "PGGSSENCMODE=require is set"),
-            ("PGSSLNEGOTIATION", "direct", "PGSSLNEGOTIATION=direct is set"),
+            ("PGSSLNEGOTIATION", "x", "PGSSLNEGOTIATION=x is set"),
             ("PGTZ", "UTC", "PGTZ=UTC is set"),
             ("PGPORT", "x", "PGPORT must be a number from 1 to 65535"),
             ("PGHOSTADDR", "localhost", "PGHOSTADDR must be an IP address"),

@@ -235,12 +235,24 @@ impl Draft {
         })
     }
 
+    /// Without a word about encryption libpq goes on in clear with whoever answers and says that it has none. A password
+    /// does not go to another machine that way.
+    fn is_exposed(&self) -> bool {
+        let place = self.value("hostaddr").or_else(|| self.value("host")).unwrap_or("localhost");
+        let is_here = match place.parse::<IpAddr>() {
+            Ok(address) => address.to_canonical().is_loopback(),
+            Err(_) => place.starts_with('/') || place.eq_ignore_ascii_case("localhost"),
+        };
+        self.password.is_some() && !is_here
+    }
+
     /// The `sslmode` that everything about encryption adds up to: libpq's words, and node-postgres' `no-verify`, which
     /// encrypts and verifies nothing, whatever certificates are named.
     fn mode(&self) -> Result<&str, UrlError> {
         let (setting, said) = self.named("sslmode");
         let contradicted_by = |parameter| UrlError::Contradiction { first: self.named(parameter).0, second: setting };
-        let required = self.said.get(&Setting::Variable("PGREQUIRESSL")).filter(|value| value.starts_with('1'));
+        let required = self.said.get(&Setting::Variable("PGREQUIRESSL"));
+        let required = required.map(|value| if value.starts_with('1') { "require" } else { "prefer" });
         // libpq reads `ssl=true` as `sslmode=require` ("for improved JDBC compatibility", `conninfo_uri_parse_params`).
         let ssl = match self.named("ssl") {
             (_, None) => None,
@@ -249,7 +261,8 @@ impl Draft {
             (_, Some("no-verify")) => Some("no-verify"),
             (ssl, Some(value)) => return Err(self.refusal(ssl, value)),
         };
-        let mut mode = said.or(ssl).or(required.map(|_| "require")).unwrap_or("prefer");
+        let mut mode =
+            said.or(ssl).or(required).unwrap_or_else(|| if self.is_exposed() { "require" } else { "prefer" });
         let is_weak = |mode: &str| matches!(mode, "disable" | "allow" | "prefer");
         match ssl {
             Some("require") if is_weak(mode) => return Err(contradicted_by("ssl")),
@@ -298,5 +311,40 @@ impl Draft {
             (setting, Some(value)) => return Err(self.refusal(setting, value)),
         };
         Ok(Demands { channel_binding, server })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(url: &str) -> Tls {
+        Connection::from_url(url, None).unwrap().tls
+    }
+
+    #[test]
+    fn a_password_goes_to_another_machine_in_clear_only_if_that_is_said() {
+        let tls = |place: &str, query: &str| read(&format!("postgres://a:p@{place}/d{query}"));
+        for far in ["db.example", "10.0.0.7", "[2001:db8::7]", "db", "127.0.0.1.example"] {
+            assert_eq!(tls(far, ""), Tls::Require, "{far}");
+            assert_eq!(tls(far, "?connect_timeout=3"), Tls::Require, "{far}");
+            assert_eq!(tls(far, "?sslmode=disable"), Tls::Disable, "{far}");
+            assert_eq!(tls(far, "?ssl=0"), Tls::Disable, "{far}");
+            assert_eq!(tls(far, "?sslmode=prefer"), Tls::Prefer, "{far}");
+            assert_eq!(tls(far, "?hostaddr=127.0.0.1"), Tls::Prefer, "{far}");
+            assert_eq!(tls(far, "?sslrootcert=/ca"), Tls::VerifyFull { ca_file: "/ca".into() }, "{far}");
+        }
+        for near in
+            ["localhost", "LOCALHOST", "127.0.0.1", "127.0.1.1", "[::1]", "[::ffff:127.0.0.1]", "%2Frun%2Fpg", ""]
+        {
+            assert_eq!(tls(near, ""), Tls::Prefer, "{near}");
+            assert_eq!(tls(near, "?hostaddr=10.0.0.7"), Tls::Require, "{near}");
+        }
+        // Nothing to lose.
+        assert_eq!(read("postgres://a@db.example/d"), Tls::Prefer);
+        assert_eq!(read("postgres://a@db.example/d?password=p"), Tls::Require);
+        let all = [("PGHOST", "db.example"), ("PGUSER", "u"), ("PGPASSWORD", "p")];
+        let all = all.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        assert_eq!(Connection::from_variables(&all).unwrap().unwrap().tls, Tls::Require);
     }
 }

@@ -85,7 +85,7 @@ impl From<DatabaseError> for CommandError {
                 shown.hint("check the tunnel or the network; a security group that drops packets looks like this too")
             }
             DatabaseError::Tls(TlsError::NotOffered) => {
-                shown.hint("this is probably not the database you mean; only for a local one, use sslmode=disable")
+                shown.hint("this is probably not the database you mean; only where the network up to it is your own (a container's), add sslmode=disable to its address")
             }
             DatabaseError::Tls(TlsError::UnknownIssuer { .. }) => shown.hint(
                 "name the right CA file (`ca_file` in devdb.toml, or sslrootcert); or something else answers there",

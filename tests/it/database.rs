@@ -3,6 +3,7 @@
 use crate::support::postgres::{Database, cluster};
 use crate::support::sshd::free_port;
 use devdb::testing::{Outcome, Stage};
+use std::io::{Read, Write};
 
 fn status(url: &str) -> Outcome {
     let stage = Stage::new().file("db/migrations/1_a.up.sql", "select 1;");
@@ -42,6 +43,50 @@ fn each_way_that_a_login_can_fail_is_told_apart() {
     let unclear = status("postgres://app:5432/x?s3cret=y@db/shop");
     assert_says(&unclear, "error: where the password ends in the database address is not clear");
     assert!(!unclear.stderr.contains("s3cret"), "{unclear}");
+}
+
+/// A machine of the network that says it has no encryption is not told the password.
+#[test]
+fn a_password_is_not_sent_in_clear_to_another_machine() {
+    // An address of this machine that is not loopback; nothing is sent.
+    let route = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    route.connect("192.0.2.1:9").unwrap();
+    let address = route.local_addr().unwrap().ip();
+    let asks = |query: &'static str| {
+        let listener = std::net::TcpListener::bind((address, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            client.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+            let mut heard = Vec::new();
+            let mut bytes = [0; 1024];
+            while let Ok(count @ 1..) = client.read(&mut bytes) {
+                heard.extend_from_slice(&bytes[..count]);
+                // `N` to the wish for TLS, and then the wish for a password in clear (protocol-message-formats).
+                let answer: &[u8] = if heard.len() == 8 && heard[4..] == 80_877_103_u32.to_be_bytes() {
+                    b"N"
+                } else {
+                    b"R\0\0\0\x08\0\0\0\x03"
+                };
+                client.write_all(answer).unwrap();
+                if heard.windows(10).any(|part| part == b"swordfish\0") {
+                    break;
+                }
+            }
+            heard
+        });
+        let outcome = status(&format!("postgres://ada:swordfish@{address}:{port}/shop{query}"));
+        let heard = String::from_utf8_lossy(&server.join().unwrap()).into_owned();
+        (outcome, heard)
+    };
+    let (outcome, heard) = asks("");
+    assert!(!heard.contains("swordfish"), "{heard:?}");
+    assert!(outcome.code == 1 && outcome.stderr.contains("the server offers no TLS"), "{outcome}");
+    assert!(outcome.stderr.contains("sslmode=disable"), "{outcome}");
+    // Who says so is obeyed.
+    for query in ["?sslmode=disable", "?sslmode=prefer"] {
+        assert!(asks(query).1.contains("swordfish"), "{query}");
+    }
 }
 
 #[test]
