@@ -1,5 +1,7 @@
 use super::{peer, sockets};
-use crate::system::{Captured, Child, Gets, ProcessError, ProcessInfo, Processes, SocketUser, SpawnSpec, TcpSocket};
+use crate::system::{
+    Captured, Child, Gets, ProcessError, ProcessInfo, Processes, SocketUser, SpawnSpec, TcpSocket, append_private,
+};
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -44,7 +46,7 @@ fn command(spec: &SpawnSpec) -> Command {
 
 /// No group of its own: setsid(2) refuses the leader of a group, and the child calls it first thing.
 fn detached(spec: &SpawnSpec, log: &Path, stdin: Stdio) -> std::io::Result<Command> {
-    let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
+    let log = append_private(log)?;
     let mut command = command(spec);
     command.stdin(stdin).stdout(log.try_clone()?).stderr(log);
     Ok(command)
@@ -279,6 +281,7 @@ impl Processes for SystemProcesses {
 
     fn leave_terminal(&self) {
         let _ = rustix::process::setsid();
+        rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     }
 
     fn allow_many_files(&self) {

@@ -13,6 +13,8 @@ mod descriptors;
 mod git;
 mod hex;
 mod plain_file;
+#[cfg(feature = "cli")]
+mod private_file;
 mod processes;
 mod reached;
 mod shown;
@@ -29,6 +31,8 @@ pub use descriptors::{MOST_DESCRIPTORS, receive_descriptors, send_descriptors};
 pub use git::{git, work_tree};
 pub use hex::hex;
 pub use plain_file::{Links, PlainFileError, oddity, read_plain};
+#[cfg(feature = "cli")]
+pub use private_file::{append_private, write_private};
 pub use processes::{
     Captured, Child, ProcessError, ProcessInfo, Processes, SocketState, SocketUser, SpawnSpec, TcpSocket,
 };

@@ -1,8 +1,10 @@
 //! The supervisor's files: specification, lock and log in the state folder, sockets in a short private one.
 
 use super::{SupervisorSpec, TunnelError};
+use crate::system::write_private;
 use serde::{Deserialize, Serialize};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -56,14 +58,16 @@ impl TunnelFiles {
     pub(super) fn write_spec(&self, spec: &SupervisorSpec) -> Result<(), TunnelError> {
         let path = self.spec();
         let text = serde_json::to_vec_pretty(spec).map_err(|source| TunnelError::Protocol { source: Some(source) })?;
-        // Renamed into place: a supervisor that starts at this moment reads the old one or the new one.
-        let draft = path.with_extension("json.new");
-        std::fs::write(&draft, text).map_err(failed(&path))?;
-        std::fs::rename(&draft, &path).map_err(failed(&path))
+        write_private(&path, &text).map_err(failed(&path))
     }
 
     /// The private folder for sockets: created with mode 0700, and refused if it is anybody else's.
     pub fn socket_folder(&self, runtime_dir: Option<&Path>) -> Result<PathBuf, TunnelError> {
+        self.socket_folder_or_below(runtime_dir, Path::new("/tmp"))
+    }
+
+    /// `shared`: where other users make folders as well.
+    fn socket_folder_or_below(&self, runtime_dir: Option<&Path>, shared: &Path) -> Result<PathBuf, TunnelError> {
         let owner = std::fs::metadata(&self.state_dir).map_err(failed(&self.state_dir))?.uid();
         let name = format!("{:08x}", fnv1a(self.state_dir.as_os_str().as_encoded_bytes()));
         let in_runtime = runtime_dir.map(|runtime| runtime.join("devdb"));
@@ -79,11 +83,19 @@ impl TunnelFiles {
             // An empty folder that is of no use is not left behind.
             self.keep(&folder).inspect_err(|_| drop(std::fs::remove_dir(&folder))).map(|()| folder.clone())
         };
-        match in_runtime.filter(fits).map(usable) {
-            Some(Ok(folder)) => Ok(folder),
-            // A runtime folder that is gone (a session that ended), foreign or full is no reason to have no tunnel.
-            _ => usable(PathBuf::from(format!("/tmp/devdb-{owner}"))),
+        // A runtime folder that is gone (a session that ended), foreign or full is no reason to have no tunnel.
+        if let Some(Ok(folder)) = in_runtime.filter(fits).map(usable) {
+            return Ok(folder);
         }
+        // Nor is another user who was there first.
+        let mut first = None;
+        for base in shared_folders(shared, owner) {
+            match usable(base) {
+                Ok(folder) => return Ok(folder),
+                Err(error) => drop(first.get_or_insert(error)),
+            }
+        }
+        Err(first.unwrap_or_else(|| TunnelError::ForeignFolder { path: shared.to_owned() }))
     }
 
     /// True when this folder, which the lock names, is still one that only its owner may enter.
@@ -103,6 +115,22 @@ impl TunnelFiles {
         private(folder, owner)?;
         takes_files(folder).map_err(failed(folder))
     }
+}
+
+/// Folders of this user in one that all users share: the usual one, those that were taken instead, and a new one.
+fn shared_folders(shared: &Path, owner: u32) -> impl Iterator<Item = PathBuf> {
+    let usual = format!("devdb-{owner}");
+    let beginning = format!("{usual}-");
+    let is_ours = |entry: &std::fs::DirEntry| {
+        let is_named = entry.file_name().as_encoded_bytes().starts_with(beginning.as_bytes());
+        is_named && entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == owner)
+    };
+    let entries = std::fs::read_dir(shared).into_iter().flatten().flatten();
+    let mut taken: Vec<PathBuf> = entries.filter(is_ours).map(|entry| entry.path()).collect();
+    taken.sort();
+    // Its keys are random: nobody can be there first.
+    let new = format!("{beginning}{:08x}", RandomState::new().build_hasher().finish() & 0xffff_ffff);
+    [shared.join(usual)].into_iter().chain(taken).chain([shared.join(new)])
 }
 
 /// A disk without room lets one make a folder, and an empty file, and then nothing that ssh needs.
@@ -254,6 +282,43 @@ mod tests {
         let link = folder.path().join("link");
         std::os::unix::fs::symlink("/tmp", &link).unwrap();
         assert!(matches!(private(&link, owner), Err(TunnelError::ForeignFolder { .. })));
+    }
+
+    #[test]
+    fn who_was_there_first_in_the_shared_folder_stops_nobody() {
+        let state = tempfile::tempdir().unwrap();
+        let files = TunnelFiles::new(state.path());
+        let owner = std::fs::metadata(state.path()).unwrap().uid();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let obstacles: [&dyn Fn(&Path); 3] = [
+            &|usual| std::os::unix::fs::symlink(elsewhere.path(), usual).unwrap(),
+            &|usual| std::fs::write(usual, "").unwrap(),
+            &|usual| {
+                std::fs::create_dir(usual).unwrap();
+                // Only root can give a folder away; for others it is closed, which is as good.
+                if std::os::unix::fs::chown(usual, Some(owner + 1), None).is_err() {
+                    std::fs::remove_dir(usual).unwrap();
+                    std::os::unix::fs::symlink("/", usual).unwrap();
+                }
+            },
+        ];
+        for obstacle in obstacles {
+            let shared = tempfile::Builder::new().prefix("s").tempdir_in("/tmp").unwrap();
+            let usual = shared.path().join(format!("devdb-{owner}"));
+            obstacle(&usual);
+            let folder = files.socket_folder_or_below(None, shared.path()).unwrap();
+            assert!(files.owns(&folder) && !folder.starts_with(&usual), "{}", folder.display());
+            assert!(folder.as_os_str().len() <= LONGEST_FOLDER, "{}", folder.display());
+            assert_eq!(files.socket_folder_or_below(None, shared.path()).unwrap(), folder, "the same the next time");
+            // One that looks like it and is a link is not taken.
+            let base = folder.parent().unwrap();
+            std::fs::remove_dir(&folder).unwrap();
+            std::fs::remove_dir(base).unwrap();
+            std::os::unix::fs::symlink(elsewhere.path(), base).unwrap();
+            let next = files.socket_folder_or_below(None, shared.path()).unwrap();
+            assert!(files.owns(&next) && next != folder);
+        }
+        assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 use super::TunnelState;
+use crate::system::append_private;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -81,7 +82,7 @@ fn count(lines: u64) -> String {
 }
 
 fn append(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
+    append_private(path)
 }
 
 /// What is told of a change; `trouble`: so long was it not up.

@@ -127,6 +127,37 @@ fn node_is_given_no_secret() {
 
 /// Another process of this user cannot read it: what the kernel lets nobody else read belongs to root (proc(5)).
 #[test]
+fn no_file_of_the_state_folder_is_open_to_others() {
+    let world = World::new();
+    // As an earlier release left it.
+    let log = world.state("tunnel.log");
+    std::fs::create_dir_all(log.parent().unwrap()).unwrap();
+    std::fs::write(&log, "").unwrap();
+    std::fs::set_permissions(&log, std::fs::Permissions::from_mode(0o644)).unwrap();
+    world.done("up");
+    world.done("restart");
+    world.signal(world.supervisors()[0], "-9");
+    world.wait_for_state("up");
+    let mut folders = vec![world.path(".local/state/devdb"), world.path("run/devdb")];
+    let mut found = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            // It may end at this moment.
+            let Ok(about) = path.symlink_metadata() else { continue };
+            if about.is_dir() {
+                folders.push(path);
+            } else {
+                assert_eq!(about.mode() & 0o077, 0, "{}", path.display());
+                found += 1;
+            }
+        }
+    }
+    assert!(found >= 5, "{found}");
+    world.done("down");
+}
+
+#[test]
 fn the_memory_of_a_command_is_hidden_and_that_of_its_program_is_not() {
     /// `nobody`, where root runs the tests: root's own files belong to root anyway.
     const OTHER: u32 = 65534;
