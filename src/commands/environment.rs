@@ -6,7 +6,7 @@ use crate::config::{self, Origin, Settings, Transport};
 use crate::connection::{self, Connection, ConnectionError, DatabaseSecret, Endpoint, Login, Role, TokenLogin};
 use crate::discovery::Topology;
 use crate::error::CommandError;
-use crate::system::{CloudError, Links, hex, read_plain};
+use crate::system::{CloudError, Links, hex, read_plain, write_private};
 use crate::tunnel::{
     self, HealSpec, HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SshPath, SupervisorSpec, TargetSpec,
     TunnelReport, TunnelState,
@@ -175,9 +175,7 @@ pub(crate) fn ca_file(context: &Context) -> Result<PathBuf, CommandError> {
 /// The file with this content; written where it is another one.
 fn kept(path: PathBuf, content: &[u8]) -> Result<PathBuf, CommandError> {
     if !std::fs::read(&path).is_ok_and(|found| found == content) {
-        let fresh = path.with_extension("new");
-        std::fs::write(&fresh, content)?;
-        std::fs::rename(&fresh, &path)?;
+        write_private(&path, content)?;
     }
     Ok(path)
 }

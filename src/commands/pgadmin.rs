@@ -4,7 +4,7 @@ use super::topology::topology;
 use crate::config::Settings;
 use crate::connection::{ClientKind, PgAdminServer, Role, pgadmin_servers};
 use crate::error::CommandError;
-use crate::system::{one_line, single_quoted};
+use crate::system::{one_line, single_quoted, write_private};
 use crate::ui::{ExitStatus, Paint, Report};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -44,12 +44,16 @@ pub(crate) async fn run(args: &PgAdminArgs, context: &Context) -> Result<ExitSta
         None => context.state_dir()?.ensure()?.to_owned(),
     };
     let file = folder.join("pgadmin-servers.json");
-    std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&file, format!("{document:#}\n"))).map_err(
-        |error| {
-            CommandError::failed(format!("{} could not be written: {error}", file.display()))
-                .hint("name a folder that you may write to: `devdb pgadmin --output DIR`")
-        },
-    )?;
+    let text = format!("{document:#}\n");
+    // A folder that the user names may be there for others as well.
+    let write = || match &args.output {
+        Some(_) => std::fs::write(&file, text),
+        None => write_private(&file, text.as_bytes()),
+    };
+    std::fs::create_dir_all(&folder).and_then(|()| write()).map_err(|error| {
+        CommandError::failed(format!("{} could not be written: {error}", file.display()))
+            .hint("name a folder that you may write to: `devdb pgadmin --output DIR`")
+    })?;
     writer.way.warn_unless_open(context);
     context
         .printer()
