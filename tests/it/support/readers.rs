@@ -57,7 +57,10 @@ fn installed() -> PathBuf {
     // One that was interrupted leaves no folder of that name, and of two at once one comes first.
     let fresh = tempfile::Builder::new().prefix("readers-").tempdir_in(&cache).unwrap();
     std::fs::write(fresh.path().join("package.json"), "{}").unwrap();
-    run(Command::new("npm").args(["install", "--silent", "--no-audit", "--no-fund"]).args(NPM), fresh.path());
+    run(
+        Command::new("npm").args(["install", "--ignore-scripts", "--silent", "--no-audit", "--no-fund"]).args(NPM),
+        fresh.path(),
+    );
     run(Command::new("python3").args(["-m", "venv", "venv"]), fresh.path());
     run(
         Command::new("venv/bin/pip").args(["install", "--quiet", "--disable-pip-version-check"]).args(PYPI),
