@@ -94,7 +94,7 @@ const TUNNEL: &[&str] = &[
 
 const AGENT: &[&str] = &["SSH_AUTH_SOCK", "SSH_AGENT_PID", "SSH_ASKPASS*", "DISPLAY", "WAYLAND_DISPLAY", "KRB5*"];
 
-/// Parts of a name that speak of a secret.
+/// What speaks of a secret anywhere in a name.
 const SECRET: &[&str] = &[
     "SECRET",
     "TOKEN",
@@ -103,19 +103,15 @@ const SECRET: &[&str] = &[
     "PASSPHRASE",
     "PASSFILE",
     "CREDENTIAL",
-    "ACCESS_KEY",
-    "API_KEY",
     "APIKEY",
     "PRIVATE",
     "BEARER",
-    "AUTH",
     "COOKIE",
     "DATABASE_URL",
-    "_DSN",
-    "_PAT",
-    "_PWD",
-    "_KEY",
 ];
+
+/// And as a word of its own: `NODE_PATH` and `GIT_AUTHOR_NAME` are no secrets.
+const SECRET_WORDS: &[&str] = &["AUTH", "KEY", "PASS", "PAT", "PWD", "DSN"];
 
 impl Gets {
     /// What of our variables the child gets.
@@ -152,7 +148,10 @@ fn is_secret(name: &str, value: &str) -> bool {
     let authority = value.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
     let has_password =
         authority.and_then(|authority| authority.rsplit_once('@')).is_some_and(|(user, _)| user.contains(':'));
-    has_password || SECRET.iter().any(|part| name.contains(part)) || name.starts_with("PGPASS")
+    let is_word = |word: &str| SECRET_WORDS.contains(&word);
+    let is_named = SECRET.iter().any(|part| name.contains(part))
+        || name.split(|letter: char| !letter.is_alphanumeric()).any(is_word);
+    has_password || (is_named && name != "PWD")
 }
 
 /// A relative folder of PATH lies in the folder where the child runs, and that may be a repository that was just cloned.
@@ -184,6 +183,9 @@ mod tests {
         ("GIT_SSH_COMMAND", "evil"),
         ("NODE_ENV", "development"),
         ("DB_SCHEMA", "shop"),
+        ("NODE_PATH", "/usr/lib/node"),
+        ("PWD", "/home/ada/shop"),
+        ("GIT_AUTHOR_NAME", "ada"),
         ("AWS_ACCESS_KEY_ID", "AKIA"),
         ("AWS_SECRET_ACCESS_KEY", "s"),
         ("AWS_SESSION_TOKEN", "s"),
@@ -194,6 +196,9 @@ mod tests {
         ("DATABASE_URL", "postgres://db/shop"),
         ("GITHUB_TOKEN", "s"),
         ("STRIPE_API_KEY", "s"),
+        ("SLACK_PAT", "s"),
+        ("DB_PASS", "s"),
+        ("SENTRY_DSN", "s"),
         ("MAIN_DB", "postgres://ada:s@db/shop?x=@"),
         ("npm_config_//registry/:_authToken", "s"),
     ];
@@ -215,7 +220,12 @@ mod tests {
         assert_eq!(names(Gets::Ssh), [&basics[..], &tunnel, &["SSH_AUTH_SOCK", "DISPLAY"]].concat());
         assert_eq!(names(Gets::Everything).len(), OURS.len());
         let project = names(Gets::Project);
-        assert!(["DB_SCHEMA", "NODE_ENV", "HTTPS_PROXY"].iter().all(|name| project.contains(name)), "{project:?}");
+        assert!(
+            ["DB_SCHEMA", "NODE_ENV", "NODE_PATH", "PWD", "GIT_AUTHOR_NAME", "HTTPS_PROXY"]
+                .iter()
+                .all(|name| project.contains(name)),
+            "{project:?}"
+        );
         let secrets = OURS.iter().map(|(name, _)| *name).skip_while(|name| *name != "AWS_ACCESS_KEY_ID");
         assert!(secrets.clone().count() > 10 && secrets.clone().all(|name| !project.contains(&name)), "{project:?}");
     }

@@ -222,6 +222,16 @@ fn files_are_pages_with_names_that_say_something() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// With a repository's own configuration it runs what that says.
+#[test]
+fn git_is_started_in_one_way() {
+    let elsewhere = sources().into_iter().filter(|source| source.path != "system/git.rs");
+    let starts =
+        elsewhere.filter(|source| source.text.contains("program: \"git\"") || source.text.contains("new(\"git\")"));
+    let found: Vec<String> = starts.map(|source| source.path).collect();
+    assert!(found.is_empty(), "{found:?}: ask through `system::git`");
+}
+
 #[test]
 fn room_doors_hold_no_logic() {
     let mut wrong = Vec::new();
