@@ -39,3 +39,5 @@ mod ssh_launch;
 mod ssh_mux;
 #[cfg(feature = "cli")]
 pub(crate) mod terminal;
+#[cfg(feature = "cli")]
+mod terminals;

@@ -1,3 +1,4 @@
+use super::terminals::terminals;
 use super::{peer, sockets};
 use crate::system::{
     Captured, Child, Gets, ProcessError, ProcessInfo, Processes, SocketUser, SpawnSpec, TcpSocket, append_private,
@@ -84,22 +85,6 @@ fn stat(text: &str) -> Option<Stat> {
     // Field 2 is the program's name in parentheses, which may itself hold spaces and parentheses.
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
     Some(Stat { started_at: fields.get(19)?.parse().ok()?, has_terminal: *fields.get(4)? != "0" })
-}
-
-/// Which processes have a controlling terminal, as `ps -o pid=,tty=` tells; asked once for all of them. ps(1) of the
-/// BSDs writes `??` for none.
-fn terminals(which: &[&str]) -> HashMap<u32, bool> {
-    let args = which.iter().chain(&["-o", "pid=,tty="]).map(Into::into).collect();
-    let said = SystemProcesses.capture(&SpawnSpec { program: "ps".into(), args, ..SpawnSpec::default() });
-    said.map(|said| parse_terminals(&String::from_utf8_lossy(&said.stdout))).unwrap_or_default()
-}
-
-fn parse_terminals(said: &str) -> HashMap<u32, bool> {
-    let row = |line: &str| {
-        let (pid, terminal) = line.trim().split_once(char::is_whitespace)?;
-        Some((pid.parse().ok()?, !terminal.trim_start().starts_with('?')))
-    };
-    said.lines().filter_map(row).collect()
 }
 
 fn stat_of(process: &sysinfo::Process, terminals: &HashMap<u32, bool>) -> Stat {
@@ -325,12 +310,6 @@ mod tests {
         let text = text.replace("71 71 0 -1", "71 71 34816 -1");
         assert_eq!(stat(&text), Some(Stat { started_at: 4711, has_terminal: true }));
         assert_eq!(stat("71 (sh) S 1"), None);
-    }
-
-    #[test]
-    fn ps_tells_who_has_a_terminal() {
-        let said = "    1 ??\n  501 ttys001 \n12345 ?\n  ??\n";
-        assert_eq!(parse_terminals(said), HashMap::from([(1, false), (501, true), (12345, false)]));
     }
 
     #[cfg(target_os = "linux")]

@@ -3,6 +3,7 @@
 use super::context::Context;
 use crate::bastion::Caller;
 use crate::error::{CommandError, ErrorKind};
+use crate::system::write_private;
 
 const FILE: &str = "account";
 
@@ -26,7 +27,7 @@ pub(crate) fn check(context: &Context, caller: &Caller) -> Result<(), CommandErr
         .hint("if the environment has moved, `devdb trust` forgets the account"));
     }
     context.state_dir()?.ensure()?;
-    Ok(std::fs::write(&path, &caller.account)?)
+    Ok(write_private(&path, caller.account.as_bytes())?)
 }
 
 fn is_meant(context: &Context, known: &str, caller: &Caller) -> Result<bool, CommandError> {

@@ -1,10 +1,10 @@
 use super::claim::{Claim, ClaimedValue, real};
 use super::{ConfigError, paths};
-use crate::system::hex;
+use crate::system::{hex, write_private};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// The variable that trusts a file whatever it holds, for machines without a terminal: an absolute path.
@@ -76,11 +76,7 @@ impl TrustStore {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(failed)?;
         let record = Record { file: claim.file.clone(), project: claim.project.clone(), values: claim.values.clone() };
         let text = serde_json::to_string_pretty(&record).map_err(|error| failed(error.into()))?;
-        let path = self.record_of(&claim.file);
-        let fresh = path.with_extension(format!("{}.new", std::process::id()));
-        let written = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh);
-        written.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes())).map_err(failed)?;
-        std::fs::rename(&fresh, &path).map_err(failed)
+        write_private(&self.record_of(&claim.file), text.as_bytes()).map_err(failed)
     }
 
     /// Takes the trust back; false when there was none.

@@ -24,13 +24,14 @@ pub fn append_private(path: &Path) -> Result<File> {
     open(OpenOptions::new().append(true), path)
 }
 
-/// Writes a file, and renames it into place: who reads at this moment reads the old one or the new one.
+/// Writes a file, and renames it into place: who reads at this moment reads the old one or the new one, also while
+/// another process writes it.
 ///
 /// # Errors
 /// Those of open(2), write(2) and rename(2).
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut draft = path.as_os_str().to_owned();
-    draft.push(".new");
+    draft.push(format!(".{}.new", std::process::id()));
     open(OpenOptions::new().write(true).truncate(true), draft.as_ref())?.write_all(bytes)?;
     std::fs::rename(draft, path)
 }
@@ -43,7 +44,7 @@ mod tests {
     fn what_is_written_is_its_owners_alone_whatever_was_there() {
         let folder = tempfile::tempdir().unwrap();
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
-        for name in ["log", "json", "json.new"] {
+        for name in ["log", "json"] {
             let path = folder.path().join(name);
             std::fs::write(&path, "old\n").unwrap();
             std::fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
@@ -54,6 +55,6 @@ mod tests {
         append_private(&fresh).unwrap();
         assert_eq!([&log, &json, &fresh].map(|path| mode(path)), [0o600; 3]);
         assert_eq!([log, json].map(|path| std::fs::read_to_string(path).unwrap()), ["old\nnew\n", "new\n"]);
-        assert!(!folder.path().join("json.new").exists());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3, "no draft is left");
     }
 }
