@@ -245,6 +245,22 @@ fn nothing_that_a_repository_configures_is_run() {
 }
 
 #[test]
+fn a_work_tree_that_is_configured_elsewhere_changes_no_answer() {
+    for hostile in ["git config core.worktree \"$MARKS/elsewhere\"", "git config core.bare true"] {
+        let marks = Marks::new();
+        let stage = project(marks.0.path());
+        let line = format!(
+            r#"{}; mkdir -p "$MARKS/elsewhere/db/migrations"; echo x > "$MARKS/elsewhere/{A}"
+            echo '*.sql filter=x' > "$MARKS/elsewhere/.gitattributes"; git config filter.x.clean "$PWNED; cat"; {hostile}"#,
+            marks.program()
+        );
+        sh(&stage.project(), marks.0.path(), &line);
+        asks(&stage, hostile, &marks);
+        assert!(!marks.file().exists(), "{hostile}: it was run");
+    }
+}
+
+#[test]
 fn verbs_that_use_a_database_run_nothing_of_the_repository_either() {
     let marks = Marks::new();
     let stage = project(marks.0.path());
