@@ -224,7 +224,9 @@ mod tests {
         let processes = Arc::new(FakeProcesses::default());
         processes.set_output("ssh", Captured { code: 0, stdout: Vec::new(), stderr: Vec::new() });
         SshShell::new(processes.clone(), dir).run(access, "true").await?;
-        let args = processes.captured().remove(0).args.into_iter().map(|arg| arg.into_string().unwrap()).collect();
+        let spec = processes.captured().remove(0);
+        assert_eq!(spec.gets, Gets::Ssh);
+        let args = spec.args.into_iter().map(|arg| arg.into_string().unwrap()).collect();
         Ok((args, std::fs::read_to_string(dir.join(SSH_CONFIG_FILE)).unwrap()))
     }
 

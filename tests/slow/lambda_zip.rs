@@ -40,6 +40,19 @@ fn zip(migrations: &Path) -> (PathBuf, String) {
     (PathBuf::from(String::from_utf8(output.stdout).unwrap().trim_end()), hash.to_owned())
 }
 
+/// Refused before anything is built.
+#[test]
+fn a_link_does_not_bring_another_file_into_the_zip() {
+    for target in ["/etc/passwd", "nowhere", "."] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("1_a.up.sql"), "select 1;\n").unwrap();
+        std::os::unix::fs::symlink(target, folder.path().join("1_a.down.sql")).unwrap();
+        let output = build(folder.path());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && said.contains("1_a.down.sql is no regular file"), "{said}");
+    }
+}
+
 /// One test: there is one place for the zip.
 #[test]
 fn the_zip_holds_the_program_and_runs_from_where_it_is_unpacked() {
