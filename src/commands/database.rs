@@ -273,7 +273,7 @@ pub(crate) fn migration_settings(context: &Context) -> Result<&MigrationSettings
 }
 
 /// A repository says which of its own folders holds the migrations; files elsewhere would be read, run and written into
-/// the shared journal. Whoever types the folder, or has it in a file of their own, may name any.
+/// the shared journal. A person who types the folder, or has it in a file of their own, may name any.
 fn stays_inside(settings: &MigrationSettings, project: &Path) -> Result<(), CommandError> {
     let root = work_tree(project).or_else(|| project.canonicalize().ok());
     let Some(root) = root.filter(|_| settings.dir_is_brought) else { return Ok(()) };

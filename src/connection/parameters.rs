@@ -235,7 +235,7 @@ impl Draft {
         })
     }
 
-    /// Without a word about encryption libpq goes on in clear with whoever answers and says that it has none. A password
+    /// Without a word about encryption libpq goes on in clear with any server that says it has none. A password
     /// does not go to another machine that way.
     fn is_exposed(&self) -> bool {
         let place = self.value("hostaddr").or_else(|| self.value("host")).unwrap_or("localhost");

@@ -1,5 +1,5 @@
 //! Reading what others wrote: a file of a clone may be a pipe that never ends, a device, or a link to a file of this
-//! person that nobody should publish.
+//! person that must not be published.
 
 use std::fs::{FileType, OpenOptions};
 use std::io::{Error, Read};

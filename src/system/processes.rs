@@ -126,7 +126,7 @@ pub trait Processes: Send + Sync {
     /// Sends SIGKILL under the same condition.
     fn kill(&self, pid: u32, started_at: u64) -> Result<bool, ProcessError>;
     /// Leaves the terminal: no Ctrl-C and no hang-up of the shell reaches this process any more (setsid). Nothing
-    /// happens to the leader of a process group, which is somebody who started the supervisor by hand. What this process
+    /// happens to the leader of a process group, a supervisor that was started by hand. What this process
     /// and its children make from here on is for this user alone (umask).
     fn leave_terminal(&self);
     /// Lets this process, and those that it starts, have more files open, as far as the system allows: connections are

@@ -128,7 +128,7 @@ fn shared_folders(shared: &Path, owner: u32) -> impl Iterator<Item = PathBuf> {
     let entries = std::fs::read_dir(shared).into_iter().flatten().flatten();
     let mut taken: Vec<PathBuf> = entries.filter(is_ours).map(|entry| entry.path()).collect();
     taken.sort();
-    // Its keys are random: nobody can be there first.
+    // Its keys are random: no other user can be there first.
     let new = format!("{beginning}{:08x}", RandomState::new().build_hasher().finish() & 0xffff_ffff);
     [shared.join(usual)].into_iter().chain(taken).chain([shared.join(new)])
 }
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_there_first_in_the_shared_folder_stops_nobody() {
+    fn another_user_who_was_first_in_the_shared_folder_stops_no_tunnel() {
         let state = tempfile::tempdir().unwrap();
         let files = TunnelFiles::new(state.path());
         let owner = std::fs::metadata(state.path()).unwrap().uid();

@@ -68,7 +68,7 @@ fn what_is_no_regular_file_is_refused_by_every_verb_before_anything_runs() {
 }
 
 #[test]
-fn what_editors_leave_beside_migrations_and_other_links_stop_nobody() {
+fn what_editors_leave_beside_migrations_and_other_links_stop_no_verb() {
     let stage = Stage::new().file("db/migrations/1_a.up.sql", "select 1;\n");
     git(&stage);
     symlink("ada@laptop.4711", stage.project().join("db/migrations/.#1_a.up.sql")).unwrap();

@@ -125,7 +125,7 @@ fn node_is_given_no_secret() {
     assert!(found.contains("DB_SCHEMA=shop") && !found.contains("secret-"), "{found}");
 }
 
-/// Another process of this user cannot read it: what the kernel lets nobody else read belongs to root (proc(5)).
+/// Another process of this user cannot read it: what the kernel hides from other processes belongs to root (proc(5)).
 #[test]
 fn no_file_of_the_state_folder_is_open_to_others() {
     let world = World::new();
@@ -159,7 +159,7 @@ fn no_file_of_the_state_folder_is_open_to_others() {
 
 #[test]
 fn the_memory_of_a_command_is_hidden_and_that_of_its_program_is_not() {
-    /// `nobody`, where root runs the tests: root's own files belong to root anyway.
+    /// Another user, where root runs the tests: root's own files belong to root anyway.
     const OTHER: u32 = 65534;
     let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
     let user = if is_root { OTHER } else { std::fs::metadata("/proc/self").unwrap().uid() };
