@@ -23,7 +23,7 @@ const MOST_REPEATS: u32 = 5;
 /// What was closed later than this after it was opened, before anything was said, was no refusal.
 const REFUSES_WITHIN: Duration = Duration::from_secs(5);
 /// So long may a first answer take before the link is looked at.
-const DOUBT_AFTER: Duration = Duration::from_secs(2);
+const DOUBT_AFTER: Duration = Duration::from_millis(1500);
 
 /// What connections tell the owner of the link.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,8 +6,10 @@ use crate::tunnel::{HealOutcome, HealReport, TunnelState};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A trouble that is over sooner needs nobody.
+/// A trouble that is over sooner is not brought before AWS: a new link comes, or its database wakes up.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// The same where a client, or a probe, has waited for an answer in vain before.
+const PATIENCE_IN_SUSPICION: Duration = Duration::from_secs(1);
 /// Whoever logs in again wants the tunnel back soon; expired credentials are seen without asking AWS.
 const CREDENTIALS_PAUSE: Duration = Duration::from_secs(15);
 /// Where a login is seen (`Healer::credentials`), nobody waits for that. Files are often written more than once, and
@@ -34,12 +36,12 @@ pub(super) struct Healing {
 
 impl Healing {
     /// True when it is time for a visit.
-    fn is_due(&mut self, is_well: bool, credentials: impl FnOnce() -> u64, now: Instant) -> bool {
+    fn is_due(&mut self, is_well: bool, patience: Duration, credentials: impl FnOnce() -> u64, now: Instant) -> bool {
         if is_well {
             self.forget_trouble();
             return false;
         }
-        let next = *self.next.get_or_insert(now + PATIENCE);
+        let next = *self.next.get_or_insert(now + patience);
         if self.runs {
             return false;
         }
@@ -86,7 +88,11 @@ impl Session {
         };
         let Some(spec) = self.spec.heal.clone() else { return };
         let (healer, notes) = (self.tools.healer.clone(), self.notes.clone());
-        if !self.healing.is_due(!is_doubtful, || healer.credentials(&spec), Instant::now()) {
+        let patience = match self.machine.state {
+            TunnelState::Suspect => PATIENCE_IN_SUSPICION,
+            _ => PATIENCE,
+        };
+        if !self.healing.is_due(!is_doubtful, patience, || healer.credentials(&spec), Instant::now()) {
             return;
         }
         tokio::spawn(async move {
@@ -135,7 +141,7 @@ mod tests {
         let mut healing = Healing::default();
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
-        let due = |healing: &mut Healing, is_well, seconds| healing.is_due(is_well, || 7, at(seconds));
+        let due = |healing: &mut Healing, is_well, seconds| healing.is_due(is_well, PATIENCE, || 7, at(seconds));
         assert!(!due(&mut healing, false, 0));
         assert!(!due(&mut healing, true, 3), "it is well again");
         assert!(!due(&mut healing, false, 5), "a new trouble");
@@ -158,17 +164,17 @@ mod tests {
         let mut healing = Healing::default();
         let start = Instant::now();
         let at = |tenths: u64| start + Duration::from_millis(tenths * 100);
-        assert!(!healing.is_due(false, || 1, at(0)));
-        assert!(!healing.is_due(false, || 2, at(30)), "nobody knows yet that a login would help");
-        assert!(healing.is_due(false, || 2, at(40)));
+        assert!(!healing.is_due(false, PATIENCE, || 1, at(0)));
+        assert!(!healing.is_due(false, PATIENCE, || 2, at(30)), "nobody knows yet that a login would help");
+        assert!(healing.is_due(false, PATIENCE, || 2, at(40)));
         healing.returned(HealOutcome::NeedsCredentials, at(45));
-        assert!(!healing.is_due(false, || 2, at(80)));
-        assert!(healing.is_due(false, || 3, at(81)));
+        assert!(!healing.is_due(false, PATIENCE, || 2, at(80)));
+        assert!(healing.is_due(false, PATIENCE, || 3, at(81)));
         healing.returned(HealOutcome::NeedsCredentials, at(85));
-        assert!(!healing.is_due(false, || 4, at(90)), "it may not be written to its end");
-        assert!(!healing.is_due(false, || 4, at(95)), "and the one before did not help");
-        assert!(healing.is_due(false, || 4, at(105)));
+        assert!(!healing.is_due(false, PATIENCE, || 4, at(90)), "it may not be written to its end");
+        assert!(!healing.is_due(false, PATIENCE, || 4, at(95)), "and the one before did not help");
+        assert!(healing.is_due(false, PATIENCE, || 4, at(105)));
         healing.returned(HealOutcome::Failed, at(110));
-        assert!(!healing.is_due(false, || 5, at(140)), "a login is not what is missing");
+        assert!(!healing.is_due(false, PATIENCE, || 5, at(140)), "a login is not what is missing");
     }
 }
