@@ -1,4 +1,5 @@
 use super::procedure::observe_down;
+use super::tags::{Ownership, ownership};
 use super::{
     BastionError, Cidr, Direction, Event, Group, Identity, NewRule, Observed, Rule, RuleSource, Scope, Step, Workshop,
 };
@@ -61,7 +62,7 @@ fn source(rule: &Rule) -> &str {
 pub async fn observe_allow(workshop: &Workshop<'_>, scope: &Scope) -> Result<(Identity, Observed), BastionError> {
     let (identity, mut observed) = observe_down(workshop, scope).await?;
     let mut rules = Vec::new();
-    for group in observed.groups.iter().filter(|group| scope.owns(&group.tags)) {
+    for group in observed.groups.iter().filter(|group| ownership(&group.tags, &identity) == Ownership::Ours) {
         rules.extend(workshop.cloud.rules_of(&group.id).await?);
     }
     observed.rules = rules;
@@ -81,10 +82,17 @@ pub fn plan_allow(
 ) -> Result<AllowPlan, BastionError> {
     let ours = observed.ours(identity)?;
     let (Some(instance), false) = (ours.live.first(), ours.groups.is_empty()) else {
-        return Err(BastionError::Absent { name: identity.instance_name() });
+        return Err(match ours.namesakes.into_iter().next() {
+            Some((instance, principal)) => BastionError::AnotherPrincipal {
+                resource: format!("instance {}", instance.id),
+                principal,
+                owner: identity.scope.owner.clone(),
+            },
+            None => BastionError::Absent { name: identity.instance_name() },
+        });
     };
     let wanted: Vec<String> = cidrs.iter().map(ToString::to_string).collect();
-    let mut plan = AllowPlan { openings: Vec::new(), port, questions: Vec::new(), warnings: Vec::new() };
+    let mut plan = AllowPlan { openings: Vec::new(), port, questions: Vec::new(), warnings: ours.others.clone() };
     for group in &ours.groups {
         let is_here =
             |rule: &&Rule| rule.group_id == group.id && rule.direction == Direction::Ingress && rule.port == Some(port);

@@ -24,6 +24,8 @@ pub(super) struct Apply<'a> {
     group_id: Option<String>,
     pub(super) instance: Option<Instance>,
     pub(super) generation: Option<Generation>,
+    /// Of the key pair that an instance is launched with.
+    pub(super) key_name: String,
     database_rule: Option<String>,
 }
 
@@ -37,7 +39,7 @@ impl<'a> Apply<'a> {
         let ours = observed.ours(identity)?;
         let (mut group_id, mut instance, mut made_tags) = (None, None, Tags::new());
         let mut generation = observed.generation.clone();
-        if let (Some(mine), Some(pair)) = (&mut generation, ours.key_pair.filter(|pair| observed.is_own_pair(pair))) {
+        if let (Some(mine), Some(pair)) = (&mut generation, ours.key_pair().filter(|pair| observed.is_own_pair(pair))) {
             // A run that ended between the import and its record.
             mine.key_pair_id = Some(pair.id.clone());
         }
@@ -56,6 +58,7 @@ impl<'a> Apply<'a> {
             group_id,
             instance: instance.cloned(),
             generation,
+            key_name: ours.key_pair().map_or_else(|| identity.resource_name(), |pair| pair.name.clone()),
             database_rule: None,
         })
     }
@@ -227,14 +230,17 @@ impl<'a> Apply<'a> {
         let id = match cloud.import_key_pair(name, &generation.public_key, &self.tags).await {
             Err(error) if error.is_code("InvalidKeyPair.Duplicate") => {
                 // A repeated request whose first answer was lost finds its own work.
-                let pair = listed(|| cloud.key_pair(name)).await?;
+                let named = async || Ok(cloud.key_pairs(name).await?.into_iter().find(|pair| pair.name == name));
+                let pair = listed(named).await?;
                 let is_own =
                     |pair: &KeyPair| pair.public_key.as_deref().is_some_and(|key| generation.is_public_key(key));
                 pair.filter(is_own).ok_or_else(|| BastionError::AnotherComputer { name: name.to_owned() })?.id
             }
             other => other?,
         };
+        name.clone_into(&mut self.key_name);
         generation.key_pair_id = Some(id);
+        generation.key_pair_name = (name != self.identity.resource_name()).then(|| name.to_owned());
         self.workshop.local.keep(&generation)?;
         self.generation = Some(generation);
         Ok(())
@@ -247,7 +253,7 @@ impl<'a> Apply<'a> {
             Err(error) if error.is_code("InvalidGroup.Duplicate") => {
                 let look = async || {
                     let groups = cloud.groups(name).await?;
-                    Ok(groups.into_iter().find(|group| group.vpc_id == vpc_id))
+                    Ok(groups.into_iter().find(|group| group.vpc_id == vpc_id && group.name == name))
                 };
                 match listed(look).await? {
                     Some(group) if ownership(&group.tags, self.identity) == Ownership::Ours => Ok(group.id),

@@ -19,7 +19,8 @@ pub enum BastionError {
     /// The keys here are another bastion's, which may well be alive.
     #[error("the keys on this computer are those of a bastion in {there}, but this is {here}")]
     Elsewhere { here: Place, there: Place },
-    #[error("{kind} `{name}` exists already and was not made by devdb")]
+    /// Between the look and the step.
+    #[error("{kind} `{name}` exists already and is not yours")]
     NameTaken { kind: &'static str, name: String },
     /// The race for the key pair was lost.
     #[error("another computer is bringing up the same bastion right now (key pair `{name}`)")]

@@ -56,7 +56,7 @@ impl Apply<'_> {
             instance_type: instance_type.to_owned(),
             subnet_id: subnet_id.to_owned(),
             group_id: self.group_id()?.to_owned(),
-            key_name: self.identity.resource_name(),
+            key_name: self.key_name.clone(),
             kms_key: spec.kms_key.clone(),
             user_data: user_data.text,
             tags,

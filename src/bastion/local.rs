@@ -28,6 +28,9 @@ pub struct Generation {
     /// Known once EC2 answered.
     #[serde(default)]
     pub key_pair_id: Option<String>,
+    /// Missing where it has the scope's own name, or was imported by an old release.
+    #[serde(default)]
+    pub key_pair_name: Option<String>,
     /// Known once EC2 answered.
     pub instance_id: Option<String>,
     /// Missing in the files of old releases.
@@ -131,6 +134,7 @@ impl LocalState {
             expires_at,
             spec_hash: spec_hash.to_owned(),
             key_pair_id: None,
+            key_pair_name: None,
             instance_id: None,
             place: Some(place.clone()),
         };

@@ -5,7 +5,8 @@
 //! - [`Cloud`], [`Shell`], [`AddressEcho`] and [`KeyMaker`] are the seams.
 //! - [`ImportKeyPair`](Cloud::import_key_pair) is the first mutation and the lock between two laptops;
 //!   [`Turn`] is the lock between two runs on one.
-//! - Nothing is adopted or touched that lacks our tags with the same project, environment and owner.
+//! - Nothing is adopted or touched that lacks our tags with the same project, environment, owner and principal, and none
+//!   of it is in the way: names that are taken are given up, and the rest is told.
 
 mod access;
 mod allow;

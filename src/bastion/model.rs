@@ -112,6 +112,12 @@ pub struct Rule {
     pub tags: Tags,
 }
 
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rule {} in {}", self.id, self.group_id)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyPair {
     pub id: String,

@@ -13,7 +13,8 @@ pub struct Observed {
     /// All groups with our name, also those that are not ours.
     pub groups: Vec<Group>,
     pub rules: Vec<Rule>,
-    pub key_pair: Option<KeyPair>,
+    /// All key pairs with our name, also those that are not ours.
+    pub key_pairs: Vec<KeyPair>,
     pub generation: Option<Generation>,
     /// True while keys or caches of a bastion are on the laptop.
     pub local_files: bool,
@@ -37,8 +38,9 @@ pub enum Condemned {
     One { instance_id: String, reason: &'static str },
 }
 
-/// The part of [`Observed`] that is ours, and the refusal if somebody else's stands under our alias,
-/// or if the keys here belong to a bastion in another place.
+/// The part of [`Observed`] that is ours, and what else carries our name or our tags; refused if the keys here belong to a
+/// bastion in another place.
+#[derive(Default)]
 pub(super) struct Ours<'a> {
     pub(super) live: Vec<&'a Instance>,
     /// Still on its way out.
@@ -47,8 +49,13 @@ pub(super) struct Ours<'a> {
     pub(super) groups: Vec<&'a Group>,
     pub(super) foreign_groups: Vec<&'a Group>,
     pub(super) rules: Vec<&'a Rule>,
-    pub(super) key_pair: Option<&'a KeyPair>,
-    pub(super) foreign_key_pair: Option<&'a KeyPair>,
+    /// The one in use, and what a race may have left beside it.
+    pub(super) key_pairs: Vec<&'a KeyPair>,
+    pub(super) foreign_key_pairs: Vec<&'a KeyPair>,
+    /// Live instances of other principals under our alias, and the principal of the first.
+    pub(super) namesakes: Vec<(&'a Instance, String)>,
+    /// What carries our tags and is another principal's: any of them can give them to what they make.
+    pub(super) others: Vec<String>,
 }
 
 impl Observed {
@@ -56,61 +63,63 @@ impl Observed {
         if let Some(there) = self.kept_for.as_ref().filter(|there| **there != self.here) {
             return Err(BastionError::Elsewhere { here: self.here.clone(), there: there.clone() });
         }
-        let is_ours = |tags: &Tags, resource: &dyn Fn() -> String| match ownership(tags, identity) {
-            Ownership::Ours => Ok(true),
-            Ownership::Foreign => Ok(false),
-            Ownership::AnotherPrincipal(principal) => Err(BastionError::AnotherPrincipal {
-                resource: resource(),
-                principal,
-                owner: identity.scope.owner.clone(),
-            }),
-        };
-        let mut ours = Ours {
-            live: Vec::new(),
-            leaving: Vec::new(),
-            gone: Vec::new(),
-            groups: Vec::new(),
-            foreign_groups: Vec::new(),
-            rules: Vec::new(),
-            key_pair: None,
-            foreign_key_pair: None,
-        };
+        let mut ours = Ours::default();
         for instance in &self.instances {
-            // Somebody else's instance that is gone is nobody's concern any more.
-            if instance.state != InstanceState::Terminated && !is_ours(&instance.tags, &|| instance.id.clone())? {
-                continue;
-            }
             match instance.state {
+                // Another's that is gone is of no concern any more.
                 InstanceState::Terminated => ours.gone.push(instance),
-                InstanceState::ShuttingDown => ours.leaving.push(instance),
-                _ => ours.live.push(instance),
+                state => match ownership(&instance.tags, identity) {
+                    Ownership::Ours if state == InstanceState::ShuttingDown => ours.leaving.push(instance),
+                    Ownership::Ours => ours.live.push(instance),
+                    Ownership::Foreign => {}
+                    Ownership::AnotherPrincipal(principal) => {
+                        ours.others.push(another(&format!("instance {}", instance.id), &principal, identity));
+                        ours.namesakes.push((instance, principal));
+                    }
+                },
             }
         }
-        for group in &self.groups {
-            let list = if is_ours(&group.tags, &|| format!("security group {}", group.id))? {
-                &mut ours.groups
-            } else {
-                &mut ours.foreign_groups
-            };
-            list.push(group);
-        }
-        for rule in &self.rules {
-            if is_ours(&rule.tags, &|| format!("security group rule {}", rule.id))? {
-                ours.rules.push(rule);
+        let others = &mut ours.others;
+        let mut is_ours = |tags: &Tags, resource: &dyn Fn() -> String| match ownership(tags, identity) {
+            Ownership::Ours => true,
+            Ownership::Foreign => false,
+            Ownership::AnotherPrincipal(principal) => {
+                others.push(another(&resource(), &principal, identity));
+                false
             }
-        }
-        if let Some(pair) = &self.key_pair {
-            if is_ours(&pair.tags, &|| format!("key pair {}", pair.name))? {
-                ours.key_pair = Some(pair);
-            } else {
-                ours.foreign_key_pair = Some(pair);
-            }
-        }
+        };
+        (ours.groups, ours.foreign_groups) =
+            self.groups.iter().partition(|group| is_ours(&group.tags, &|| format!("security group {}", group.id)));
+        // The rules of another's group are told with it.
+        let is_told = |rule: &&Rule| !ours.foreign_groups.iter().any(|group| group.id == rule.group_id);
+        let rules = self.rules.iter().filter(is_told);
+        ours.rules = rules.filter(|rule| is_ours(&rule.tags, &|| rule.to_string())).collect();
+        (ours.key_pairs, ours.foreign_key_pairs) =
+            self.key_pairs.iter().partition(|pair| is_ours(&pair.tags, &|| format!("key pair {}", pair.name)));
+        ours.key_pairs.sort_by_key(|pair| (!self.is_own_pair(pair), pair.name.clone()));
+        ours.namesakes.retain(|(instance, _)| instance.state.is_live());
         Ok(ours)
     }
 }
 
-impl Ours<'_> {
+fn another(resource: &str, principal: &str, identity: &Identity) -> String {
+    format!("{resource} is another AWS principal's ({principal}) under the alias `{}`; it stays", identity.scope.owner)
+}
+
+impl<'a> Ours<'a> {
+    pub(super) fn key_pair(&self) -> Option<&'a KeyPair> {
+        self.key_pairs.first().copied()
+    }
+
+    /// True when the keys here are those of something that stands under another principal: this person's, perhaps, with
+    /// another role.
+    pub(super) fn keys_are_in_use(&self, observed: &Observed) -> bool {
+        let of_instance = |(instance, _): &(&Instance, String)| {
+            observed.generation.as_ref().is_some_and(|generation| instance.is_of(generation))
+        };
+        self.namesakes.iter().any(of_instance) || self.foreign_key_pairs.iter().any(|pair| observed.is_own_pair(pair))
+    }
+
     pub(super) fn is_in_own_group(&self, rule: &Rule) -> bool {
         self.groups.iter().any(|group| group.id == rule.group_id)
     }
@@ -120,7 +129,7 @@ impl Observed {
     /// Our key pair, if it was made minutes ago on another computer and no instance has been launched with it: `up` may
     /// be at work there right now.
     pub(super) fn pair_of_another_run<'a>(&self, ours: &Ours<'a>, now: jiff::Timestamp) -> Option<&'a KeyPair> {
-        let pair = ours.key_pair.filter(|_| ours.live.is_empty())?;
+        let pair = ours.key_pair().filter(|_| ours.live.is_empty())?;
         let is_fresh = pair.created_at.is_some_and(|then| now.duration_since(then) < FRESH);
         let token = pair.public_key.as_deref().map(client_token);
         let had_its_instance = self.instances.iter().any(|one| one.client_token.is_some() && one.client_token == token);
@@ -135,16 +144,17 @@ impl Observed {
 
     /// The id of the key pair that this computer imported, where nobody need ask EC2 for it: while the instance that was
     /// launched with it has not ended, no other run replaces it without ending that instance.
-    pub(super) fn own_key_pair_id(&self) -> Option<&str> {
+    pub(super) fn own_key_pair_id(&self, identity: &Identity) -> Option<&str> {
         let mine = self.generation.as_ref()?;
-        let is_there = |one: &Instance| one.state != InstanceState::Terminated && one.is_of(mine);
+        let is_ours = |one: &Instance| ownership(&one.tags, identity) == Ownership::Ours;
+        let is_there = |one: &Instance| one.state != InstanceState::Terminated && one.is_of(mine) && is_ours(one);
         mine.key_pair_id.as_deref().filter(|_| self.instances.iter().any(is_there))
     }
 
     /// As [`Self::may_be_a_colleagues`], of what stands without an instance.
     pub(super) fn leftovers_may_be_a_colleagues(&self, identity: &Identity, ours: &Ours) -> bool {
         let had = |instance: &Instance| self.generation.as_ref().is_some_and(|mine| instance.is_of(mine));
-        let is_of_this_computer = ours.key_pair.is_some_and(|pair| self.is_own_pair(pair))
+        let is_of_this_computer = ours.key_pair().is_some_and(|pair| self.is_own_pair(pair))
             || ours.gone.iter().chain(&ours.leaving).any(|instance| had(instance));
         identity.principal.is_role_only() && !is_of_this_computer
     }

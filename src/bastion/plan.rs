@@ -74,8 +74,15 @@ struct Flaw {
 
 impl Planner<'_> {
     fn plan(&self) -> Result<Plan, BastionError> {
-        let mut plan = Plan::default();
+        let mut plan = Plan { warnings: self.ours.others.clone(), ..Plan::default() };
         let kept = self.kept();
+        if let (true, Some((namesake, principal))) = (self.ours.live.is_empty(), self.ours.namesakes.first()) {
+            plan.questions.push(format!(
+                "bring up a bastion of your own, though instance {} under the alias `{}` is another AWS principal's \
+                 ({principal})?",
+                namesake.id, self.identity.scope.owner
+            ));
+        }
         for instance in self.ours.live.iter().filter(|instance| kept.is_none_or(|kept| kept.id != instance.id)) {
             let flaw = self.flaw(instance).unwrap_or(Flaw { reason: "one is enough", ask: false });
             if self.observed.may_be_a_colleagues(self.identity, instance) {
@@ -92,7 +99,7 @@ impl Planner<'_> {
         }
         let group = self.group_here();
         self.keys(kept, &mut plan)?;
-        self.group(group, &mut plan)?;
+        self.group(group, &mut plan);
         let stale: Vec<&Rule> = self.stale_rules(group, kept);
         match kept {
             // The right rule comes before the wrong one goes, so that a working bastion is never shut out.
@@ -138,7 +145,7 @@ impl Planner<'_> {
         if !instance.is_of(generation) {
             return Some(lost);
         }
-        let key_differs = self.ours.key_pair.and_then(|pair| pair.public_key.as_deref());
+        let key_differs = self.ours.key_pair().and_then(|pair| pair.public_key.as_deref());
         if key_differs.is_some_and(|key| !generation.is_public_key(key)) {
             return Some(Flaw { reason: "another computer has put its own key in place", ask: true });
         }
@@ -156,13 +163,9 @@ impl Planner<'_> {
     }
 
     fn keys(&self, kept: Option<&Instance>, plan: &mut Plan) -> Result<(), BastionError> {
-        let name = self.identity.resource_name();
-        let pair = self.ours.key_pair;
+        let pair = self.ours.key_pair();
         if kept.is_some() && pair.is_some() {
             return Ok(());
-        }
-        if self.ours.foreign_key_pair.is_some() {
-            return Err(BastionError::NameTaken { kind: "key pair", name });
         }
         let matches_pair = |generation: &Generation| {
             pair.and_then(|pair| pair.public_key.as_deref()).is_some_and(|key| generation.is_public_key(key))
@@ -172,19 +175,21 @@ impl Planner<'_> {
         if pair.is_some() && usable && generation.is_some_and(matches_pair) {
             return Ok(());
         }
-        if self.observed.pair_of_another_run(self.ours, self.now).is_some() {
-            return Err(BastionError::AnotherComputer { name });
+        if let Some(pair) = self.observed.pair_of_another_run(self.ours, self.now) {
+            return Err(BastionError::AnotherComputer { name: pair.name.clone() });
         }
         if let Some(pair) = pair {
             // A pair without an instance that is not ours to tell: perhaps another computer is at work right now.
             if !generation.is_some_and(matches_pair) && plan.questions.is_empty() {
-                plan.questions.push(format!("replace key pair {name}: it was made on another computer?"));
+                plan.questions.push(format!("replace key pair {}: it was made on another computer?", pair.name));
             }
-            plan.steps.push(Step::DeleteKeyPair { id: pair.id.clone(), name: name.clone() });
+            plan.steps.push(Step::DeleteKeyPair { id: pair.id.clone(), name: pair.name.clone() });
         }
         if !usable {
             plan.steps.push(Step::MakeKeys);
         }
+        let taken = &self.ours.foreign_key_pairs;
+        let name = self.identity.scope.free_name(|name| taken.iter().any(|pair| pair.name == name));
         plan.steps.push(Step::ImportKeyPair { name });
         Ok(())
     }
@@ -198,13 +203,11 @@ impl Planner<'_> {
             && !self.observed.instances.iter().any(|instance| instance.is_of(generation))
     }
 
-    fn group(&self, group: Option<&Group>, plan: &mut Plan) -> Result<(), BastionError> {
+    fn group(&self, group: Option<&Group>, plan: &mut Plan) {
         let site = &self.spec.site;
-        let name = self.identity.resource_name();
         if group.is_none() {
-            if self.ours.foreign_groups.iter().any(|group| group.vpc_id == site.vpc_id) {
-                return Err(BastionError::NameTaken { kind: "security group", name });
-            }
+            let taken = self.ours.foreign_groups.iter().filter(|group| group.vpc_id == site.vpc_id);
+            let name = self.identity.scope.free_name(|name| taken.clone().any(|group| group.name == name));
             plan.steps.push(Step::CreateGroup { name, vpc_id: site.vpc_id.clone() });
         }
         if group.is_none_or(|group| group.open_egress) {
@@ -229,7 +232,6 @@ impl Planner<'_> {
         if !cidrs.is_empty() {
             plan.steps.push(Step::AllowSsh { cidrs, port });
         }
-        Ok(())
     }
 
     fn ssh_cidrs(&self) -> BTreeSet<String> {

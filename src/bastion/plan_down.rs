@@ -4,8 +4,10 @@ use super::{BastionError, Identity, Instance, Observed, Plan, Step};
 ///
 /// Access to the database goes first, then what could use it, then the group (its interfaces must be gone), then keys.
 ///
+/// What another principal has under our alias stays, and is told: it may have been put there to be in the way.
+///
 /// # Errors
-/// [`BastionError::AnotherPrincipal`], [`BastionError::Elsewhere`].
+/// [`BastionError::Elsewhere`].
 pub fn plan_down(identity: &Identity, observed: &Observed, now: jiff::Timestamp) -> Result<Plan, BastionError> {
     let ours = observed.ours(identity)?;
     let (mut steps, mut questions) = (Vec::new(), Vec::new());
@@ -34,12 +36,16 @@ pub fn plan_down(identity: &Identity, observed: &Observed, now: jiff::Timestamp)
         steps.push(Step::AwaitTermination { instance_ids });
     }
     steps.extend(ours.groups.iter().map(|group| Step::delete_group(group, &leaving)));
-    if let Some(id) = ours.key_pair.map(|pair| pair.id.as_str()).or_else(|| observed.own_key_pair_id()) {
-        steps.push(Step::DeleteKeyPair { id: id.to_owned(), name: identity.resource_name() });
+    steps
+        .extend(ours.key_pairs.iter().map(|pair| Step::DeleteKeyPair { id: pair.id.clone(), name: pair.name.clone() }));
+    if let (true, Some(id)) = (ours.key_pairs.is_empty(), observed.own_key_pair_id(identity)) {
+        let name = observed.generation.as_ref().and_then(|mine| mine.key_pair_name.clone());
+        let name = name.unwrap_or_else(|| identity.resource_name());
+        steps.push(Step::DeleteKeyPair { id: id.to_owned(), name });
     }
     let stands_alone = ours.live.is_empty() && ours.leaving.is_empty();
     if stands_alone && !steps.is_empty() && observed.leftovers_may_be_a_colleagues(identity, &ours) {
-        let what = ours.key_pair.map_or_else(
+        let what = ours.key_pair().map_or_else(
             || "what is left of a bastion".to_owned(),
             |pair| format!("key pair {} and what came with it", pair.name),
         );
@@ -47,8 +53,8 @@ pub fn plan_down(identity: &Identity, observed: &Observed, now: jiff::Timestamp)
             "remove {what}: it was made on another computer, perhaps by a colleague with the same role?"
         ));
     }
-    if observed.local_files {
+    if observed.local_files && !ours.keys_are_in_use(observed) {
         steps.push(Step::ForgetKeys);
     }
-    Ok(Plan { steps, questions, ..Plan::default() })
+    Ok(Plan { steps, questions, warnings: ours.others })
 }

@@ -1,5 +1,5 @@
 use super::observe::Ours;
-use super::tags::{ENVIRONMENT, OWNER, PRINCIPAL, PROJECT};
+use super::tags::{ENVIRONMENT, OWNER, Ownership, PRINCIPAL, PROJECT, ownership};
 use super::{
     BastionError, Direction, Identity, Instance, InstanceState, Observed, Plan, Principal, Rule, RuleSource, Scope,
     Step, Stock, Tags, plan_down,
@@ -18,7 +18,10 @@ pub fn plan_gc(identity: &Identity, observed: &Observed, now: jiff::Timestamp) -
     if !ours.live.is_empty() {
         return Ok(plan_beside_a_bastion(&ours));
     }
-    let nothing_because = |reason: String| Plan { warnings: vec![reason], ..Plan::default() };
+    let nothing_because = |reason: String| {
+        let warnings = std::iter::once(reason).chain(ours.others.clone()).collect();
+        Plan { warnings, ..Plan::default() }
+    };
     if let [leaving, ..] = ours.leaving.as_slice() {
         return Ok(nothing_because(format!(
             "instance {} is still shutting down; what belongs to it stays",
@@ -40,7 +43,8 @@ fn plan_beside_a_bastion(ours: &Ours) -> Plan {
     let addresses: Option<Vec<String>> =
         instances.iter().map(|one| one.private_ip.map(|address| format!("{address}/32"))).collect();
     // An address that is not known yet could be any of them.
-    let Some(addresses) = addresses else { return Plan::default() };
+    let warnings = ours.others.clone();
+    let Some(addresses) = addresses else { return Plan { warnings, ..Plan::default() } };
     let is_left = |rule: &Rule| {
         let is_for_nobody = match &rule.source {
             RuleSource::Cidr(cidr) => cidr.ends_with("/32") && !addresses.contains(cidr),
@@ -50,7 +54,7 @@ fn plan_beside_a_bastion(ours: &Ours) -> Plan {
     };
     let left = ours.rules.iter().filter(|rule| is_left(rule));
     let steps = left.map(|rule| Step::Revoke { rule: (*rule).clone(), what: "the old database rule" }).collect();
-    Plan { steps, ..Plan::default() }
+    Plan { steps, warnings, ..Plan::default() }
 }
 
 /// One owner's part of a project's [`Stock`], and what is left over there.
@@ -61,26 +65,32 @@ pub struct OwnersPart {
     pub leftovers: Plan,
 }
 
-/// Splits a project's stock by owner and environment, and applies [`plan_gc`] to each. Pure.
+/// Splits a project's stock by environment, owner and principal, and applies [`plan_gc`] to each. Pure.
 pub fn plan_gc_all(stock: Stock, now: jiff::Timestamp) -> Vec<OwnersPart> {
     let mut parts = BTreeMap::new();
-    // The first thing tells the principal; one that terminated within the hour may have been another's.
     let (gone, instances): (Vec<_>, Vec<_>) =
         stock.instances.into_iter().partition(|instance| instance.state == InstanceState::Terminated);
     // Tags can be copied by accident, names hardly.
     for group in stock.groups {
-        let is_named = |scope: &Scope| group.name == scope.resource_name();
+        let is_named = |scope: &Scope| scope.is_name(&group.name);
         part(&mut parts, &group.tags, is_named, |observed| observed.groups.push(group.clone()));
     }
     for rule in stock.rules {
         part(&mut parts, &rule.tags, |_| true, |observed| observed.rules.push(rule.clone()));
     }
     for pair in stock.key_pairs {
-        let is_named = |scope: &Scope| pair.name == scope.resource_name();
-        part(&mut parts, &pair.tags, is_named, |observed| observed.key_pair = Some(pair.clone()));
+        let is_named = |scope: &Scope| scope.is_name(&pair.name);
+        part(&mut parts, &pair.tags, is_named, |observed| observed.key_pairs.push(pair.clone()));
     }
-    for instance in instances.into_iter().chain(gone) {
+    for instance in instances {
         part(&mut parts, &instance.tags, |_| true, |observed| observed.instances.push(instance.clone()));
+    }
+    // Nothing is left of one that left nothing.
+    for instance in gone {
+        let is_its = |part: &&mut (Identity, Observed)| ownership(&instance.tags, &part.0) == Ownership::Ours;
+        if let Some((_, observed)) = parts.values_mut().find(is_its) {
+            observed.instances.push(instance);
+        }
     }
     let planned = parts.into_values().map(|(identity, observed)| {
         let leftovers = plan_gc(&identity, &observed, now)
@@ -101,7 +111,7 @@ pub fn still_left(agreed: &[OwnersPart], mut seen: Vec<OwnersPart>) -> Vec<Owner
 }
 
 fn part(
-    parts: &mut BTreeMap<Scope, (Identity, Observed)>,
+    parts: &mut BTreeMap<(Scope, String), (Identity, Observed)>,
     tags: &Tags,
     is_named: impl Fn(&Scope) -> bool,
     add: impl FnOnce(&mut Observed),
@@ -115,6 +125,6 @@ fn part(
     let scope = Scope { project, environment, owner };
     if is_named(&scope) {
         let identity = Identity { scope: scope.clone(), principal: Principal::from_user_id(&principal) };
-        add(&mut parts.entry(scope).or_insert_with(|| (identity, Observed::default())).1);
+        add(&mut parts.entry((scope, principal)).or_insert_with(|| (identity, Observed::default())).1);
     }
 }

@@ -1,7 +1,8 @@
 use super::apply::Apply;
+use super::tags::{Ownership, ownership};
 use super::{
     AddressEcho, BastionAccess, BastionError, BastionReport, BastionSpec, Cloud, Event, Group, Identity, InstanceState,
-    KeyMaker, LocalState, Observed, OwnersPart, Place, Plan, Principal, Rule, Scope, Shell,
+    KeyMaker, LocalState, Observed, OwnersPart, Place, Plan, Principal, Rule, Scope, Shell, Tags,
 };
 use crate::system::{Clock, CloudError};
 
@@ -27,9 +28,9 @@ pub struct Workshop<'a> {
 /// What AWS answers.
 pub async fn observe(workshop: &Workshop<'_>, scope: &Scope) -> Result<(Identity, Observed), BastionError> {
     let name = scope.resource_name();
-    let ((identity, mut observed), key_pair) =
-        tokio::try_join!(observe_all_but_keys(workshop, scope), async { Ok(workshop.cloud.key_pair(&name).await?) })?;
-    observed.key_pair = key_pair;
+    let ((identity, mut observed), key_pairs) =
+        tokio::try_join!(observe_all_but_keys(workshop, scope), async { Ok(workshop.cloud.key_pairs(&name).await?) })?;
+    observed.key_pairs = key_pairs;
     Ok((identity, observed))
 }
 
@@ -39,8 +40,8 @@ pub async fn observe(workshop: &Workshop<'_>, scope: &Scope) -> Result<(Identity
 /// What AWS answers.
 pub async fn observe_down(workshop: &Workshop<'_>, scope: &Scope) -> Result<(Identity, Observed), BastionError> {
     let (identity, mut observed) = observe_all_but_keys(workshop, scope).await?;
-    if observed.own_key_pair_id().is_none() {
-        observed.key_pair = workshop.cloud.key_pair(&scope.resource_name()).await?;
+    if observed.own_key_pair_id(&identity).is_none() {
+        observed.key_pairs = workshop.cloud.key_pairs(&scope.resource_name()).await?;
     }
     Ok((identity, observed))
 }
@@ -112,7 +113,9 @@ pub async fn down(
     observed: &Observed,
     plan: &Plan,
 ) -> Result<(), BastionError> {
-    Apply::new(workshop, identity, None, observed)?.run(plan).await
+    let mut apply = Apply::new(workshop, identity, None, observed)?;
+    plan.warnings.iter().for_each(|warning| apply.tell(Event::Warning(warning.clone())));
+    apply.run(plan).await
 }
 
 /// Removes the leftovers of every owner. One group that something else still uses does not stop the rest.
@@ -132,13 +135,19 @@ pub async fn gc_all(workshop: &Workshop<'_>, parts: &[OwnersPart]) -> Result<(),
     first
 }
 
-/// Tells what stands. An instance that is gone for good counts as absent; what it left behind is told then.
+/// Tells what stands of the caller's own. An instance that is gone for good counts as absent; what it left behind is told
+/// then.
 ///
 /// # Errors
 /// What AWS answers.
 pub async fn status(cloud: &dyn Cloud, scope: &Scope) -> Result<BastionReport, BastionError> {
     let name = scope.resource_name();
-    let (instances, groups, rules) = tokio::try_join!(cloud.instances(scope), cloud.groups(&name), cloud.rules(scope))?;
+    let (caller, mut instances, groups, mut rules) =
+        tokio::try_join!(cloud.caller(), cloud.instances(scope), cloud.groups(&name), cloud.rules(scope))?;
+    let identity = Identity { scope: scope.clone(), principal: Principal::from_user_id(&caller.user_id) };
+    let is_ours = |tags: &Tags| ownership(tags, &identity) == Ownership::Ours;
+    instances.retain(|instance| is_ours(&instance.tags));
+    rules.retain(|rule| is_ours(&rule.tags));
     let rank = |state: InstanceState| match state {
         InstanceState::Running => 0,
         InstanceState::Pending => 1,
@@ -149,16 +158,16 @@ pub async fn status(cloud: &dyn Cloud, scope: &Scope) -> Result<BastionReport, B
         .iter()
         .filter(|instance| instance.state != InstanceState::Terminated)
         .min_by_key(|instance| rank(instance.state));
-    let ours: Vec<&Group> = groups.iter().filter(|group| scope.owns(&group.tags)).collect();
+    let ours: Vec<&Group> = groups.iter().filter(|group| is_ours(&group.tags)).collect();
     let is_own = |rule: &Rule| ours.iter().any(|group| group.id == rule.group_id);
     let database_rule = rules.iter().find(|rule| !is_own(rule));
     let mut report = BastionReport::new(instance, ours.first().copied(), database_rule);
     if !instance.is_some_and(|instance| instance.state.is_live()) {
-        let pair = cloud.key_pair(&name).await?.filter(|pair| scope.owns(&pair.tags));
+        let pairs = cloud.key_pairs(&name).await?.into_iter().filter(|pair| is_ours(&pair.tags));
         report.leftovers.extend(ours.iter().map(|group| format!("security group {} ({})", group.name, group.id)));
         let others = rules.iter().filter(|rule| !is_own(rule));
         report.leftovers.extend(others.map(|rule| format!("rule {} in {}", rule.id, rule.group_id)));
-        report.leftovers.extend(pair.map(|pair| format!("key pair {}", pair.name)));
+        report.leftovers.extend(pairs.map(|pair| format!("key pair {}", pair.name)));
     }
     Ok(report)
 }

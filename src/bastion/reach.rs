@@ -1,5 +1,6 @@
 use super::cidr::covers;
-use super::{Direction, Rule, RuleSource, Scope, Workshop};
+use super::tags::{Ownership, ownership};
+use super::{Direction, Identity, Principal, Rule, RuleSource, Scope, Workshop};
 use crate::system::CloudError;
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -36,9 +37,12 @@ pub enum Reach {
 /// What AWS answers; that the address cannot be found out is a finding.
 pub async fn reach(workshop: &Workshop<'_>, scope: &Scope, port: u16) -> Result<Reach, CloudError> {
     let looked_up = async {
+        let (cloud, name) = (workshop.cloud, scope.resource_name());
+        let (caller, groups) = tokio::try_join!(cloud.caller(), cloud.groups(&name))?;
+        let identity = Identity { scope: scope.clone(), principal: Principal::from_user_id(&caller.user_id) };
         let mut rules = None;
-        for group in workshop.cloud.groups(&scope.resource_name()).await? {
-            if scope.owns(&group.tags) {
+        for group in groups {
+            if ownership(&group.tags, &identity) == Ownership::Ours {
                 rules.get_or_insert_with(Vec::new).extend(workshop.cloud.rules_of(&group.id).await?);
             }
         }

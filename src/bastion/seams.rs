@@ -33,7 +33,7 @@ pub trait Cloud: Send + Sync {
     /// Sets one tag of an instance, whatever it was before.
     async fn tag_instance(&self, instance_id: &str, key: &str, value: &str) -> Result<(), CloudError>;
 
-    /// Groups with this name, in whatever VPC, whoever made them.
+    /// Groups with this name, or with this name and a dot and more behind it, in all VPCs and of all principals.
     async fn groups(&self, name: &str) -> Result<Vec<Group>, CloudError>;
     /// Makes a group and returns its id.
     ///
@@ -60,8 +60,8 @@ pub trait Cloud: Send + Sync {
     async fn authorize(&self, rule: &NewRule) -> Result<Vec<String>, CloudError>;
     async fn revoke(&self, rule: &Rule) -> Result<(), CloudError>;
 
-    /// The key pair with this name, whoever made it.
-    async fn key_pair(&self, name: &str) -> Result<Option<KeyPair>, CloudError>;
+    /// Key pairs with this name, or with this name and a dot and more behind it, of all principals.
+    async fn key_pairs(&self, name: &str) -> Result<Vec<KeyPair>, CloudError>;
     /// # Errors
     /// Code `InvalidKeyPair.Duplicate` when the name is taken; nothing was changed then.
     /// Returns its id.

@@ -69,6 +69,22 @@ impl Scope {
     pub fn resource_name(&self) -> String {
         format!("devdb-{}-{}-{}", self.project, self.environment, self.owner)
     }
+
+    /// The name, or the first of `name.2`, `name.3` and so on that is not taken: anyone in the account may have given ours
+    /// to something of their own. No alias has a dot, so it is no other owner's either.
+    pub(super) fn free_name(&self, is_taken: impl Fn(&str) -> bool) -> String {
+        let name = self.resource_name();
+        let further = (2..).map(|number| format!("{name}.{number}"));
+        std::iter::once(name.clone()).chain(further).find(|name| !is_taken(name)).unwrap_or(name)
+    }
+
+    /// True for [`Self::resource_name`] and for what stands in for it.
+    pub(super) fn is_name(&self, name: &str) -> bool {
+        let rest = name.strip_prefix(&self.resource_name());
+        rest.is_some_and(|rest| {
+            rest.is_empty() || rest.strip_prefix('.').is_some_and(|number| number.parse::<u32>().is_ok())
+        })
+    }
 }
 
 /// Where the bastion stands, and what it may reach.

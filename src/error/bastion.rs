@@ -33,7 +33,7 @@ impl From<BastionError> for CommandError {
                 shown.hint("to have one here as well, give this place an environment of its own in devdb.toml")
             }
             BastionError::NameTaken { .. } => {
-                refused().hint("choose another alias (`export DEVDB_ALIAS=…`), or remove it by hand if nobody needs it")
+                refused().hint("run the command again: it takes another name then")
             }
             BastionError::AnotherComputer { .. } => refused()
                 .hint("let it finish; then run this command again to take the bastion over")

@@ -12,6 +12,10 @@ fn carries(tags: &Tags, scope: &Scope) -> bool {
     scope.filters().iter().all(|(key, value)| tags.get(*key).is_some_and(|found| found == value))
 }
 
+fn is_named(found: &str, name: &str) -> bool {
+    found.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 #[async_trait]
 impl Cloud for FakeCloud {
     async fn caller(&self) -> Result<Caller, CloudError> {
@@ -180,7 +184,7 @@ impl Cloud for FakeCloud {
     async fn groups(&self, name: &str) -> Result<Vec<Group>, CloudError> {
         self.call("ec2:DescribeSecurityGroups", |state| {
             let blind = state.is_blind("ec2:DescribeSecurityGroups");
-            Ok(state.groups.iter().filter(|group| group.name == name && !blind).cloned().collect())
+            Ok(state.groups.iter().filter(|group| is_named(&group.name, name) && !blind).cloned().collect())
         })
         .await
     }
@@ -294,10 +298,11 @@ impl Cloud for FakeCloud {
         .await
     }
 
-    async fn key_pair(&self, name: &str) -> Result<Option<KeyPair>, CloudError> {
+    async fn key_pairs(&self, name: &str) -> Result<Vec<KeyPair>, CloudError> {
         self.call("ec2:DescribeKeyPairs", |state| {
             let blind = state.is_blind("ec2:DescribeKeyPairs");
-            Ok(state.key_pairs.get(name).filter(|_| !blind).cloned())
+            let named = state.key_pairs.values().filter(|pair| is_named(&pair.name, name) && !blind);
+            Ok(named.cloned().collect())
         })
         .await
     }

@@ -100,7 +100,7 @@ fn a_stack_that_is_not_there_is_looked_for_in_another_region() {
 }
 
 #[test]
-fn another_principal_is_refused() {
+fn another_principal_stays_and_is_told() {
     let (stage, cloud) = stage();
     assert_eq!(stage.run(["devdb", "bastion", "up"]).code, 0);
     cloud.log_in("AROAEXAMPLE:adam@example.com");

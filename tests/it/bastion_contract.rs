@@ -70,17 +70,26 @@ async fn inventory(cloud: &dyn Aws) {
 
 async fn key_pairs(cloud: &dyn Aws, owner: &str) {
     let name = scope(owner).resource_name();
-    assert_eq!(cloud.key_pair(&name).await.unwrap(), None);
+    assert_eq!(cloud.key_pairs(&name).await.unwrap(), []);
     let id = cloud.import_key_pair(&name, KEY, &tags(owner)).await.unwrap();
-    let pair = cloud.key_pair(&name).await.unwrap().unwrap();
+    let pair = cloud.key_pairs(&name).await.unwrap().remove(0);
     assert_eq!((pair.tags, &pair.id), (tags(owner), &id));
     let blob = |key: &str| key.split_whitespace().nth(1).map(str::to_owned);
     assert_eq!(pair.public_key.as_deref().and_then(blob), blob(KEY));
     let again = cloud.import_key_pair(&name, KEY, &tags(owner)).await.unwrap_err();
     assert!(again.is_code("InvalidKeyPair.Duplicate"), "{again}");
+    // What stands in for the name is found, and what only begins like it is not.
+    let (second, longer) = (format!("{name}.2"), format!("{name}2"));
+    let second_id = cloud.import_key_pair(&second, KEY, &tags(owner)).await.unwrap();
+    let longer_id = cloud.import_key_pair(&longer, KEY, &tags(owner)).await.unwrap();
+    let mut found: Vec<_> = cloud.key_pairs(&name).await.unwrap().into_iter().map(|pair| pair.name).collect();
+    found.sort();
+    assert_eq!(found, [name.clone(), second]);
+    cloud.delete_key_pair(&second_id).await.unwrap();
+    cloud.delete_key_pair(&longer_id).await.unwrap();
     cloud.delete_key_pair(&id).await.unwrap();
     cloud.delete_key_pair(&id).await.unwrap();
-    assert_eq!(cloud.key_pair(&name).await.unwrap(), None);
+    assert_eq!(cloud.key_pairs(&name).await.unwrap(), []);
 }
 
 async fn groups_and_rules(cloud: &dyn Aws, owner: &str, place: &Topology) {
@@ -92,6 +101,15 @@ async fn groups_and_rules(cloud: &dyn Aws, owner: &str, place: &Topology) {
     let group = cloud.groups(&name).await.unwrap().remove(0);
     assert_eq!((&group.id, &group.vpc_id, &group.tags), (&id, &place.vpc_id, &tags(owner)));
     assert!(group.open_egress);
+    let second = cloud.create_group(&format!("{name}.2"), &place.vpc_id, "devdb contract", &tags(owner)).await.unwrap();
+    let longer = cloud.create_group(&format!("{name}2"), &place.vpc_id, "devdb contract", &tags(owner)).await.unwrap();
+    let mut found: Vec<_> = cloud.groups(&name).await.unwrap().into_iter().map(|group| group.id).collect();
+    found.sort();
+    let mut wanted = [id.clone(), second.clone()];
+    wanted.sort();
+    assert_eq!(found, wanted);
+    cloud.delete_group(&second).await.unwrap();
+    cloud.delete_group(&longer).await.unwrap();
     cloud.close_egress(&id, true).await.unwrap();
     cloud.close_egress(&id, false).await.unwrap();
     assert!(!cloud.groups(&name).await.unwrap()[0].open_egress);

@@ -2,8 +2,7 @@
 
 use crate::bastion_rig::{COMPLETE, NOTHING, Rig, spec};
 use devdb::bastion::{
-    BastionError, Cidr, Cloud, DatabaseSource, Direction, Event, Group, InstanceState, KeyPair, Rule, RuleSource,
-    ShellError, Step,
+    BastionError, Cidr, Cloud, DatabaseSource, Direction, Event, InstanceState, Rule, RuleSource, ShellError, Step,
 };
 use std::sync::Mutex;
 use std::time::Duration;
@@ -239,44 +238,6 @@ async fn down_asks_no_more_than_it_has_to() {
             "sts:GetCallerIdentity",
         ]
     );
-}
-
-#[tokio::test(start_paused = true)]
-async fn another_principal_under_the_same_alias_is_refused_by_up_and_down() {
-    let ada = Rig::new();
-    ada.up().await.unwrap();
-    let alive = ada.cloud.alive();
-    let other = Rig::beside(ada.cloud.clone());
-    other.cloud.log_in("AROAEXAMPLE:adam@example.com");
-    for error in [other.up().await.unwrap_err(), other.down().await.unwrap_err()] {
-        assert!(matches!(error, BastionError::AnotherPrincipal { .. }), "{error}");
-    }
-    assert_eq!(ada.cloud.alive(), alive);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_lacks_our_tags_is_never_adopted_or_deleted() {
-    let rig = Rig::new();
-    let name = "devdb-shop-dev-ada".to_owned();
-    rig.cloud.add_key_pair(KeyPair {
-        id: "key-foreign".to_owned(),
-        name: name.clone(),
-        public_key: None,
-        created_at: None,
-        tags: Default::default(),
-    });
-    assert!(matches!(rig.up().await.unwrap_err(), BastionError::NameTaken { kind: "key pair", .. }));
-    let rig = Rig::new();
-    rig.cloud.add_group(Group {
-        id: "sg-foreign".to_owned(),
-        name,
-        vpc_id: "vpc-1".to_owned(),
-        open_egress: false,
-        tags: Default::default(),
-    });
-    assert!(matches!(rig.up().await.unwrap_err(), BastionError::NameTaken { kind: "security group", .. }));
-    rig.down().await.unwrap();
-    assert_eq!(rig.cloud.calls().iter().filter(|call| call.contains("Delete")).count(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -235,7 +235,8 @@ async fn with_a_shared_role_leftovers_of_another_computer_are_asked_about() {
     assert_eq!(bastion::plan_down(&identity, &observed, second.clock.now()).unwrap().questions, [question]);
     assert!(gc(&first).await.unwrap().questions.is_empty(), "the key proves whose it is");
     first.cloud.log_in("AROAEXAMPLE:ada@example.com");
-    assert!(matches!(gc(&first).await.unwrap_err(), BastionError::AnotherPrincipal { .. }));
+    let of_another = gc(&first).await.unwrap();
+    assert!(!of_another.changes() && of_another.warnings.len() == 3, "{of_another:?}");
     first.cloud.log_in("AROAEXAMPLE:botocore-session-1767323045");
     first.down().await.unwrap();
     assert_eq!(first.count(), NOTHING);

@@ -29,6 +29,7 @@ fn generation() -> Generation {
         expires_at: "2026-01-02T15:04:05Z".parse().unwrap(),
         spec_hash: spec().hash().unwrap(),
         key_pair_id: Some("key-1".to_owned()),
+        key_pair_name: None,
         instance_id: Some("i-1".to_owned()),
         place: None,
     }
@@ -79,13 +80,13 @@ fn complete() -> Observed {
             rule("sgr-out-2", "sg-1", Direction::Egress, 5432, "10.0.5.0/24"),
             rule("sgr-db", "sg-database", Direction::Ingress, 5432, "10.0.1.10/32"),
         ],
-        key_pair: Some(KeyPair {
+        key_pairs: vec![KeyPair {
             id: "key-1".to_owned(),
             name: "devdb-shop-dev-ada".to_owned(),
             public_key: Some("ssh-ed25519 AAAAmine".to_owned()),
             created_at: None,
             tags: tags(),
-        }),
+        }],
         generation: Some(generation()),
         local_files: true,
         database_rules: Vec::new(),
@@ -106,7 +107,7 @@ fn each_thing_that_is_missing_or_wrong_is_mended_alone() {
     type Change = fn(&mut Observed, &mut BastionSpec);
     let table: [(&str, Change, &[&str]); 12] = [
         ("complete", |_, _| {}, &[]),
-        ("no key pair", |seen, _| seen.key_pair = None, &["import the public key as key pair devdb-shop-dev-ada"]),
+        ("no key pair", |seen, _| seen.key_pairs.clear(), &["import the public key as key pair devdb-shop-dev-ada"]),
         ("open egress", |seen, _| seen.groups[0].open_egress = true, &["close the group's outgoing side"]),
         ("no ssh rule", |seen, _| drop(seen.rules.remove(0)), &["let 198.51.100.7/32 reach the bastion's port 22"]),
         (
@@ -188,9 +189,7 @@ fn what_replaces_something_of_the_users_own_is_asked() {
         ),
         (
             |seen, _| {
-                if let Some(pair) = &mut seen.key_pair {
-                    pair.public_key = Some("ssh-ed25519 AAAAother".to_owned());
-                }
+                seen.key_pairs[0].public_key = Some("ssh-ed25519 AAAAother".to_owned());
             },
             "replace instance i-1: another computer has put its own key in place?",
         ),
@@ -215,30 +214,50 @@ fn what_replaces_something_of_the_users_own_is_asked() {
 }
 
 #[test]
-fn another_principals_resource_of_any_kind_is_a_refusal() {
+fn another_principals_resource_of_any_kind_stays_and_is_told() {
     type Change = fn(&mut Observed);
-    let mark = |tags: &mut Tags| drop(tags.insert("devdb:principal".to_owned(), "AIDAADAM".to_owned()));
-    let changes: [Change; 4] = [
-        |seen| drop(seen.instances[0].tags.insert("devdb:principal".to_owned(), "AIDAADAM".to_owned())),
-        |seen| drop(seen.groups[0].tags.insert("devdb:principal".to_owned(), "AIDAADAM".to_owned())),
-        |seen| drop(seen.rules[3].tags.insert("devdb:principal".to_owned(), "AIDAADAM".to_owned())),
-        |seen| {
-            let pair = seen.key_pair.as_mut().unwrap();
-            pair.tags.insert("devdb:principal".to_owned(), "AIDAADAM".to_owned());
-        },
+    let changes: [(Change, &str, &[&str]); 4] = [
+        (
+            |seen| drop(seen.instances[0].tags.insert("devdb:principal".to_owned(), "AIDAADAM".to_owned())),
+            "instance i-1",
+            &["terminate", "delete the keys"],
+        ),
+        (
+            |seen| drop(seen.groups[0].tags.insert("devdb:principal".to_owned(), "AIDAADAM".to_owned())),
+            "security group sg-1",
+            &["delete security group"],
+        ),
+        (
+            |seen| drop(seen.rules[3].tags.insert("devdb:principal".to_owned(), "AIDAADAM".to_owned())),
+            "rule sgr-db in sg-database",
+            &["revoke the database rule"],
+        ),
+        (
+            |seen| drop(seen.key_pairs[0].tags.insert("devdb:principal".to_owned(), "AIDAADAM".to_owned())),
+            "key pair devdb-shop-dev-ada",
+            &["delete the keys"],
+        ),
     ];
-    for change in changes {
-        let refused = planned(|seen, _| change(seen)).unwrap_err();
-        assert!(matches!(refused, BastionError::AnotherPrincipal { .. }), "{refused}");
+    let all = plan_down(&identity(), &complete(), now()).unwrap().lines();
+    for (change, what, gone) in changes {
+        let told = [format!("{what} is another AWS principal's (AIDAADAM) under the alias `ada`; it stays")];
+        assert_eq!(planned(|seen, _| change(seen)).unwrap().warnings[..1], told);
         let mut seen = complete();
         change(&mut seen);
-        assert!(matches!(plan_down(&identity(), &seen, now()), Err(BastionError::AnotherPrincipal { .. })));
+        let plan = plan_down(&identity(), &seen, now()).unwrap();
+        assert_eq!(plan.warnings, told);
+        let touches = |line: &String| gone.iter().any(|begin| line.starts_with(begin));
+        let left = plan.lines();
+        assert!(!left.iter().any(touches), "{what}: {left:?}");
+        // The rules of our own group go with it; without the group they go alone.
+        let rest = all.iter().filter(|line| !touches(line)).filter(|line| !line.contains("once i-1 is gone"));
+        assert!(rest.clone().count() >= 2 && rest.clone().all(|line| left.contains(line)), "{what}: {left:?}");
     }
-    // An instance that is gone holds nobody up.
+    // An instance that is gone is told no more.
     let mut seen = complete();
     seen.instances[0].state = InstanceState::Terminated;
-    mark(&mut seen.instances[0].tags);
-    assert!(plan_down(&identity(), &seen, now()).is_ok());
+    seen.instances[0].tags.insert("devdb:principal".to_owned(), "AIDAADAM".to_owned());
+    assert_eq!(plan_down(&identity(), &seen, now()).unwrap().warnings, Vec::<String>::new());
 }
 
 #[test]
@@ -280,13 +299,13 @@ fn down_waits_for_an_instance_by_its_group_or_else_by_itself_and_knows_the_key_p
 
     let deletes_key_pair =
         |steps: &[Step]| steps.iter().any(|step| matches!(step, Step::DeleteKeyPair { id, .. } if id == "key-1"));
-    assert!(deletes_key_pair(&steps(|seen| seen.key_pair = None)));
+    assert!(deletes_key_pair(&steps(|seen| seen.key_pairs.clear())));
     assert!(!deletes_key_pair(&steps(|seen| {
-        seen.key_pair = None;
+        seen.key_pairs.clear();
         seen.instances[0].state = InstanceState::Terminated;
     })));
     assert!(!deletes_key_pair(&steps(|seen| {
-        seen.key_pair = None;
+        seen.key_pairs.clear();
         seen.generation.as_mut().unwrap().key_pair_id = None;
     })));
 }

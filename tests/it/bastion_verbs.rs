@@ -70,7 +70,7 @@ fn several_addresses_are_let_in_at_once_and_somebody_elses_rule_stays() {
 }
 
 #[test]
-fn an_address_that_opens_it_to_everybody_or_is_none_is_refused() {
+fn an_address_that_opens_it_to_the_internet_or_is_none_is_refused() {
     let (stage, cloud) = stage();
     for wrong in ["0.0.0.0/0", "0.0.0.0", "2001:db8::7", "203.0.113.7/24"] {
         let outcome = stage.run(["devdb", "bastion", "allow-ip", "--ip", wrong]);

@@ -11,6 +11,7 @@ mod bastion_defects;
 mod bastion_extend;
 mod bastion_gc;
 mod bastion_lifetime;
+mod bastion_others;
 mod bastion_plan;
 mod bastion_refusals;
 mod bastion_rig;

@@ -62,9 +62,13 @@ fn people_and_projects_do_not_touch_each_other() {
     let of_ada = of_owner(&ada, "ada");
     grace.devdb("bastion up").expect_code(0);
 
-    for words in ["bastion up --yes", "bastion down --yes", "down --yes", "bastion gc --yes", "bastion allow-ip --yes"]
-    {
-        namesake.devdb(words).expect_code(4).says(&["belongs to another AWS principal", "hint:", "DEVDB_ALIAS"]);
+    namesake.devdb("bastion up").expect_code(4).says(&["is another AWS principal's", "hint:", "DEVDB_ALIAS"]);
+    namesake.devdb("bastion allow-ip --yes").expect_code(4).says(&["belongs to another AWS principal", "DEVDB_ALIAS"]);
+    for words in ["bastion down --yes --json", "bastion gc --yes --json"] {
+        let told = namesake.devdb(words).expect_code(0).json();
+        assert_eq!(told["changed"], false, "{told:#}");
+        let kept = if words.contains("gc") { &told["owners"][0]["kept"] } else { &told["kept"] };
+        assert_eq!(kept.as_array().unwrap().len(), 4, "{told:#}");
     }
     assert_eq!(of_owner(&ada, "ada"), of_ada);
 
@@ -85,6 +89,50 @@ fn people_and_projects_do_not_touch_each_other() {
     assert_eq!(of_owner(&ada, "grace").trim(), "");
     assert_eq!(of_owner(&ada, "ada"), of_ada);
     ada.devdb("bastion down").expect_code(0);
+    ada.leftovers().expect_code(0);
+}
+
+/// Tags and names are anyone's to give.
+#[test]
+fn what_a_colleague_puts_in_the_way_stops_nothing() {
+    let ada = Laptop::new();
+    let put = "import boto3\nec2 = boto3.client('ec2')\n\
+         subnet = [s for s in ec2.describe_subnets()['Subnets'] if any(t['Value'] == 'Ingress' for t in s['Tags'])][0]\n\
+         tags = [{'Key': 'devdb:' + k, 'Value': v} for k, v in\n\
+         \x20   [('project', 'shop'), ('environment', 'dev'), ('owner', 'ada'), ('principal', 'AIDAMALLORY')]]\n\
+         of = lambda kind: [{'ResourceType': kind, 'Tags': tags}]\n\
+         name = 'devdb-shop-dev-ada'\n\
+         group = ec2.create_security_group(GroupName=name, VpcId=subnet['VpcId'], Description='x',\n\
+         \x20   TagSpecifications=of('security-group'))['GroupId']\n\
+         pair = ec2.create_key_pair(KeyName=name, TagSpecifications=of('key-pair'))['KeyPairId']\n\
+         writer = ec2.describe_security_groups(GroupIds=[boto3.client('rds').describe_db_clusters(\n\
+         \x20   DBClusterIdentifier='shop-cluster')['DBClusters'][0]['VpcSecurityGroups'][0]['VpcSecurityGroupId']])['SecurityGroups'][0]['GroupId']\n\
+         rule = ec2.authorize_security_group_ingress(GroupId=writer, TagSpecifications=of('security-group-rule'), IpPermissions=[\n\
+         \x20   {'IpProtocol': 'tcp', 'FromPort': 5432, 'ToPort': 5432, 'IpRanges': [{'CidrIp': '10.0.9.8/32'}]}])\n\
+         print(group, pair, writer, rule['SecurityGroupRules'][0]['SecurityGroupRuleId'])";
+    let made = ada.python_lines(put);
+    let [group, pair, writer, rule] = made.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{made}") };
+    let theirs = of_owner(&ada, "ada");
+
+    ada.devdb("bastion up").expect_code(0).says(&["is another AWS principal's (AIDAMALLORY)"]);
+    let again = ada.devdb("bastion up --json").expect_code(0).json();
+    assert_eq!((&again["changed"], again["kept"].as_array().unwrap().len()), (&false.into(), 3), "{again:#}");
+    ada.devdb("tunnel up").expect_code(0);
+    ada.devdb("bastion extend 13h").expect_code(0);
+    ada.devdb("bastion allow-ip").expect_code(0);
+    let gone = ada.devdb("down --json").expect_code(0).json();
+    assert_eq!(gone["bastion"]["kept"].as_array().unwrap().len(), 2, "{gone:#}");
+    let steps = gone["bastion"]["steps"].to_string();
+    assert!(
+        steps.contains("delete key pair devdb-shop-dev-ada.2") && steps.contains("devdb-shop-dev-ada.2 (sg-"),
+        "{steps}"
+    );
+    assert_eq!(of_owner(&ada, "ada"), theirs);
+    ada.python_lines(&format!(
+        "import boto3\nec2 = boto3.client('ec2')\n\
+         ec2.revoke_security_group_ingress(GroupId='{writer}', SecurityGroupRuleIds=['{rule}'])\n\
+         ec2.delete_security_group(GroupId='{group}')\nec2.delete_key_pair(KeyPairId='{pair}')"
+    ));
     ada.leftovers().expect_code(0);
 }
 

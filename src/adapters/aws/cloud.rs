@@ -7,6 +7,11 @@ use crate::system::CloudError;
 use async_trait::async_trait;
 use aws_sdk_ec2::types::Tag;
 
+/// A filter's wildcards are read in more than one way by what speaks EC2's language.
+fn is_named(found: &str, name: &str) -> bool {
+    found.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 #[async_trait]
 impl Cloud for AwsAdapter {
     async fn caller(&self) -> Result<Caller, CloudError> {
@@ -71,7 +76,9 @@ impl Cloud for AwsAdapter {
     }
 
     async fn groups(&self, name: &str) -> Result<Vec<Group>, CloudError> {
-        self.describe_groups(vec![filter("group-name", [name])]).await
+        let mut found = self.describe_groups(vec![filter("group-name", [name, &format!("{name}.*")])]).await?;
+        found.retain(|group| is_named(&group.name, name));
+        Ok(found)
     }
 
     async fn create_group(
@@ -108,9 +115,11 @@ impl Cloud for AwsAdapter {
         self.revoke_rule(rule).await
     }
 
-    async fn key_pair(&self, name: &str) -> Result<Option<KeyPair>, CloudError> {
+    async fn key_pairs(&self, name: &str) -> Result<Vec<KeyPair>, CloudError> {
         // By filter: asking for a name that does not exist would be an error.
-        Ok(self.describe_key_pairs(vec![filter("key-name", [name])]).await?.into_iter().next())
+        let mut found = self.describe_key_pairs(vec![filter("key-name", [name, &format!("{name}.*")])]).await?;
+        found.retain(|pair| is_named(&pair.name, name));
+        Ok(found)
     }
 
     async fn import_key_pair(&self, name: &str, public_key: &str, tags: &Tags) -> Result<String, CloudError> {

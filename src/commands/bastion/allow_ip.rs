@@ -42,6 +42,7 @@ pub(crate) async fn run(args: &AllowIpArgs, context: &Context) -> Result<ExitSta
         allowed: cidrs.iter().map(ToString::to_string).collect(),
         steps: plan.lines(),
         questions: plan.questions.clone(),
+        kept: plan.warnings.clone(),
     };
     if !args.dry_run {
         bench.agreed(&plan.questions)?;
@@ -74,6 +75,8 @@ struct AllowReport {
     allowed: Vec<String>,
     steps: Vec<String>,
     questions: Vec<String>,
+    /// What is not yours, and stays.
+    kept: Vec<String>,
 }
 
 impl Report for AllowReport {

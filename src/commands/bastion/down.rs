@@ -45,11 +45,18 @@ pub(crate) async fn take_down(
         changed: plan.changes(),
         steps: plan.lines(),
         questions: plan.questions.clone(),
+        kept: plan.warnings.clone(),
     };
     if !args.dry_run {
         bench.agreed(&plan.questions)?;
         first().await?;
-        bastion::down(&workshop, &identity, &observed, &plan).await?;
+        // Without a change the report tells what stays.
+        if report.changed {
+            bastion::down(&workshop, &identity, &observed, &plan).await?;
+        }
+    }
+    if !report.kept.is_empty() {
+        context.printer().hint("if that was you with another role: log in with it and run `devdb bastion down` again");
     }
     Ok(report)
 }
@@ -62,11 +69,17 @@ pub(crate) struct DownReport {
     pub(crate) changed: bool,
     steps: Vec<String>,
     questions: Vec<String>,
+    /// What carries your alias and is not yours.
+    kept: Vec<String>,
 }
 
 impl Report for DownReport {
     fn text(&self, paint: Paint) -> String {
         let name = paint.strong(&self.name);
+        if !self.changed && !self.kept.is_empty() {
+            let kept: String = self.kept.iter().map(|kept| format!("  {kept}\n")).collect();
+            return format!("nothing under {name} is yours; nothing was changed\n{kept}");
+        }
         if !self.changed {
             return format!("{name} is gone; there is nothing to do\n");
         }
@@ -76,6 +89,7 @@ impl Report for DownReport {
         let mut text = format!("{name} would be removed like this:\n");
         self.steps.iter().for_each(|step| text.push_str(&format!("  {}\n", one_line(step))));
         self.questions.iter().for_each(|question| text.push_str(&format!("asking first: {}\n", one_line(question))));
+        self.kept.iter().for_each(|kept| text.push_str(&format!("  {}\n", one_line(kept))));
         text
     }
 }

@@ -42,7 +42,8 @@ async fn of_one(args: &GcArgs, context: &Context) -> Result<GcReport, CommandErr
         questions: plan.questions.clone(),
         owners: owner(&scope, &plan).into_iter().collect(),
     };
-    if !args.dry_run {
+    // Without a change the report tells all.
+    if !args.dry_run && report.changed {
         bench.agreed(&plan.questions)?;
         bastion::down(&workshop, &identity, &observed, &plan).await?;
     }

@@ -72,6 +72,7 @@ pub(crate) async fn bring_up(
         // With the waits; a plan of nothing but them does nothing.
         steps: plan.steps.iter().filter(|_| plan.changes()).map(Step::to_string).collect(),
         questions: plan.questions.clone(),
+        kept: plan.warnings.clone(),
         bastion: None,
     };
     if args.dry_run {
@@ -79,6 +80,9 @@ pub(crate) async fn bring_up(
     }
     first(&topology).await?;
     announce(&plan, &report, context);
+    if !report.kept.is_empty() {
+        context.printer().hint("to be told apart from others, choose another alias: `export DEVDB_ALIAS=…`");
+    }
     bench.agreed(&plan.questions)?;
     let done = bastion::up(&workshop, &identity, &spec, &observed, &plan).await;
     let stands = match done {
@@ -198,6 +202,8 @@ pub(crate) struct UpReport {
     steps: Vec<String>,
     /// What would be asked first.
     questions: Vec<String>,
+    /// What carries your alias and is not yours.
+    kept: Vec<String>,
     pub(crate) bastion: Option<BastionReport>,
 }
 
@@ -215,6 +221,7 @@ impl Report for UpReport {
                 self.questions
                     .iter()
                     .for_each(|question| text.push_str(&format!("asking first: {}\n", one_line(question))));
+                self.kept.iter().for_each(|kept| text.push_str(&format!("  {}\n", one_line(kept))));
                 text
             }
         }

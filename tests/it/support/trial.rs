@@ -144,7 +144,7 @@ impl Trial {
             (
                 instances.iter().filter(|instance| instance.state.is_live()).count(),
                 cloud.groups(&name).await.unwrap().len(),
-                cloud.key_pair(&name).await.unwrap().iter().count(),
+                cloud.key_pairs(&name).await.unwrap().len(),
                 cloud.rules(&scope).await.unwrap().len(),
             )
         })
