@@ -77,7 +77,7 @@ impl Report for DownReport {
     fn text(&self, paint: Paint) -> String {
         let name = paint.strong(&self.name);
         if !self.changed && !self.kept.is_empty() {
-            let kept: String = self.kept.iter().map(|kept| format!("  {kept}\n")).collect();
+            let kept: String = self.kept.iter().map(|kept| format!("  {}\n", one_line(kept))).collect();
             return format!("nothing under {name} is yours; nothing was changed\n{kept}");
         }
         if !self.changed {
