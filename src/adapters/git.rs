@@ -120,7 +120,7 @@ impl Git {
     /// the repository. Nothing is run for that answer.
     fn filtered<'a>(&self, files: &[&'a str]) -> Result<BTreeSet<&'a str>, RepositoryError> {
         let said = self.ask(&self.about(&["check-attr", "-z", "filter"], files))?;
-        // `<path> NUL <attribute> NUL <value> NUL`; `set` names no program.
+        // `<path> NUL <attribute> NUL <value> NUL`; programs of these three names are turned off.
         let values = said.split('\0').skip(2).step_by(3);
         let is_filtered = |value: &str| !matches!(value, "unspecified" | "unset" | "set");
         Ok(files.iter().zip(values).filter(|(_, value)| is_filtered(value)).map(|(file, _)| *file).collect())

@@ -7,7 +7,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Said on the command line, where it wins over every file. The repository's `filter.*` have names of their own and are
-/// not here: nothing may be asked that runs them.
+/// not here: nothing may be asked that runs them. Three names are here, because gitattributes(5) writes `filter=set` as it
+/// writes `filter`: who asks cannot tell the program from none.
 const SETTINGS: &[&str] = &[
     // Only what holds `.git` is a repository.
     "safe.bareRepository=explicit",
@@ -26,6 +27,15 @@ const SETTINGS: &[&str] = &[
     "gpg.x509.program=false",
     "gpg.ssh.program=false",
     "protocol.allow=never",
+    "filter.set.clean=",
+    "filter.set.process=",
+    "filter.set.required=false",
+    "filter.unset.clean=",
+    "filter.unset.process=",
+    "filter.unset.required=false",
+    "filter.unspecified.clean=",
+    "filter.unspecified.process=",
+    "filter.unspecified.required=false",
 ];
 
 /// The top of the work tree that a folder lies in: it holds `.git`, a folder or (a linked work tree, a submodule) a file.

@@ -68,6 +68,23 @@ const KINDS: &[Kind] = &[
         "git hash-object db/migrations/20260101_a.up.sql",
     ),
     kind(
+        "filter called as an attribute that is set",
+        r#"git config filter.set.clean "$PWNED; cat"; git config filter.set.required true
+        echo '*.sql filter=set' > .gitattributes"#,
+        "git hash-object db/migrations/20260101_a.up.sql",
+    ),
+    kind(
+        "filter called as an attribute that is not set",
+        r#"git config filter.unset.process "$PWNED"; echo '*.sql filter=unset' > .gitattributes"#,
+        "git hash-object db/migrations/20260101_a.up.sql || true",
+    ),
+    kind(
+        "filter called as no attribute at all",
+        r#"git config filter.unspecified.clean "$PWNED; cat"; git config filter.unspecified.process "$PWNED"
+        git config filter.unspecified.required true; echo '*.sql filter=unspecified' > .git/info/attributes"#,
+        "git hash-object db/migrations/20260101_a.up.sql || true",
+    ),
+    kind(
         "smudge filter",
         r#"git config filter.x.smudge "$PWNED; cat"; echo '*.sql filter=x' > db/migrations/.gitattributes"#,
         "git cat-file --filters HEAD:db/migrations/20260101_a.up.sql",
