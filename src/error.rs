@@ -19,6 +19,7 @@ use crate::connection::ConnectionError;
 use crate::system::shell_word;
 use crate::ui::{ExitStatus, Failure, PromptError};
 use std::error::Error;
+use std::path::Path;
 
 /// What sort of failure it is; decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,25 +137,33 @@ impl From<std::io::Error> for CommandError {
     }
 }
 
+fn path_word(path: &Path) -> String {
+    shell_word(&path.display().to_string())
+}
+
 impl From<ConfigError> for CommandError {
     fn from(error: ConfigError) -> Self {
         let kind = match error {
-            ConfigError::ForeignFile { .. } | ConfigError::SharedFile { .. } => ErrorKind::Refused,
+            ConfigError::ForeignFile { .. } | ConfigError::SharedFile { .. } | ConfigError::SharedFolder { .. } => {
+                ErrorKind::Refused
+            }
             ConfigError::RelativeTrust { .. } => ErrorKind::Usage,
             _ => ErrorKind::Failed,
         };
         let shown = Self::from_error(kind, &error);
         match error {
             ConfigError::NotFound { passed_over: Some(file), .. } => shown.hint(format!(
-                "{} was not read, because others may write to its folder; name it if you mean it: `--config {}`",
-                file.display(),
-                file.display()
+                "{0} was not read, because others may write to its folder; name it if you mean it: `--config {0}`",
+                path_word(&file)
             )),
-            ConfigError::ForeignFile { path, .. } => shown.hint(format!(
+            ConfigError::ForeignFile { file, .. } => shown.hint(format!(
                 "what another user writes is not read; if you mean it, name the file: `--config {}`",
-                path.join("devdb.toml").display()
+                path_word(&file)
             )),
-            ConfigError::SharedFile { path } => shown.hint(format!("`chmod go-w {}`", path.display())),
+            ConfigError::SharedFile { path } => shown.hint(format!("`chmod go-w {}`", path_word(&path))),
+            ConfigError::SharedFolder { folder, file } => shown
+                .hint(format!("where the folder is yours alone: `chmod go-w {}`", path_word(&folder)))
+                .hint(format!("name the file if you mean it: `--config {}`", path_word(&file))),
             ConfigError::RelativeTrust { .. } => shown.hint("give the file's absolute path"),
             ConfigError::NotFound { .. } => {
                 shown.hint("change into the project's folder, or name the file: `--config path/to/devdb.toml`")

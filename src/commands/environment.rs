@@ -5,7 +5,7 @@ use super::way::{Holder, Way};
 use crate::config::{self, Origin, Settings, Transport};
 use crate::connection::{self, Connection, ConnectionError, DatabaseSecret, Endpoint, Login, Role, TokenLogin};
 use crate::discovery::Topology;
-use crate::error::CommandError;
+use crate::error::{CommandError, ErrorKind};
 use crate::system::{CloudError, Links, hex, read_plain, write_private};
 use crate::tunnel::{
     self, HealSpec, HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SshPath, SupervisorSpec, TargetSpec,
@@ -162,13 +162,16 @@ pub(crate) fn ca_file(context: &Context) -> Result<PathBuf, CommandError> {
         return Err(CommandError::failed(format!("there is no CA file {}", path.display()))
             .hint("correct `ca_file` in devdb.toml, or leave it out to use the RDS bundle that devdb brings"));
     }
-    let is_brought = settings.entries.get("ca_file").is_some_and(|entry| matches!(entry.origin, Origin::File { .. }));
-    if !is_brought {
-        return Ok(path.clone());
-    }
+    let entry = settings.entries.get("ca_file").filter(|entry| matches!(entry.origin, Origin::File { .. }));
+    let Some(entry) = entry else { return Ok(path.clone()) };
     // What was trusted is this content; another branch may bring another one while a tunnel or a shell still uses it.
     let content = read_plain(path, Links::Followed, LONGEST_CA_FILE).map_err(std::io::Error::from)?;
-    let name = format!("ca-{}.pem", hex(&Sha256::digest(&content)[..8]));
+    let digest = hex(&Sha256::digest(&content));
+    if settings.claim.as_ref().is_some_and(|it| it.has_moved_on(&settings.environment, "ca_file", entry, &digest)) {
+        let what = format!("{} has changed while this command ran", path.display());
+        return Err(CommandError::new(ErrorKind::Refused, what).hint("run the same command again"));
+    }
+    let name = format!("ca-{}.pem", &digest[..16]);
     kept(state.ensure()?.join(name), &content)
 }
 

@@ -1,4 +1,4 @@
-use super::file::FileEntries;
+use super::file::{FileEntries, PERSONAL_FILE};
 use super::keys::{KEYS, Key, Kind, Scope};
 use super::{Entry, Origin, Value};
 use crate::system::{Links, hex, read_plain};
@@ -14,17 +14,18 @@ const LONGEST: u64 = 16 * 1024 * 1024;
 
 impl Key {
     /// Whether a committed file's value counts only after `devdb trust`: it runs a program, or says which account and
-    /// database are used, who is believed, who is let in, or what may be done. `project` is among them because it names
-    /// the state folder, with the bastion's key and the tunnel.
+    /// database are used, who is believed, who is let in, or what may be done. `project` and `alias` are among them
+    /// because they name the state folder, with the bastion's key and the tunnel, and the bastion itself.
     pub fn needs_trust(&self) -> bool {
-        self.name == "project" || (self.scope == Scope::Environment && !HARMLESS.contains(&self.name))
+        matches!(self.name, "project" | "alias") || (self.scope == Scope::Environment && !HARMLESS.contains(&self.name))
     }
 }
 
 /// A value that a file claims.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ClaimedValue {
-    /// `project`, or `NAME.key` for the environment NAME.
+    /// `project`, or `NAME.key` for the environment NAME; the file is said too where it is not the committed one, because
+    /// the personal one wins: the same values in each other's place have another effect.
     pub key: String,
     pub value: Value,
     /// SHA-256 of the file that the value names, in hex; another content is another claim.
@@ -35,7 +36,7 @@ pub struct ClaimedValue {
 /// Everything that the files of a project claim and that needs trust.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// The committed file's real path: the claim is this file's and no other's.
+    /// Where the committed file lies: the claim is this file's and no other's.
     pub file: PathBuf,
     pub project: Option<String>,
     /// In the order of their keys.
@@ -43,17 +44,28 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// `files` are those that a clone may have brought.
+    /// Whether a value of this environment names a file with another content than was claimed.
+    pub fn has_moved_on(&self, environment: &str, key: &str, entry: &Entry, content: &str) -> bool {
+        let Origin::File { path, .. } = &entry.origin else { return false };
+        let name = said_of(path.file_name() == self.file.file_name(), format!("{environment}.{key}"));
+        let mut claimed = self.values.iter().filter(|value| value.key == name);
+        claimed.any(|value| value.content.as_deref() != Some(content))
+    }
+
+    /// `files` are those that a clone may have brought: the committed one, and perhaps the personal one.
     pub(super) fn of(path: &Path, files: &[&FileEntries]) -> Self {
         let mut values = Vec::new();
         for key in KEYS.iter().filter(|key| key.needs_trust()) {
-            for file in files {
+            for (number, file) in files.iter().enumerate() {
+                let of_file = |name| said_of(number == 0, name);
                 let top = file.top.get(key.name).map(|entry| (key.name.to_owned(), entry));
                 let environments = file
                     .environments
                     .iter()
                     .filter_map(|(name, entries)| Some((format!("{name}.{}", key.name), entries.get(key.name)?)));
-                values.extend(top.into_iter().chain(environments).map(|(name, entry)| claimed(key, name, entry)));
+                values.extend(
+                    top.into_iter().chain(environments).map(|(name, entry)| claimed(key, of_file(name), entry)),
+                );
             }
         }
         values.sort();
@@ -61,13 +73,22 @@ impl Claim {
             Value::Text(project) => Some(project.clone()),
             _ => None,
         });
-        Self { file: real(path), project, values }
+        Self { file: located(path), project, values }
     }
 }
 
-/// The path without links, where there is one.
-pub(super) fn real(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+/// The path with a folder without links. The file itself may be a link that a clone brought: what it leads to may be
+/// trusted, and what lies beside the link is not.
+pub(super) fn located(path: &Path) -> PathBuf {
+    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+    match (folder, path.file_name()) {
+        (Some(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
+    }
+}
+
+fn said_of(is_committed: bool, name: String) -> String {
+    if is_committed { name } else { format!("{name} ({PERSONAL_FILE})") }
 }
 
 fn claimed(key: &Key, name: String, entry: &Entry) -> ClaimedValue {
@@ -92,8 +113,7 @@ mod tests {
         let harmless: Vec<&str> = KEYS.iter().filter(|key| !key.needs_trust()).map(|key| key.name).collect();
         let migrations =
             ["dir", "table", "lock_table", "schema", "allow_unordered"].map(|key| format!("migrations.{key}"));
-        let expected: Vec<&str> =
-            std::iter::once("alias").chain(migrations.iter().map(String::as_str)).chain(HARMLESS).collect();
+        let expected: Vec<&str> = migrations.iter().map(String::as_str).chain(HARMLESS).collect();
         assert_eq!(harmless, expected);
     }
 }

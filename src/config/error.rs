@@ -26,9 +26,16 @@ pub enum ConfigError {
     #[error("the state folder {} belongs to somebody else", path.display())]
     ForeignState { path: PathBuf },
     #[error("{} belongs to another user (uid {owner})", path.display())]
-    ForeignFile { path: PathBuf, owner: u32 },
+    ForeignFile {
+        path: PathBuf,
+        /// The committed file there, to be named by a user who means it.
+        file: PathBuf,
+        owner: u32,
+    },
     #[error("others may write to {}", path.display())]
     SharedFile { path: PathBuf },
+    #[error("others may write to {}, so {} is not read", folder.display(), file.display())]
+    SharedFolder { folder: PathBuf, file: PathBuf },
     #[error("DEVDB_TRUSTED_CONFIG is no absolute path: {}", path.display())]
     RelativeTrust { path: PathBuf },
     #[error("neither HOME nor XDG_STATE_HOME is set")]

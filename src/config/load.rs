@@ -1,4 +1,4 @@
-use super::claim::Claim;
+use super::claim::{Claim, located};
 use super::file::{self, COMMITTED_FILE, FileEntries, PERSONAL_FILE};
 use super::search::{Found, check_file, search};
 use super::trust::TRUSTED_CONFIG;
@@ -56,6 +56,7 @@ pub(super) fn load_files(request: &Request<'_>) -> Result<Files, ConfigError> {
         .clone()
         .or_else(|| request.vars.get("DEVDB_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from))
         .map(|path| request.cwd.join(path));
+    let is_chosen = chosen.is_some();
     let named = request.vars.get(TRUSTED_CONFIG).map(Path::new).filter(|path| path.is_absolute());
     let found = match chosen {
         Some(path) => Found::File(path),
@@ -73,22 +74,26 @@ pub(super) fn load_files(request: &Request<'_>) -> Result<Files, ConfigError> {
     let committed = file::load(&path, false)?;
     let folder = path.parent().unwrap_or(request.cwd).to_owned();
     debug_assert!(path.file_name().is_some(), "a path to {COMMITTED_FILE} has a name");
-    let (personal, is_proven_personal) = load_personal(request, &folder.join(PERSONAL_FILE), named)?;
+    let is_named = is_chosen || named.is_some_and(|named| located(named) == located(&path));
+    let (personal, is_proven_personal) = load_personal(request, &folder.join(PERSONAL_FILE), is_named)?;
     let root = Root { folder, file: Some(path), passed_over: None, is_proven_personal };
     Ok(Files { committed, personal, root })
 }
 
-/// A personal file that git tracks came with the clone: it counts as the committed one does.
-fn load_personal(request: &Request<'_>, path: &Path, named: Option<&Path>) -> Result<(FileEntries, bool), ConfigError> {
+/// A personal file that git tracks came with the clone, and one that another user may write is no person's own: both count
+/// as the committed one does. The second is read only where the user named the file beside it.
+fn load_personal(request: &Request<'_>, path: &Path, is_named: bool) -> Result<(FileEntries, bool), ConfigError> {
     if !path.is_file() {
         return Ok((FileEntries::default(), true));
     }
-    if named.is_none() {
-        check_file(path)?;
+    let checked = check_file(path);
+    let is_own = checked.is_ok();
+    if !is_named {
+        checked?;
     }
     let tracking = (request.tracking)(path);
     let entries = file::load(path, tracking != Tracking::Tracked)?;
-    Ok((entries, tracking == Tracking::Untracked))
+    Ok((entries, is_own && tracking == Tracking::Untracked))
 }
 
 /// What the project's files claim, whichever environment is selected.

@@ -18,6 +18,20 @@ pub(super) fn state_home(vars: &BTreeMap<String, String>) -> Result<PathBuf, Con
     Ok(base.join("devdb"))
 }
 
+/// A folder of the user's alone.
+pub(super) fn ensure_private(folder: &Path) -> Result<(), ConfigError> {
+    let failed = |source| ConfigError::State { path: folder.to_owned(), source };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    let metadata = std::fs::metadata(folder).map_err(failed)?;
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(ConfigError::ForeignState { path: folder.to_owned() });
+    }
+    if metadata.mode() & 0o077 != 0 {
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    }
+    Ok(())
+}
+
 impl StateDir {
     /// The folder's path; nothing is created.
     pub fn locate(
@@ -31,15 +45,7 @@ impl StateDir {
 
     /// Creates the folder where it is missing, and refuses one that somebody else could write to.
     pub fn ensure(&self) -> Result<&Path, ConfigError> {
-        let failed = |source| ConfigError::State { path: self.0.clone(), source };
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0).map_err(failed)?;
-        let metadata = std::fs::metadata(&self.0).map_err(failed)?;
-        if metadata.uid() != rustix::process::geteuid().as_raw() {
-            return Err(ConfigError::ForeignState { path: self.0.clone() });
-        }
-        if metadata.mode() & 0o077 != 0 {
-            std::fs::set_permissions(&self.0, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
-        }
+        ensure_private(&self.0)?;
         Ok(&self.0)
     }
 

@@ -1,5 +1,5 @@
 use super::ConfigError;
-use super::claim::real;
+use super::claim::located;
 use super::file::COMMITTED_FILE;
 use rustix::process::{getegid, geteuid};
 use std::fs::Metadata;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
     File(PathBuf),
-    /// A file lies in a folder that others may write to, or above one.
+    /// Another user's file lies in a folder that others may write to, or above one.
     Nothing {
         passed_over: Option<PathBuf>,
     },
@@ -22,17 +22,23 @@ pub(super) enum Found {
 /// (CVE-2022-24765 is the same of git).
 ///
 /// # Errors
-/// The file, or its folder, belongs to another user, or others may write to the file.
+/// The file, or its folder, belongs to another user, or others may write to the file. A file of the user's own that lies
+/// in such a folder, or above it: without it the same command would mean another database.
 pub(super) fn search(start: &Path, named: Option<&Path>) -> Result<Found, ConfigError> {
     let mut folders = start.ancestors();
     for folder in folders.by_ref() {
         let path = folder.join(COMMITTED_FILE);
-        if path.is_file() && named.is_some_and(|named| real(named) == real(&path)) {
+        if path.is_file() && named.is_some_and(|named| located(named) == located(&path)) {
             return Ok(Found::File(path));
         }
         if std::fs::metadata(folder).is_ok_and(|folder| others_may_write(&folder)) {
             let above = std::iter::once(folder).chain(folders).map(|folder| folder.join(COMMITTED_FILE));
-            return Ok(Found::Nothing { passed_over: above.into_iter().find(|path| path.is_file()) });
+            let passed_over = above.into_iter().find(|path| path.is_file());
+            let is_meant = |file: &PathBuf| check_owner(file).is_ok();
+            return match passed_over {
+                Some(file) if is_meant(&file) => Err(ConfigError::SharedFolder { folder: folder.to_owned(), file }),
+                passed_over => Ok(Found::Nothing { passed_over }),
+            };
         }
         if path.is_file() {
             check_folder(folder)?;
@@ -46,22 +52,37 @@ pub(super) fn search(start: &Path, named: Option<&Path>) -> Result<Found, Config
 fn check_folder(folder: &Path) -> Result<(), ConfigError> {
     let owner = std::fs::metadata(folder).map(|folder| folder.uid());
     match owner {
-        Ok(owner) if !is_trustworthy(owner) => Err(ConfigError::ForeignFile { path: folder.to_owned(), owner }),
+        Ok(owner) if !is_trustworthy(owner) => {
+            Err(ConfigError::ForeignFile { path: folder.to_owned(), file: folder.join(COMMITTED_FILE), owner })
+        }
         _ => Ok(()),
     }
 }
 
 /// Refuses a file that another user wrote or may write, and a link that another user set.
 pub(super) fn check_file(path: &Path) -> Result<(), ConfigError> {
-    for about in [std::fs::symlink_metadata(path), std::fs::metadata(path)].into_iter().flatten() {
-        if !is_trustworthy(about.uid()) {
-            return Err(ConfigError::ForeignFile { path: path.to_owned(), owner: about.uid() });
+    check_owner(path)?;
+    match std::fs::metadata(path) {
+        Ok(about) if about.is_file() && others_may_write(&about) => {
+            Err(ConfigError::SharedFile { path: path.to_owned() })
         }
-        if about.is_file() && others_may_write(&about) {
-            return Err(ConfigError::SharedFile { path: path.to_owned() });
-        }
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+fn check_owner(path: &Path) -> Result<(), ConfigError> {
+    let found = [std::fs::symlink_metadata(path), std::fs::metadata(path)];
+    match found.into_iter().flatten().map(|about| about.uid()).find(|owner| !is_trustworthy(*owner)) {
+        Some(owner) => {
+            Err(ConfigError::ForeignFile { path: path.to_owned(), file: path.with_file_name(COMMITTED_FILE), owner })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether no other user wrote it, or may.
+pub(super) fn is_own(about: &Metadata) -> bool {
+    is_trustworthy(about.uid()) && !others_may_write(about)
 }
 
 fn is_trustworthy(owner: u32) -> bool {
@@ -98,7 +119,8 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         assert_eq!(search(&deep, None).unwrap(), Found::File(file.clone()));
         allow(&shared, 0o1777);
-        assert_eq!(search(&deep, None).unwrap(), Found::Nothing { passed_over: Some(file.clone()) });
+        let refused = search(&deep, None).unwrap_err();
+        assert!(matches!(&refused, ConfigError::SharedFolder { folder, .. } if *folder == shared), "{refused}");
         assert_eq!(search(&deep, Some(&file)).unwrap(), Found::File(file));
         let mine = home.path().join("shared/mine").join(COMMITTED_FILE);
         std::fs::write(&mine, "").unwrap();

@@ -1,10 +1,10 @@
-use super::claim::{Claim, ClaimedValue, real};
+use super::claim::{Claim, ClaimedValue, located};
+use super::search::is_own;
 use super::{ConfigError, paths};
 use crate::system::{hex, write_private};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// The variable that trusts a file whatever it holds, for machines without a terminal: an absolute path.
@@ -60,7 +60,7 @@ impl TrustStore {
 
     /// How the file stands that claims this.
     pub fn standing(&self, claim: &Claim) -> Standing {
-        if self.by_variable.as_deref().is_some_and(|path| real(path) == claim.file) {
+        if self.by_variable.as_deref().is_some_and(|path| located(path) == claim.file) {
             return Standing::TrustedByVariable;
         }
         match self.read(&self.record_of(&claim.file)).filter(|record| record.file == claim.file) {
@@ -73,7 +73,7 @@ impl TrustStore {
     /// Trusts what the file claims now.
     pub fn keep(&self, claim: &Claim) -> Result<(), ConfigError> {
         let failed = |source| ConfigError::State { path: self.folder.clone(), source };
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(failed)?;
+        self.folder.parent().into_iter().chain([self.folder.as_path()]).try_for_each(paths::ensure_private)?;
         let record = Record { file: claim.file.clone(), project: claim.project.clone(), values: claim.values.clone() };
         let text = serde_json::to_string_pretty(&record).map_err(|error| failed(error.into()))?;
         write_private(&self.record_of(&claim.file), text.as_bytes()).map_err(failed)
@@ -81,7 +81,7 @@ impl TrustStore {
 
     /// Takes the trust back; false when there was none.
     pub fn forget(&self, file: &Path) -> Result<bool, ConfigError> {
-        let path = self.record_of(&real(file));
+        let path = self.record_of(file);
         match std::fs::remove_file(&path) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
@@ -95,7 +95,10 @@ impl TrustStore {
         self.folder.join(hex(&digest[..16])).with_extension("json")
     }
 
+    /// A record that another user has written, or may write, is none.
     fn read(&self, path: &Path) -> Option<Record> {
+        let is_own = |path: &Path| path.metadata().is_ok_and(|about| is_own(&about));
+        (is_own(self.folder.parent()?) && is_own(&self.folder) && is_own(path)).then_some(())?;
         serde_json::from_slice(&std::fs::read(path).ok()?).ok()
     }
 

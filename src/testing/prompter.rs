@@ -16,11 +16,17 @@ pub enum Answer {
 pub struct ScriptedPrompter {
     answers: Mutex<VecDeque<Answer>>,
     questions: Mutex<Vec<String>>,
+    meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 impl ScriptedPrompter {
     pub fn script(&self, answers: impl IntoIterator<Item = Answer>) {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).extend(answers);
+    }
+
+    /// What happens while the next question stands.
+    pub fn meanwhile(&self, act: impl FnOnce() + Send + 'static) {
+        *self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(act));
     }
 
     /// The questions that were asked.
@@ -35,6 +41,9 @@ impl ScriptedPrompter {
 
     fn next(&self, question: &str) -> Result<Answer, PromptError> {
         self.questions.lock().unwrap_or_else(PoisonError::into_inner).push(question.to_owned());
+        if let Some(act) = self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            act();
+        }
         match self.answers.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
             Some(Answer::Cancel) => Err(PromptError::Cancelled),
             Some(answer) => Ok(answer),

@@ -141,6 +141,92 @@ fn the_authority_that_a_file_names_is_trusted_with_its_content() {
 }
 
 #[test]
+fn an_authority_that_is_swapped_behind_the_question_is_not_used() {
+    let shop =
+        "project = \"shop\"\n[environment.dev]\nstack = \"AppDbStack\"\ntransport = \"direct\"\nca_file = \"ca.pem\"\n";
+    let stage = cloned(shop).file("ca.pem", "one").cloud(&Arc::new(FakeCloud::default())).terminal();
+    let file = stage.project().join("ca.pem");
+    stage.prompter.meanwhile(move || std::fs::write(file, "another").unwrap());
+    stage.prompter.script([Answer::Confirm(true)]);
+    let outcome = stage.run(["devdb", "env"]);
+    assert!(outcome.code == 4 && outcome.stdout.is_empty() && outcome.stderr.contains("has changed"), "{outcome}");
+    let stage = stage.file("ca.pem", "one");
+    assert_eq!(stage.run(["devdb", "env"]).code, 0, "what was trusted is used");
+}
+
+#[test]
+fn a_link_to_a_trusted_file_is_not_trusted() {
+    let stage = cloned(SHOP).file("evil/a", "");
+    assert_eq!(stage.run(["devdb", "trust"]).code, 0);
+    let (file, link) = (stage.project().join("devdb.toml"), stage.project().join("evil/devdb.toml"));
+    std::os::unix::fs::symlink("../devdb.toml", link).unwrap();
+    let status = |stage: &Stage, file: &str| stage.run(["devdb", "--config", file, "tunnel", "status"]).code;
+    assert_eq!(status(&stage, "evil/devdb.toml"), 4, "what lies beside the link is another's");
+    let stage = stage.var("DEVDB_TRUSTED_CONFIG", file.to_str().unwrap());
+    assert_eq!(status(&stage, "evil/devdb.toml"), 4);
+    std::os::unix::fs::symlink(stage.project(), stage.home().join("linked")).unwrap();
+    let through = stage.home().join("linked/devdb.toml").display().to_string();
+    assert_eq!(status(&stage, &through), 3, "a folder's link is none");
+}
+
+/// Changes who may write to a file or folder.
+fn allow(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_record_that_others_may_write_is_none() {
+    let stage = cloned(SHOP);
+    let status = ["devdb", "tunnel", "status"];
+    let state = stage.home().join(".local/state/devdb");
+    assert_eq!(stage.run(["devdb", "trust"]).code, 0);
+    for folder in [state.clone(), state.join(".trust")] {
+        allow(&folder, 0o777);
+        assert!(is_asked_for(&stage, &status), "{}", folder.display());
+        assert_eq!(stage.run(["devdb", "trust"]).code, 0);
+        assert!(!is_asked_for(&stage, &status), "{} is the user's alone again", folder.display());
+    }
+    let record = std::fs::read_dir(state.join(".trust")).unwrap().next().unwrap().unwrap();
+    allow(&record.path(), 0o666);
+    assert!(is_asked_for(&stage, &status));
+}
+
+#[test]
+fn a_personal_file_that_others_may_write_is_refused_or_asked_about() {
+    let personal = "[environment.dev]\nprofile = \"mallory\"\n";
+    let clone =
+        Clone::new(&[("devdb.toml", "project = \"shop\"\n[environment.dev]\n"), ("devdb.local.toml", personal)]);
+    let file = clone.shop().join("devdb.toml").display().to_string();
+    let status = |vars: &[(&str, &str)], args: &[&str]| {
+        let mut devdb = clone.sealed(env!("CARGO_BIN_EXE_devdb"));
+        let output = devdb.envs(vars.iter().copied()).args(args).args(["tunnel", "status"]).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(clone.devdb(&["trust"]).0, 0);
+    assert_eq!(status(&[], &[]).0, Some(3));
+    allow(&clone.shop().join("devdb.local.toml"), 0o666);
+    for vars in [&[][..], &[("DEVDB_TRUSTED_CONFIG", "/elsewhere/devdb.toml")]] {
+        let (code, said) = status(vars, &[]);
+        assert!(code == Some(4) && said.contains("others may write to"), "{said}");
+    }
+    let (code, said) = status(&[], &["--config", &file]);
+    assert!(code == Some(4) && said.contains("mallory"), "{said}");
+    assert_eq!(status(&[("DEVDB_TRUSTED_CONFIG", &file)], &[]).0, Some(3));
+}
+
+#[test]
+fn a_file_of_ones_own_in_a_folder_of_others_is_not_passed_over_in_silence() {
+    let stage = cloned(SHOP).var("DATABASE_URL", "postgres://app@127.0.0.1:1/app");
+    allow(&stage.project(), 0o777);
+    for verb in [&["migrate", "status"][..], &["migrate", "lint", "--all"], &["tunnel", "status"]] {
+        let outcome = stage.run_all(&[&["devdb"], verb].concat());
+        assert!(outcome.code == 4 && outcome.stderr.contains("devdb.toml is not read"), "{verb:?}: {outcome}");
+    }
+    allow(&stage.project(), 0o755);
+    assert!(is_asked_for(&stage, &["devdb", "tunnel", "status"]));
+}
+
+#[test]
 fn an_environment_stays_in_the_account_that_it_was_first_used_with() {
     let first = Arc::new(FakeCloud::default());
     let second = Arc::new(FakeCloud::elsewhere("210987654321", "eu-west-1"));
@@ -222,6 +308,36 @@ fn a_personal_file_counts_as_committed_where_git_tracks_it() {
     std::fs::remove_dir_all(clone.shop().join(".git")).unwrap();
     std::fs::write(clone.shop().join("devdb.local.toml"), personal).unwrap();
     assert_eq!(own(&clone, &status).0, 4, "an unpacked archive proves nothing");
+}
+
+#[test]
+fn the_values_of_two_files_in_each_others_place_are_another_claim() {
+    let clone = Clone::new(&[("devdb.toml", ""), ("devdb.local.toml", "")]);
+    let write = |committed: &str, personal: &str| {
+        let text = |profile: &str| format!("[environment.dev]\nprofile = \"{profile}\"\n");
+        std::fs::write(clone.shop().join("devdb.toml"), format!("project = \"shop\"\n{}", text(committed))).unwrap();
+        std::fs::write(clone.shop().join("devdb.local.toml"), text(personal)).unwrap();
+    };
+    write("production", "play");
+    clone.git(&["add", "--all"]);
+    let (code, said) = clone.devdb(&["trust"]);
+    assert!(code == 0 && said.contains("dev.profile (devdb.local.toml)  play"), "{said}");
+    assert_eq!(clone.devdb(&["tunnel", "status"]).0, 3);
+    write("play", "production");
+    let (code, said) = clone.devdb(&["tunnel", "status"]);
+    assert!(code == 4 && said.contains("production  was play"), "{code} {said}");
+}
+
+#[test]
+fn an_alias_that_no_person_wrote_is_part_of_the_claim() {
+    let clone = Clone::new(&[("devdb.toml", SHOP)]);
+    std::fs::remove_dir_all(clone.shop().join(".git")).unwrap();
+    assert_eq!(clone.devdb(&["trust"]).0, 0);
+    std::fs::write(clone.shop().join("devdb.local.toml"), "alias = \"grace\"\n").unwrap();
+    let mut status = clone.sealed(env!("CARGO_BIN_EXE_devdb"));
+    let status = status.env_remove("DEVDB_ALIAS").args(["tunnel", "status"]).output().unwrap();
+    let said = String::from_utf8_lossy(&status.stderr);
+    assert!(status.status.code() == Some(4) && said.contains("grace"), "{said}");
 }
 
 #[test]
