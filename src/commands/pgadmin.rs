@@ -1,7 +1,7 @@
 use super::context::Context;
 use super::environment::{self, Wish};
 use super::topology::topology;
-use crate::config::Settings;
+use crate::config::{Settings, TRUSTED_CONFIG};
 use crate::connection::{ClientKind, PgAdminServer, Role, pgadmin_servers};
 use crate::error::CommandError;
 use crate::system::{one_line, single_quoted, write_private};
@@ -68,7 +68,10 @@ fn command(context: &Context, settings: &Settings, role: Role) -> String {
     let var = |name: &str| surroundings.vars.get(name).filter(|value| !value.is_empty()).cloned();
     let profile = settings.profile.clone().or_else(|| var("AWS_PROFILE"));
     let region = settings.region.clone().or_else(|| var("AWS_REGION")).or_else(|| var("AWS_DEFAULT_REGION"));
-    let mut words = vec![format!("DEVDB_ALIAS={}", single_quoted(settings.alias.as_str()))];
+    // Besides, where trust is kept, or what else says it: without a terminal nothing is asked there.
+    let kept = ["XDG_STATE_HOME", TRUSTED_CONFIG].into_iter().filter_map(|name| Some((name, var(name)?)));
+    let variables = std::iter::once(("DEVDB_ALIAS", settings.alias.as_str().to_owned())).chain(kept);
+    let mut words: Vec<_> = variables.map(|(name, value)| format!("{name}={}", single_quoted(&value))).collect();
     words.push(single_quoted(&surroundings.executable.display().to_string()));
     let flags = [
         ("--config", settings.file.as_ref().map(|file| file.display().to_string())),

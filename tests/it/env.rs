@@ -121,6 +121,22 @@ fn pgadmin_is_given_a_command_and_no_password() {
     assert_eq!(document["Servers"]["1"]["ConnectionParameters"]["hostaddr"], "127.0.0.1");
 }
 
+#[test]
+fn pgadmin_is_told_where_trust_is_kept() {
+    let stage = stage();
+    let (state, trusted) = (stage.home().join("ada's state"), stage.project().join("devdb.toml"));
+    let stage = stage.var("XDG_STATE_HOME", state.to_str().unwrap());
+    assert_eq!(stage.run(["devdb", "pgadmin", "--output", "out"]).code, 0);
+    let file = std::fs::read(stage.project().join("out/pgadmin-servers.json")).unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&file).unwrap();
+    let line = document["Servers"]["1"]["PasswordExecCommand"].as_str().unwrap();
+    let asked = format!("devdb() {{ printf '%s\n' \"$XDG_STATE_HOME\" \"$DEVDB_TRUSTED_CONFIG\"; }}; {line}");
+    let mut shell = std::process::Command::new("sh");
+    let said = shell.env_clear().env("PATH", "/usr/bin:/bin").args(["-c", &asked]).output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert_eq!(said, format!("{}\n{}\n", state.display(), trusted.display()));
+}
+
 /// The process table of a laptop where the tunnel is down and its port is taken.
 fn taken(own: bool) -> Stage {
     let stage = stage();
