@@ -94,6 +94,8 @@ const TUNNEL: &[&str] = &[
 
 const AGENT: &[&str] = &["SSH_AUTH_SOCK", "SSH_AGENT_PID", "SSH_ASKPASS*", "DISPLAY", "WAYLAND_DISPLAY", "KRB5*"];
 
+const USUAL_PATH: &str = "/usr/bin:/bin";
+
 /// What speaks of a secret anywhere in a name.
 const SECRET: &[&str] = &[
     "SECRET",
@@ -120,11 +122,7 @@ impl Gets {
             return ours.collect();
         }
         let passed = ours.filter(|(name, value)| self.passes(name, value));
-        let absolute = |(name, value): (OsString, OsString)| {
-            let value = if name == "PATH" { absolute(&value) } else { value };
-            (name, value)
-        };
-        passed.map(absolute).collect()
+        passed.map(|(name, value)| (name.clone(), absolute(&name, value))).collect()
     }
 
     fn passes(self, name: &OsStr, value: &OsStr) -> bool {
@@ -154,12 +152,24 @@ fn is_secret(name: &str, value: &str) -> bool {
     has_password || (is_named && name != "PWD")
 }
 
-/// A relative folder of PATH lies in the folder where the child runs, and that may be a repository that was just cloned.
-fn absolute(path: &OsStr) -> OsString {
-    let folders: Vec<&[u8]> = path.as_encoded_bytes().split(|byte| *byte == b':').collect();
-    let folders = folders.into_iter().filter(|folder| folder.first() == Some(&b'/'));
-    let joined = folders.collect::<Vec<_>>().join(&b':');
-    OsString::from_vec(joined)
+/// Where programs and their libraries are looked for, as the child gets it. A relative folder, and so an empty one, lies
+/// in the folder where the child runs, and that may be a repository that was just cloned.
+fn absolute(name: &OsStr, value: OsString) -> OsString {
+    let name = name.as_encoded_bytes();
+    let (is_programs, is_loaders) = (name == b"PATH", name.starts_with(b"LD_") || name.starts_with(b"DYLD_"));
+    let is_folders = is_programs || (is_loaders && name.ends_with(b"PATH"));
+    let is_files = matches!(name, b"LD_PRELOAD" | b"LD_AUDIT" | b"DYLD_INSERT_LIBRARIES");
+    if !is_folders && !is_files {
+        return value;
+    }
+    // ld.so(8): the loader takes semicolons between folders too, and blanks between files; `$ORIGIN` is the program's own.
+    let ends = |byte: &u8| *byte == b':' || (is_loaders && *byte == b';') || (is_files && *byte == b' ');
+    let stays = |part: &&[u8]| {
+        part.starts_with(b"/") || (is_loaders && part.starts_with(b"$")) || (is_files && !part.contains(&b'/'))
+    };
+    let kept: Vec<&[u8]> = value.as_encoded_bytes().split(ends).filter(|part| !part.is_empty()).filter(stays).collect();
+    // Where PATH is empty, programs are looked for in the folder where the child runs.
+    if kept.is_empty() && is_programs { USUAL_PATH.into() } else { OsString::from_vec(kept.join(&b':')) }
 }
 
 #[cfg(test)]
@@ -235,5 +245,14 @@ mod tests {
         let path = |gets: Gets| gets.of([("PATH".into(), OURS[0].1.into())].into_iter()).remove(0).1;
         assert_eq!(path(Gets::Git), "/usr/bin:/bin");
         assert_eq!(path(Gets::Everything), OURS[0].1);
+        for nowhere in ["", ".", "node_modules/.bin::"] {
+            assert_eq!(absolute("PATH".as_ref(), nowhere.into()), USUAL_PATH);
+        }
+        let given = |name: &str, value: &str| absolute(name.as_ref(), value.into()).into_string().unwrap();
+        assert_eq!(given("LD_LIBRARY_PATH", ":/opt/lib;lib:.:$ORIGIN/../lib:"), "/opt/lib:$ORIGIN/../lib");
+        assert_eq!(given("DYLD_FALLBACK_LIBRARY_PATH", "lib:/opt/lib"), "/opt/lib");
+        assert_eq!(given("LD_PRELOAD", "libjemalloc.so ./a.so:/opt/b.so"), "libjemalloc.so:/opt/b.so");
+        assert_eq!(given("LD_BIND_NOW", "1"), "1");
+        assert_eq!(given("LC_ALL", ""), "");
     }
 }

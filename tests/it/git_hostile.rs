@@ -306,6 +306,41 @@ fn verbs_that_use_a_database_run_nothing_of_the_repository_either() {
     assert_eq!(noted, head.trim());
 }
 
+/// Relative folders, the empty one among them, are those of the top of the work tree.
+#[test]
+fn git_and_its_libraries_are_not_looked_for_in_the_repository() {
+    let marks = Marks::new();
+    let stage = project(marks.0.path());
+    let top = stage.project();
+    sh(&top, marks.0.path(), "printf '#!/bin/sh\nexit 1\n' > git; chmod +x git; echo none > libz.so.1");
+    let seen = |program: &str, folder: &Path, words: &[&str], vars: [(&str, &str); 2]| {
+        let mut command = Command::new(program);
+        command
+            .args(words)
+            .current_dir(folder)
+            .env_clear()
+            .envs(vars)
+            .envs([("DEVDB_ALIAS", "ada"), ("HOME", "/nowhere")]);
+        let output = command.output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    let usual = "/usr/bin:/bin";
+    for vars in [
+        [("PATH", ""), ("LD_LIBRARY_PATH", "/usr/lib")],
+        [("PATH", ".:/usr/bin"), ("LD_LIBRARY_PATH", "/usr/lib")],
+        [("PATH", usual), ("LD_LIBRARY_PATH", "/usr/lib:")],
+    ] {
+        // Libraries of that name are Linux's.
+        if vars[0].1 != usual || cfg!(target_os = "linux") {
+            let plain = seen("/usr/bin/env", &top, &["git", "rev-parse", "HEAD"], vars);
+            assert!(!plain.0, "{vars:?}: plain git is looked for elsewhere");
+        }
+        let words = ["migrate", "check", "--base", "mine", "--config", "../devdb.toml"];
+        let (is_well, said) = seen(env!("CARGO_BIN_EXE_devdb"), &top.join("db"), &words, vars);
+        assert!(is_well, "{vars:?}: {said}");
+    }
+}
+
 /// The bare repository that the pull request of `security.md` brings as its migrations folder.
 #[test]
 fn a_folder_that_is_a_bare_repository_itself_is_a_folder_like_any_other() {
