@@ -1,7 +1,7 @@
 use super::ssh_mux::Mux;
 use super::{ssh_config, ssh_launch};
 use crate::system::{ProcessInfo, Processes};
-use crate::tunnel::{BastionNotes, BoxStream, Link, LinkError, LinkRequest, LinkSpec, Ssh, control_path};
+use crate::tunnel::{BastionNotes, BoxStream, Link, LinkEnd, LinkError, LinkRequest, LinkSpec, Ssh, control_path};
 use async_trait::async_trait;
 use openssh::{ForwardType, Session, Socket, Stdio};
 use std::io::{Read, Seek, SeekFrom};
@@ -219,8 +219,8 @@ impl Link for OpenLink {
         self.master.end().await;
     }
 
-    fn last_words(&self) -> Option<String> {
-        last_words(&self.master.folder.join("log"))
+    fn end(&self) -> LinkEnd {
+        end_of(last_words(&self.master.folder.join("log")))
     }
 
     fn pid(&self) -> Option<u32> {
@@ -310,6 +310,16 @@ fn last_words(log: &Path) -> Option<String> {
     text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
 }
 
+/// The words of `clientloop.c` and `packet.c` (OpenSSH 8.7 to 10.1) for a bastion that is silent.
+fn end_of(said: Option<String>) -> LinkEnd {
+    const SILENT: [&str; 5] =
+        ["Timeout, server", "Broken pipe", "Connection timed out", "No route to host", "Network is"];
+    match said {
+        Some(said) if SILENT.iter().any(|words| said.contains(words)) => LinkEnd::NoAnswer { said },
+        said => LinkEnd::Other { said },
+    }
+}
+
 fn refused(error: openssh::Error) -> LinkError {
     LinkError::Failed { said: one_line(&error.to_string()) }
 }
@@ -389,6 +399,11 @@ mod tests {
         assert!(matches!(classify(away), LinkError::NoNetwork { .. }));
         let refused = "connect to host 127.0.0.1 port 2222: Connection refused";
         assert!(matches!(classify(refused), LinkError::Refused { .. }));
+        let said = |words: &str| Some(words.to_owned());
+        assert!(end_of(said("Timeout, server 203.0.113.7 not responding.")).is_of_the_network());
+        assert!(end_of(said("client_loop: send disconnect: Broken pipe")).is_of_the_network());
+        assert_eq!(end_of(said("Killed by signal 15.")).to_string(), "ssh ended: Killed by signal 15.");
+        assert_eq!(end_of(None).to_string(), "ssh ended");
         assert!(matches!(classify("kex_exchange_identification: read: Connection reset"), LinkError::Failed { .. }));
     }
 }

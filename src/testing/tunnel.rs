@@ -1,6 +1,6 @@
 use crate::tunnel::{
-    BastionNotes, BoxStream, GoesOn, HealOutcome, HealReport, HealSpec, Healer, HostName, Link, LinkError, LinkRequest,
-    LinkSpec, Probe, ProbeError, ProbeReport, Ssh, Stream,
+    BastionNotes, BoxStream, GoesOn, HealOutcome, HealReport, HealSpec, Healer, HostName, Link, LinkEnd, LinkError,
+    LinkRequest, LinkSpec, Probe, ProbeError, ProbeReport, Ssh, Stream,
 };
 use async_trait::async_trait;
 use std::collections::VecDeque;
@@ -231,8 +231,8 @@ impl Link for FakeLink {
         self.kill();
     }
 
-    fn last_words(&self) -> Option<String> {
-        Some("killed by the test".to_owned())
+    fn end(&self) -> LinkEnd {
+        LinkEnd::Other { said: Some("killed by the test".to_owned()) }
     }
 
     fn pid(&self) -> Option<u32> {

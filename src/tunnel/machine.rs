@@ -1,6 +1,6 @@
 //! What the supervisor decides, without doing any of it.
 
-use super::{Absence, Backoff, Foreign, LinkError, Remedy, RestartReport, TunnelState};
+use super::{Absence, Backoff, Foreign, LinkEnd, LinkError, Remedy, RestartReport, TunnelState};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub(super) enum Event {
     LinkFailed(LinkError),
     /// The ssh master is gone after this long.
     LinkLost {
-        cause: String,
+        end: LinkEnd,
         lived: Duration,
     },
     /// The bastion answered a round trip; so the doubt is about the database.
@@ -130,10 +130,10 @@ impl Machine {
                 vec![Action::Probe { after: Duration::ZERO }]
             }
             Event::LinkFailed(error) => self.link_failed(&error, now, random),
-            Event::LinkLost { cause, lived } => {
-                self.is_away = is_of_the_network(&cause);
+            Event::LinkLost { end, lived } => {
+                self.is_away = end.is_of_the_network();
                 self.attempts = self.backoff.attempts_after(self.attempts, lived);
-                self.replace(cause, now, random, Action::CloseLink)
+                self.replace(end.to_string(), now, random, Action::CloseLink)
             }
             Event::LinkSilent { lived } => {
                 self.is_away = true;
@@ -242,13 +242,6 @@ impl Machine {
         self.state = state;
         self.cause = cause;
     }
-}
-
-/// Whether ssh ended because nobody answered any more (its words of `clientloop.c` and `packet.c`).
-pub(super) fn is_of_the_network(cause: &str) -> bool {
-    ["Timeout, server", "Broken pipe", "Connection timed out", "No route to host", "Network is"]
-        .into_iter()
-        .any(|words| cause.contains(words))
 }
 
 #[cfg(test)]

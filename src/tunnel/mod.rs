@@ -54,8 +54,8 @@ pub use model::{BastionReport, ConnectionCounts, RestartReport, TargetReport, Ta
 pub use orphans::control_path;
 pub use protocol::VERSION;
 pub use seams::{
-    Absence, BastionNotes, BoxStream, Distrust, Foreign, GoesOn, Link, LinkError, LinkRequest, Probe, ProbeError,
-    ProbeReport, Ssh, Stream, Unusable, identify, judge,
+    Absence, BastionNotes, BoxStream, Distrust, Foreign, GoesOn, Link, LinkEnd, LinkError, LinkRequest, Probe,
+    ProbeError, ProbeReport, Ssh, Stream, Unusable, identify, judge,
 };
 pub use spec::{
     HostName, LinkSpec, LoginName, ProxyCommand, ProxyJump, SpecError, SshPath, SupervisorSpec, TargetSpec,

@@ -57,6 +57,24 @@ impl LinkError {
     }
 }
 
+/// Why a link's ssh ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LinkEnd {
+    /// Nothing came back from the bastion any more, or there was no way to it.
+    #[error("ssh ended: {said}")]
+    NoAnswer { said: String },
+    /// It said something else, or was killed and said nothing.
+    #[error("ssh ended{}", .said.as_ref().map(|said| format!(": {said}")).unwrap_or_default())]
+    Other { said: Option<String> },
+}
+
+impl LinkEnd {
+    /// Whether other links of the same way have likely ended as well.
+    pub fn is_of_the_network(&self) -> bool {
+        matches!(self, Self::NoAnswer { .. })
+    }
+}
+
 /// What a link is opened with.
 #[derive(Debug, Clone)]
 pub struct LinkRequest {
@@ -114,8 +132,8 @@ pub trait Link: Send + Sync {
     fn disown(&self);
     /// Ends the link and everything that runs through it; nothing of it is left afterwards.
     async fn close(&self);
-    /// The last thing that ssh logged.
-    fn last_words(&self) -> Option<String>;
+    /// Why it ended, once it has.
+    fn end(&self) -> LinkEnd;
     /// The ssh master's process.
     fn pid(&self) -> Option<u32>;
 }

@@ -19,7 +19,7 @@ fn up() -> Machine {
 }
 
 fn lost(lived: u64) -> Event {
-    Event::LinkLost { cause: "ssh ended".to_owned(), lived: Duration::from_secs(lived) }
+    Event::LinkLost { end: LinkEnd::Other { said: None }, lived: Duration::from_secs(lived) }
 }
 
 #[test]
@@ -124,8 +124,8 @@ fn only_what_looks_like_the_network_is_waited_for() {
     assert!(machine.is_away);
     machine.on(Event::LinkFailed(LinkError::Failed { said: String::new() }), NOW, 1.0);
     assert!(!machine.is_away);
-    let cause = "ssh ended: Timeout, server 203.0.113.7 not responding.".to_owned();
-    machine.on(Event::LinkLost { cause, lived: Duration::ZERO }, NOW, 1.0);
+    let end = LinkEnd::NoAnswer { said: "Timeout, server 203.0.113.7 not responding.".to_owned() };
+    machine.on(Event::LinkLost { end, lived: Duration::ZERO }, NOW, 1.0);
     assert!(machine.is_away);
     machine.on(Event::RestartAsked { cause: "asked".to_owned() }, NOW, 1.0);
     assert!(!machine.is_away);

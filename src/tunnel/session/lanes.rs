@@ -4,7 +4,7 @@ use super::links::finished;
 use super::{Note, Session};
 use crate::tunnel::generation::Generation;
 use crate::tunnel::lanes::{Lane, MOST_LANES, Removed, Traffic, Wish};
-use crate::tunnel::machine::{Event, is_of_the_network};
+use crate::tunnel::machine::Event;
 use crate::tunnel::{Link, LinkError, LinkSpec, TunnelState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -184,32 +184,30 @@ impl Session {
     /// The end of a lane is the end of the link only when it was the last one.
     pub(super) fn lane_ended(&mut self, id: u64, lane: &Arc<Lane>) {
         let Some(generation) = self.current(id) else { return };
-        let cause = match lane.link.last_words() {
-            Some(words) => format!("ssh ended: {words}"),
-            None => "ssh ended".to_owned(),
-        };
+        let end = lane.link.end();
         let left = match generation.lanes.remove(lane) {
             Removed::Before => return,
             Removed::Left(left) => left,
         };
-        let is_of_the_network = is_of_the_network(&cause);
         if left > 0 {
-            self.tools.story.tell(self.tools.clock.now(), &format!("one of {} {cause}", left + 1));
+            self.tools.story.tell(self.tools.clock.now(), &format!("one of {} {end}", left + 1));
         }
-        if !is_of_the_network && let Some(pause) = self.growth.ended(id) {
+        if !end.is_of_the_network()
+            && let Some(pause) = self.growth.ended(id)
+        {
             let line = no_further(pause, "one ended as soon as there was another");
             self.tools.story.tell(self.tools.clock.now(), &line);
         }
         if left == 0 {
-            return self.happened(Event::LinkLost { cause, lived: generation.opened.elapsed() });
+            return self.happened(Event::LinkLost { end, lived: generation.opened.elapsed() });
         }
         // ssh leaves its folder behind.
         let lane = lane.clone();
         tokio::spawn(async move { lane.link.close().await });
         self.show_masters();
         // The others lead the same way.
-        if is_of_the_network {
-            self.happened(Event::Suspicion { cause });
+        if end.is_of_the_network() {
+            self.happened(Event::Suspicion { cause: end.to_string() });
         }
     }
 
