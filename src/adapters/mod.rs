@@ -38,6 +38,8 @@ mod ssh_launch;
 #[cfg(feature = "cli")]
 mod ssh_mux;
 #[cfg(feature = "cli")]
+mod ssh_words;
+#[cfg(feature = "cli")]
 pub(crate) mod terminal;
 #[cfg(feature = "cli")]
 mod terminals;

@@ -6,7 +6,8 @@
 //! OpenSSH's sshconnect.c; with `-f` since 8.0, which copies them first).
 
 use super::process::given;
-use super::ssh::{classify, failed};
+use super::ssh::failed;
+use super::ssh_words::classify;
 use crate::system::Gets;
 use crate::tunnel::{LinkError, LinkSpec};
 use std::ffi::OsString;

@@ -17,8 +17,7 @@ use super::report::Snapshot;
 use super::serve::Remark;
 use super::story::sentence;
 use super::{
-    BastionNotes, HealReport, Healer, Link, LinkEnd, LinkError, Probe, Ssh, Story, SupervisorSpec, TunnelError,
-    TunnelState,
+    BastionNotes, HealReport, Healer, Link, LinkError, Probe, Ssh, Story, SupervisorSpec, TunnelError, TunnelState,
 };
 use crate::system::Clock;
 use healing::Healing;
@@ -273,7 +272,7 @@ impl Session {
                 let lived = generation.opened.elapsed();
                 if generation.lanes.all().is_empty() {
                     // The one that answered has ended meanwhile, beside others that were just taken out.
-                    return self.happened(Event::LinkLost { end: LinkEnd::Other { said: None }, lived });
+                    return self.happened(Event::LinkLost { end: super::LinkEnd::Other { said: None }, lived });
                 }
                 self.happened(if answers { Event::LinkAnswers } else { Event::LinkSilent { lived } });
             }
