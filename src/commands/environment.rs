@@ -1,3 +1,4 @@
+use super::account;
 use super::bastion::access::bastion_access;
 use super::context::Context;
 use super::topology::{fresh_topology, known_topology, topology};
@@ -101,7 +102,18 @@ async fn secret(context: &Context, topology: &Topology) -> Result<Result<Databas
         Ok(target) => target,
         Err(error) => return Ok(Err(error)),
     };
-    let content = context.aws(&target).await?.secret(id).await?;
+    let aws = context.aws(&target).await?;
+    // An ARN names its account. Another account may have a secret of the same name, and the endpoint that is known from
+    // before must not be sent its password.
+    let content = if id.starts_with("arn:") {
+        aws.secret(id).await?
+    } else {
+        let (caller, content) = tokio::join!(aws.caller(), aws.secret(id));
+        if let Err(error) = account::check(context, &caller?) {
+            return Ok(Err(error));
+        }
+        content?
+    };
     let fault = |fault| ConnectionError::Secret { id: id.to_owned(), fault }.into();
     Ok(DatabaseSecret::read(&content).map_err(fault))
 }

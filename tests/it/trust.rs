@@ -230,12 +230,16 @@ fn a_file_of_ones_own_in_a_folder_of_others_is_not_passed_over_in_silence() {
 fn an_environment_stays_in_the_account_that_it_was_first_used_with() {
     let first = Arc::new(FakeCloud::default());
     let second = Arc::new(FakeCloud::elsewhere("210987654321", "eu-west-1"));
-    let shop = "project = \"shop\"\n[environment.dev]\nstack = \"AppDbStack\"\ntransport = \"direct\"\n";
+    [&first, &second].into_iter().for_each(|cloud| cloud.add_secret("shop/db", "s3cret"));
+    let shop =
+        "project = \"shop\"\n[environment.dev]\nstack = \"AppDbStack\"\ntransport = \"direct\"\nsecret = \"shop/db\"\n";
     let stage = cloned(shop).cloud(&first);
     assert_eq!(stage.run(["devdb", "trust"]).code, 0);
     assert_eq!(stage.run(["devdb", "env"]).code, 0);
-    // Another profile, so that nothing that is known of the first account is used.
     let stage = stage.cloud(&second);
+    let warm = stage.run(["devdb", "env"]);
+    assert!(warm.code == 4 && warm.stdout.is_empty(), "what is known of the first account gets no other one's: {warm}");
+    // With another profile nothing that is known of the first account is used.
     let moved = ["devdb", "--profile", "other", "env"];
     let refused = stage.run(moved);
     assert!(refused.code == 4 && refused.stdout.is_empty(), "{refused}");
