@@ -19,8 +19,8 @@ const PROVIDER: &str = include_str!("../../../templates/import/sql-migration-pro
 /// they execute into the migrations folder, under the names that Kysely's ledger has. What decides by rows that it reads is
 /// refused. Either all files are written or none; a second import changes nothing.
 ///
-/// The migrations get this shell's environment, and what they import is loaded: code that reaches a database or a service
-/// by itself really does.
+/// The migrations get this shell's environment without what looks like a secret (AWS_SECRET_ACCESS_KEY, PGPASSWORD, a URL
+/// with a password), and what they import is loaded: code that reaches a database or a service by itself really does.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ImportArgs {
     /// The folder that the project's FileMigrationProvider reads
