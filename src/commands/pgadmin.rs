@@ -45,8 +45,9 @@ pub(crate) async fn run(args: &PgAdminArgs, context: &Context) -> Result<ExitSta
     };
     let file = folder.join("pgadmin-servers.json");
     let text = format!("{document:#}\n");
-    // A folder that the user names may be there for others as well.
+    // A folder that the user names may be there for others as well. It may be a clone's, with a link in the file's place.
     let write = || match &args.output {
+        Some(_) if file.is_symlink() => Err(std::io::Error::other("it is a symbolic link")),
         Some(_) => std::fs::write(&file, text),
         None => write_private(&file, text.as_bytes()),
     };

@@ -122,6 +122,16 @@ fn pgadmin_is_given_a_command_and_no_password() {
 }
 
 #[test]
+fn pgadmins_file_is_not_written_through_a_link() {
+    let stage = stage().file("profile", "mine");
+    let file = stage.project().join("profile");
+    std::os::unix::fs::symlink(&file, stage.project().join("pgadmin-servers.json")).unwrap();
+    let outcome = stage.run(["devdb", "pgadmin", "--output", "."]);
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "mine");
+    assert!(outcome.code == 1 && outcome.stderr.contains("it is a symbolic link"), "{outcome}");
+}
+
+#[test]
 fn pgadmin_is_told_where_trust_is_kept() {
     let stage = stage();
     let (state, trusted) = (stage.home().join("ada's state"), stage.project().join("devdb.toml"));
