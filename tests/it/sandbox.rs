@@ -105,7 +105,7 @@ fn ctrl_c_at_any_moment_leaves_what_the_next_run_continues_from() {
 #[test]
 fn what_is_wrong_is_said_with_a_way_out() {
     let laptop = Laptop::new();
-    let none = [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")];
+    let none = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SHARED_CREDENTIALS_FILE"].map(|name| (name, ""));
     laptop.devdb_with(&none, "bastion up").expect_code(1).says(&["no AWS credentials were found", "hint:", "profile"]);
     let expired = [("AWS_ACCESS_KEY_ID", "ASIAEXPIRED0")];
     laptop.devdb_with(&expired, "bastion up").expect_code(1).says(&["credentials have expired", "aws sso login"]);
