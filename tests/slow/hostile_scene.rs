@@ -118,3 +118,12 @@ pub(crate) fn literal(text: &str) -> String {
 pub(crate) fn identifier(text: &str) -> String {
     format!("\"{}\"", text.replace('"', "\"\""))
 }
+
+/// A text of TOML that is all escapes.
+pub(crate) fn toml(text: &str) -> String {
+    let escaped = |letter: char| match letter {
+        letter if letter.is_ascii_alphanumeric() => letter.to_string(),
+        letter => format!("\\U{:08x}", u32::from(letter)),
+    };
+    format!("\"{}\"", text.chars().map(escaped).collect::<String>())
+}

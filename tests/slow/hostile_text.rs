@@ -1,7 +1,7 @@
 //! What others wrote never commands the terminal: every verb's report, errors, hints and questions, fed with hostile
 //! names from database, ledger, files, settings, AWS, and process list.
 
-use crate::hostile_scene::{EVIL, EVIL_ID, EVIL_NAME, Scene, assert_harmless, identifier, literal};
+use crate::hostile_scene::{EVIL, EVIL_ID, EVIL_NAME, Scene, assert_harmless, identifier, literal, toml};
 use crate::support::postgres::Database;
 use devdb::bastion::{Group, Tags};
 use devdb::system::{CloudError, ProcessInfo};
@@ -160,14 +160,6 @@ fn of_settings(words: &[&str]) {
     let mut scene = Scene::new(Stage::new().file("devdb.toml", &text));
     scene.run(words).run(&[&["-e", EVIL], words].concat());
     Scene::new(Stage::new().file("devdb.toml", SETTINGS)).run(&[&["-e", EVIL], words].concat()).saw(EVIL);
-}
-
-fn toml(text: &str) -> String {
-    let escaped = |letter: char| match letter {
-        letter if letter.is_ascii_alphanumeric() => letter.to_string(),
-        letter => format!("\\U{:08x}", u32::from(letter)),
-    };
-    format!("\"{}\"", text.chars().map(escaped).collect::<String>())
 }
 
 fn of_secret(words: &[&str]) {

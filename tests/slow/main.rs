@@ -30,6 +30,7 @@ mod migrate_reports;
 mod migrate_runs;
 mod month;
 mod odd_homes;
+mod permission_calls;
 mod permissions;
 mod probe;
 mod readers_fuzz;
