@@ -361,3 +361,39 @@ fn a_real_terminal_is_asked_and_remembers() {
     assert!(code == 0 && said.contains("trusted"), "{said}");
     assert!(!Path::new(&clone.shop()).join("pwned").exists());
 }
+
+/// Gives what lies there to another user; anyone but root asks sudo, which the gate installs.
+fn give_away(path: &Path) {
+    let mut chown = if rustix::process::geteuid().is_root() { Command::new("chown") } else { Command::new("sudo") };
+    if !rustix::process::geteuid().is_root() {
+        chown.args(["-n", "chown"]);
+    }
+    assert!(chown.args(["--no-dereference", "65534"]).arg(path).status().unwrap().success());
+}
+
+#[test]
+fn what_another_user_wrote_decides_nothing_below_it() {
+    let lies = |given: &str| {
+        let clone = Clone::new(&[("devdb.toml", SHOP), ("deep/x", ""), ("real/devdb.toml", SHOP)]);
+        if given == "link" {
+            std::fs::rename(clone.shop().join("devdb.toml"), clone.shop().join("target")).unwrap();
+            std::os::unix::fs::symlink("target", clone.shop().join("devdb.toml")).unwrap();
+            give_away(&clone.shop().join("devdb.toml"));
+        } else {
+            give_away(&clone.shop().join(given));
+        }
+        clone
+    };
+    for given in ["devdb.toml", "", "link"] {
+        let clone = lies(given);
+        let mut below = clone.sealed(env!("CARGO_BIN_EXE_devdb"));
+        let output = below.current_dir(clone.shop().join("deep")).args(["config", "show"]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            output.status.code() == Some(4) && said.contains("belongs to another user (uid 65534)"),
+            "{given}: {said}"
+        );
+        let named = clone.devdb(&["--config", "devdb.toml", "config", "show"]);
+        assert_eq!(named.0, 0, "{given}: who names it means it: {named:?}");
+    }
+}
