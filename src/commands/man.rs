@@ -1,7 +1,7 @@
 use super::context::Context;
 use crate::cli::Cli;
 use crate::error::CommandError;
-use crate::system::one_line;
+use crate::system::{one_line, write_plain};
 use crate::ui::{ExitStatus, Paint, Report};
 use clap::CommandFactory;
 use clap_mangen::Man;
@@ -48,7 +48,7 @@ fn page(command: &clap::Command) -> std::io::Result<Vec<u8>> {
 /// The command's page, and those of what is below it.
 fn write(command: &clap::Command, folder: &Path, written: &mut Vec<String>) -> std::io::Result<()> {
     let name = format!("{}.1", command.get_display_name().unwrap_or(command.get_name()));
-    std::fs::write(folder.join(&name), page(command)?)?;
+    write_plain(&folder.join(&name), &page(command)?)?;
     written.push(name);
     command.get_subcommands().filter(|below| !below.is_hide_set()).try_for_each(|below| write(below, folder, written))
 }

@@ -4,7 +4,7 @@ use super::topology::topology;
 use crate::config::{Settings, TRUSTED_CONFIG};
 use crate::connection::{ClientKind, PgAdminServer, Role, pgadmin_servers};
 use crate::error::CommandError;
-use crate::system::{one_line, single_quoted, write_private};
+use crate::system::{one_line, single_quoted, write_plain, write_private};
 use crate::ui::{ExitStatus, Paint, Report};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -47,8 +47,7 @@ pub(crate) async fn run(args: &PgAdminArgs, context: &Context) -> Result<ExitSta
     let text = format!("{document:#}\n");
     // A folder that the user names may be there for others as well. It may be a clone's, with a link in the file's place.
     let write = || match &args.output {
-        Some(_) if file.is_symlink() => Err(std::io::Error::other("it is a symbolic link")),
-        Some(_) => std::fs::write(&file, text),
+        Some(_) => Ok(write_plain(&file, text.as_bytes())?),
         None => write_private(&file, text.as_bytes()),
     };
     std::fs::create_dir_all(&folder).and_then(|()| write()).map_err(|error| {

@@ -30,7 +30,7 @@ pub use descriptors::{MOST_DESCRIPTORS, receive_descriptors, send_descriptors};
 #[cfg(feature = "cli")]
 pub use git::{git, work_tree};
 pub use hex::hex;
-pub use plain_file::{Links, PlainFileError, oddity, read_plain};
+pub use plain_file::{Links, PlainFileError, oddity, read_plain, write_plain};
 #[cfg(feature = "cli")]
 pub use private_file::{append_private, write_private};
 pub use processes::{

@@ -2,7 +2,7 @@
 //! person that must not be published.
 
 use std::fs::{FileType, OpenOptions};
-use std::io::{Error, Read};
+use std::io::{Error, Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -75,6 +75,27 @@ pub fn read_plain(path: &Path, links: Links, longest: u64) -> Result<Vec<u8>, Pl
     if bytes.len() as u64 > longest { Err(PlainFileError::TooLong { longest }) } else { Ok(bytes) }
 }
 
+/// Writes a regular file where none lies, or over one. A symbolic link in its place may be a clone's, and lead to a file of
+/// this person: it is refused.
+///
+/// # Errors
+/// [`PlainFileError`].
+pub fn write_plain(path: &Path, bytes: &[u8]) -> Result<(), PlainFileError> {
+    let refuse = |kind| oddity(kind).map_or(Ok(()), |what| Err(PlainFileError::NotPlain { what }));
+    if let Ok(about) = path.symlink_metadata() {
+        refuse(about.file_type())?;
+    }
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    refuse(file.metadata()?.file_type())?;
+    Ok(file.write_all(bytes)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +126,11 @@ mod tests {
         assert_eq!(said("link", Links::Followed), "12345");
         assert_eq!(said("link", Links::Refused), "it is a symbolic link and no regular file");
         assert_eq!(said("zero", Links::Followed), "it is a device and no regular file");
+        let write = |name: &str| write_plain(&at(name), b"12345").map_err(|error| error.to_string());
+        assert_eq!((write("file"), write("fresh"), said("fresh", Links::Refused).as_str()), (Ok(()), Ok(()), "12345"));
+        for (name, what) in [("link", "a symbolic link"), ("pipe", "a pipe"), ("folder", "a folder")] {
+            assert_eq!(write(name), Err(format!("it is {what} and no regular file")));
+        }
         std::fs::write(at("file"), "123456").unwrap();
         assert_eq!(said("file", Links::Refused), "it is longer than 5 bytes");
         // Says that it has no bytes, and has many.

@@ -4,7 +4,7 @@ use crate::commands::context::Context;
 use crate::commands::database;
 use crate::error::{CommandError, ErrorKind};
 use crate::migrate::import::{ImportReport, ImportSpec, Outcome, import};
-use crate::system::{Links, read_plain};
+use crate::system::{Links, read_plain, write_plain};
 use crate::ui::ExitStatus;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -115,7 +115,7 @@ fn provider(file: &Path, force: bool, context: &Context) -> Result<(), CommandEr
                 let what = format!("{} is there with another content", file.display());
                 return Err(CommandError::new(ErrorKind::Refused, what).hint("`--force` replaces it"));
             }
-            std::fs::write(&path, PROVIDER)
+            write_plain(&path, PROVIDER.as_bytes()).map_err(io::Error::from)
         }
         made => made.and_then(|mut made| made.write_all(PROVIDER.as_bytes())),
     };

@@ -4,7 +4,7 @@ use crate::commands::context::Context;
 use crate::commands::database;
 use crate::error::{CommandError, ErrorKind};
 use crate::schema::{Catalog, Diagram, ObjectName, mermaid, svg};
-use crate::system::one_line;
+use crate::system::{one_line, write_plain};
 use crate::ui::{ExitStatus, Paint, Report};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -57,7 +57,7 @@ pub(super) async fn run(
         Language::Svg => svg(&drawing),
         Language::Mermaid => mermaid(&drawing),
     };
-    std::fs::write(context.host().surroundings.cwd.join(file), text).map_err(|error| {
+    write_plain(&context.host().surroundings.cwd.join(file), text.as_bytes()).map_err(|error| {
         let mut failure = CommandError::failed(format!("{} could not be written", file.display()));
         failure.causes.push(error.to_string());
         failure.hint("check that the folder is there and that you may write to it")
