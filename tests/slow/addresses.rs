@@ -1,7 +1,7 @@
 //! What an address or the variables mean: psql, node-postgres and devdb in front of the same server, whose certificate is
 //! for another name than 127.0.0.1.
 
-use crate::support::drivers::{QUERY, node_postgres, psql};
+use crate::support::drivers::{QUERY, node_postgres, node_variables, psql};
 use crate::support::postgres::{Database, PASSWORD, cluster};
 use crate::support::readers::readers;
 use devdb::testing::{FakeCloud, Stage};
@@ -159,10 +159,9 @@ fn what_is_printed_for_node_postgres_leads_devdb_to_the_same_database() {
         .var("DEVDB_TUNNEL_WRITER_PORT", &cluster().port.to_string())
         .var("DEVDB_DATABASE", &database.name)
         .cloud(&cloud);
-    let printed = stage.run(["devdb", "-q", "env", "--client", "node", "--shell", "json"]);
-    let printed: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&printed.stdout).unwrap();
-    assert_eq!(printed["PGSSLMODE"], "no-verify");
-    let stage = printed.iter().fold(stage, |stage, (name, value)| stage.var(name, value.as_str().unwrap()));
+    let told = node_variables("db.example", "ca", "postgres", &database.name);
+    assert!(told.iter().any(|variable| (variable.name, variable.reveal()) == ("PGSSLMODE", "no-verify")));
+    let stage = told.iter().fold(stage, |stage, variable| stage.var(variable.name, variable.reveal()));
     let outcome = stage.run(["devdb", "migrate", "status", "--from-env"]);
     assert_eq!(outcome.code, 3, "{outcome}");
     let reached = format!("database {} at 127.0.0.1:{}", database.name, cluster().port);

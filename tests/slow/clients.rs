@@ -1,14 +1,11 @@
 //! Real drivers with exactly what `devdb env` printed for them, in front of the real server: psql, psycopg, node-postgres
 //! and PgJDBC, the templates for the last two, and how each refuses a wrong certificate.
 
-use crate::support::drivers::{PGJDBC, QUERY, java_main, node_postgres, pgjdbc, psql, psycopg};
+use crate::support::drivers::{PGJDBC, QUERY, java_main, node_postgres, node_variables, pgjdbc, psql, psycopg};
 use crate::support::postgres::{Cluster, Database, PASSWORD, cluster};
 use crate::support::readers::readers;
-use devdb::connection::{
-    ClientKind, DatabaseSecret, Endpoint, Login, SecretContent, ShellKind, compose, render, variables,
-};
+use devdb::connection::{ShellKind, render};
 use devdb::testing::{FakeCloud, Outcome, Stage};
-use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -44,23 +41,11 @@ impl Place {
             .run(["devdb", "-q", "env", "--shell", "bash", "--client", client])
     }
 
-    /// The same for node-postgres while the tunnel is up, which a box has none of.
-    fn printed_for_node(&self, host: &str, authority: &str) -> String {
-        let Cluster { port, folder } = cluster();
-        let secret = serde_json::json!({ "username": "driver", "password": PASSWORD }).to_string();
-        let secret = DatabaseSecret::read(&SecretContent::Text(secret.into())).unwrap();
-        let local = Some((Ipv4Addr::LOCALHOST.into(), *port));
-        let login = Login { database: Some(self.database.name.clone()), ..Login::default() };
-        let ca_file = folder.join(authority).with_extension("pem");
-        let connection =
-            compose(Endpoint { host: host.to_owned(), port: *port, local }, login, secret, ca_file).unwrap();
-        render(&variables(&connection, ClientKind::Node), &[], ShellKind::Bash).unwrap()
-    }
-
     /// Runs `eval "$(devdb env --client …)"`, then the program.
     fn run(&self, host: &str, authority: &str, route: &str, client: &str, program: &Command) -> Output {
         let printed = if (client, route) == ("node", "ssh") {
-            self.printed_for_node(host, authority)
+            let variables = node_variables(host, authority, "driver", &self.database.name);
+            render(&variables, &[], ShellKind::Bash).unwrap()
         } else {
             let printed = self.printed(host, authority, route, client);
             assert_eq!(printed.code, 0, "{printed}");

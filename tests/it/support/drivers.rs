@@ -1,6 +1,9 @@
 //! Programs that ask one question, each with a driver that people use.
 
+use super::postgres::{Cluster, PASSWORD, cluster};
 use super::readers::readers;
+use devdb::connection::{ClientKind, DatabaseSecret, Endpoint, Login, SecretContent, Variable, compose, variables};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -52,4 +55,15 @@ pub(crate) fn java_main(folder: &Path, connect: &str) -> PathBuf {
     );
     std::fs::write(&file, program).unwrap();
     file
+}
+
+/// What node-postgres is told while the tunnel is up, which a box has none of: the cluster's own port stands for it.
+pub(crate) fn node_variables(host: &str, authority: &str, user: &str, database: &str) -> Vec<Variable> {
+    let Cluster { port, folder } = cluster();
+    let secret = serde_json::json!({ "username": user, "password": PASSWORD }).to_string();
+    let secret = DatabaseSecret::read(&SecretContent::Text(secret.into())).unwrap();
+    let endpoint = Endpoint { host: host.to_owned(), port: *port, local: Some((Ipv4Addr::LOCALHOST.into(), *port)) };
+    let login = Login { database: Some(database.to_owned()), ..Login::default() };
+    let connection = compose(endpoint, login, secret, folder.join(authority).with_extension("pem")).unwrap();
+    variables(&connection, ClientKind::Node)
 }
