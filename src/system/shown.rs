@@ -48,7 +48,7 @@ pub fn barred(text: &str, indent: &str) -> String {
     text.trim_end().lines().collect::<Vec<_>>().join(&format!("\n{indent}| "))
 }
 
-/// A JSON document in which what [`is_unseen`] is written by its number; it says the same to whoever parses it.
+/// A JSON document in which what [`is_unseen`] is written by its number; a parser reads the same.
 pub fn json_visible(document: &str) -> String {
     let mut shown = String::with_capacity(document.len());
     for letter in document.chars() {
