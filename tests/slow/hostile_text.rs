@@ -206,7 +206,7 @@ fn of_trust() {
 }
 
 /// A verb, and what is foreign to it besides the settings and its own arguments.
-const ROWS: &[(&str, fn())] = &[
+pub(crate) const ROWS: &[(&str, fn())] = &[
     ("up", || of_aws(&["up"])),
     ("down", || of_aws(&["down", "--yes"])),
     ("status", || of_aws(&["status"])),
@@ -334,7 +334,7 @@ fn of_verb(verb: &str, row: &fn()) {
 }
 
 /// What the verb cannot do without.
-fn needed(verb: &str) -> &'static [&'static str] {
+pub(crate) fn needed(verb: &str) -> &'static [&'static str] {
     match verb {
         "bastion extend" => &["2h"],
         "exec" => &["--", "true"],
@@ -347,10 +347,10 @@ fn needed(verb: &str) -> &'static [&'static str] {
 }
 
 /// What the spinner moves the cursor and clears its line with.
-const SPINNER: [&str; 4] = ["\r", "\u{1b}[2K", "\u{1b}[1A", "\u{1b}[1B"];
+pub(crate) const SPINNER: [&str; 4] = ["\r", "\u{1b}[2K", "\u{1b}[1A", "\u{1b}[1B"];
 
 /// The real program on a real terminal (script(1) gives one), and every byte that it is sent.
-fn on_a_terminal(stage: &Stage, words: &[&str], url: &str) -> String {
+pub(crate) fn on_a_terminal(stage: &Stage, words: &[&str], url: &str) -> String {
     let words = words.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect::<Vec<_>>().join(" ");
     let line = format!("'{}' {words}; echo code $?", env!("CARGO_BIN_EXE_devdb"));
     let output = Command::new("script")

@@ -12,6 +12,7 @@ mod clients;
 mod completions;
 mod deny;
 mod hostile_scene;
+mod hostile_terminal;
 mod hostile_text;
 mod import;
 mod import_cases;

@@ -8,7 +8,7 @@ use crate::ui::{ExitStatus, Paint, Report};
 ///
 /// Reads the ledger and changes nothing. What is printed is SQL with comments, to be read; `--json` has each statement as
 /// it stands in its file. A lock is told for each statement that
-/// gets in somebody's way, as far as its words tell: what a function does inside, only the server knows.
+/// gets in another's way, as far as its words tell: what a function does inside, only the server knows.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PlanArgs {
     /// latest, none, or a migration's name

@@ -3,7 +3,7 @@ use super::words::Words;
 use serde::Serialize;
 use std::fmt;
 
-/// A table-level lock that gets in somebody's way, the weakest first (PostgreSQL documentation, 13.3.1 "Table-Level
+/// A table-level lock that gets in another's way, the weakest first (PostgreSQL documentation, 13.3.1 "Table-Level
 /// Locks").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -165,7 +165,7 @@ mod tests {
         let start = Instant::now();
         let at = |tenths: u64| start + Duration::from_millis(tenths * 100);
         assert!(!healing.is_due(false, PATIENCE, || 1, at(0)));
-        assert!(!healing.is_due(false, PATIENCE, || 2, at(30)), "nobody knows yet that a login would help");
+        assert!(!healing.is_due(false, PATIENCE, || 2, at(30)), "it is not known yet that a login would help");
         assert!(healing.is_due(false, PATIENCE, || 2, at(40)));
         healing.returned(HealOutcome::NeedsCredentials, at(45));
         assert!(!healing.is_due(false, PATIENCE, || 2, at(80)));
